@@ -1,0 +1,30 @@
+"""The application, put together."""
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from marketstream.api import openapi, problems
+from marketstream.api.directory import Directory
+from marketstream.api.metrics import Measured
+from marketstream.api.routes import routes
+from marketstream.cache.reader import LiveReader
+from marketstream.service import Health, health_app
+from marketstream.settings import Settings
+from marketstream.stores.reader import StoreReader
+
+
+def create_app(settings: Settings, reader: StoreReader, cache: LiveReader, health: Health) -> FastAPI:
+    """The API over these stores, none of which needs to be there yet."""
+    app = FastAPI(
+        title="MarketStream", version=version("marketstream"), description=openapi.DESCRIPTION, redoc_url=None
+    )
+    directory = Directory(reader, settings.default_exchange, settings.symbols)
+    app.include_router(routes(directory, reader, cache))
+    app.router.routes.extend(health_app(health).routes)
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])
+    app.add_middleware(Measured)
+    return app

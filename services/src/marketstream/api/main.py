@@ -1,0 +1,87 @@
+"""The API as a process: it serves from the start, and answers 503 until its stores are there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Final
+
+from marketstream.api.app import create_app
+from marketstream.api.watch import Watch
+from marketstream.cache.client import connect
+from marketstream.cache.reader import LiveReader
+from marketstream.service import Health, run_until_stopped, serving
+from marketstream.settings import Settings
+from marketstream.stores.connect import Pool, close_pool, lazy_pool
+from marketstream.stores.migrate import migrate
+from marketstream.stores.reader import StoreReader
+from marketstream.telemetry import configure_logging, logger
+
+log = logger(__name__)
+
+CONNECTIONS: Final = 8
+"""Most connections to PostgreSQL: a read takes about a millisecond, and the processors need the others."""
+
+
+def main(settings: Settings) -> None:
+    """Serves until SIGTERM. Raises SettingsError for a setting that is missing, OSError when the address is taken."""
+    settings.require("database_url", "redis_url")
+    configure_logging(settings.log_level, settings.log_format)
+    run_until_stopped(lambda stop: run_api(settings, stop))
+
+
+async def run_api(
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    on_serving: Callable[[int], None] | None = None,
+    health: Health | None = None,
+) -> None:
+    """Serves until `stop` is set. `on_serving` is told the port, which is a free one for HTTP_PORT 0.
+
+    Raises SettingsError for a setting that is missing, OSError when the address is taken.
+    """
+    health = health or Health()
+    async with AsyncExitStack() as stack:
+        pool = await lazy_pool(settings, size=CONNECTIONS)
+        stack.push_async_callback(close_pool, pool)
+        redis = connect(settings)
+        stack.push_async_callback(redis.aclose)
+        reader, cache = StoreReader(pool), LiveReader(redis)
+        await _watch(stack, health, "postgresql", _migrated(pool, reader))
+        await _watch(stack, health, "redis", cache.ping)
+        app = create_app(settings, reader, cache, health)
+        port = await stack.enter_async_context(serving(app, settings.http_host, settings.http_port))
+        log.info("the API serves", host=settings.http_host, port=port)
+        if on_serving is not None:
+            on_serving(port)
+        await stop.wait()
+
+
+async def _watch(stack: AsyncExitStack, health: Health, store: str, probe: Callable[[], Awaitable[None]]) -> None:
+    """Readiness depends on the store, and on the task that looks after it, until the stack is left."""
+    watch = Watch(store, probe)
+    task = asyncio.create_task(watch.run(), name=f"watch {store}")
+    stack.push_async_callback(_end, task)
+    health.add(store, watch.problem)
+    health.watch(task.get_name(), task)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _migrated(pool: Pool, reader: StoreReader) -> Callable[[], Awaitable[None]]:
+    """A probe of the database that first brings it to the schema of this code, again after every failure: what comes
+    back may be another, empty one."""
+    migrated = False
+
+    async def probe() -> None:
+        nonlocal migrated
+        if not migrated:
+            await migrate(pool)
+        migrated = False
+        await reader.ping()
+        migrated = True
+
+    return probe

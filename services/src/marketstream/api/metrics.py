@@ -1,0 +1,52 @@
+"""What passes through the API, counted and timed for Prometheus."""
+
+import time
+from typing import Final
+
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUESTS: Final = Counter("marketstream_api_requests_total", "Requests answered", ("route", "method", "status"))
+SECONDS: Final = Histogram(
+    "marketstream_api_request_seconds",
+    "Seconds from a request's head to the end of its answer",
+    ("route",),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+
+class Measured:
+    """The application `app`, measured. HEAD is answered as GET; the server leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        method = scope["method"]
+        if method == "HEAD":
+            scope = {**scope, "method": "GET"}
+        status = 500  # what the server answers when the application breaks before it began to answer
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        begun = time.perf_counter()
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            route = _route(scope)
+            SECONDS.labels(route).observe(time.perf_counter() - begun)
+            REQUESTS.labels(route, method if method in _METHODS else "other", status).inc()
+
+
+def _route(scope: Scope) -> str:
+    """The path as the route has it: what a client makes up must not become a new time series."""
+    return getattr(scope.get("route"), "path", "unmatched")

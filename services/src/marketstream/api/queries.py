@@ -1,0 +1,55 @@
+"""The query parameters of the endpoints. One that is not known is refused, an empty one counts as not given."""
+
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from marketstream.api.problems import Refusal, invalid_query
+
+LATEST_S: Final = 253_402_300_799
+"""The last second of the year 9999: a greater time is in ms or µs by mistake."""
+
+IntervalName = Literal["10s", "1m", "5m", "15m", "1h", "4h", "1d"]
+"""The names of market/window.py, as the OpenAPI document needs them."""
+
+UnixSeconds = Annotated[int, Field(ge=0, le=LATEST_S)]
+
+
+class NoQuery(BaseModel):
+    """No parameters at all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        known = ", ".join(cls.model_fields)
+        expected = f"one of the parameters {known}" if known else "no parameters here"
+        if unknown := [Refusal(name, str(given[name]), expected) for name in given if name not in cls.model_fields]:
+            raise invalid_query(*unknown)
+        return {name: value for name, value in given.items() if value != ""}
+
+
+class SymbolQuery(NoQuery):
+    """Which symbol."""
+
+    symbol: Annotated[
+        str | None,
+        Field(max_length=64, description="in upper or lower case; when not given, the first symbol of the exchange"),
+    ] = None
+    exchange: Annotated[str | None, Field(max_length=64, description="when not given, the default exchange")] = None
+
+
+class CandlesQuery(SymbolQuery):
+    """Which candles of a symbol."""
+
+    interval: Annotated[IntervalName, Field(description="length of the candles' windows")] = "10s"
+    start: Annotated[UnixSeconds | None, Field(description="Unix seconds: the earliest window to answer")] = None
+    end: Annotated[UnixSeconds | None, Field(description="Unix seconds: windows from here on are left out")] = None
+    limit: Annotated[int, Field(ge=1, le=1000, description="how many candles at most, the newest of them")] = 50
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise invalid_query(Refusal("start", str(self.start), f"less than end, which is {self.end}"))
+        return self

@@ -1,0 +1,62 @@
+"""The records of a topic: MsgPack arrays that begin with their version and kind.
+
+Three kinds: trades that arrived within a few milliseconds, a heartbeat about every second, and the end of a symbol.
+A reader that meets another version, kind or shape gets a CodecError and sets the record aside.
+"""
+
+from typing import Final
+
+import msgspec
+
+from marketstream.market.trade import Trades
+
+
+class CodecError(ValueError):
+    """A record that is not MsgPack of a known version, kind and shape."""
+
+
+class TradesRecord(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.trades"):
+    """Trades of one symbol. `received_us` is the Unix time in µs at which the last of them was heard."""
+
+    exchange: str
+    symbol: str
+    received_us: int
+    trades: Trades
+
+
+class Heartbeat(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.heartbeat"):
+    """No trade with a time before `closes_before_us` (Unix µs, the exchange's clock) is still to come on this feed.
+
+    Sent only after Kafka has acknowledged all earlier records; `max_acked_id` is the greatest id among them, -1 for
+    none. It lets windows close when a market is quiet. It proves nothing complete.
+    """
+
+    exchange: str
+    symbol: str
+    received_us: int
+    closes_before_us: int
+    max_acked_id: int
+
+
+class End(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.end"):
+    """The symbol was removed: its producer sends nothing more."""
+
+    exchange: str
+    symbol: str
+    received_us: int
+
+
+Record = TradesRecord | Heartbeat | End
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Record)
+
+encode = _encoder.encode
+
+
+def decode(data: bytes) -> Record:
+    """The record in `data`. Raises CodecError, saying what is wrong with it."""
+    try:
+        return _decoder.decode(data)  # type: ignore[no-any-return]
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise CodecError(f"a record of {len(data)} bytes that begins with {data[:16].hex()}: {error}") from None

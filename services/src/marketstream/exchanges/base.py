@@ -1,0 +1,75 @@
+"""The contract of an exchange: a feed of what happens now, and a history that can be asked."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from marketstream.market.trade import Trades
+
+
+class ExchangeError(Exception):
+    """Base of all that an exchange answers but trades."""
+
+
+class UnknownSymbolError(ExchangeError):
+    """Symbols that the exchange does not list; the message names them."""
+
+
+class FeedError(ExchangeError):
+    """The feed broke; the reader takes a new one after a while."""
+
+
+class Heard(msgspec.Struct, frozen=True, gc=False):
+    """Trades of one symbol that the feed brought. `event_us` is the exchange's own time of the message (Unix µs),
+    `received_us` the local time at which it was heard."""
+
+    symbol: str
+    trades: Trades
+    event_us: int
+    received_us: int
+
+
+class Clock(msgspec.Struct, frozen=True, gc=False):
+    """The exchange's clock (Unix µs) as heard on the connection of the symbol: what happened before it has been
+    heard. In a replay it is the clock of the file."""
+
+    symbol: str
+    time_us: int
+
+
+class Newest(msgspec.Struct, frozen=True, gc=False):
+    """The newest trade that the exchange's history holds, as of its time `at_us` (Unix µs)."""
+
+    id: int
+    time_us: int
+    at_us: int
+
+
+class Exchange(Protocol):
+    """One exchange. All times are Unix µs, all ids the exchange's own."""
+
+    @property
+    def name(self) -> str:
+        """Under which name the trades are stored."""
+
+    async def check(self, symbols: Sequence[str]) -> None:
+        """Raises UnknownSymbolError, naming them, when the exchange does not list all `symbols`."""
+
+    def feed(self, symbols: Sequence[str]) -> AsyncIterator[Heard | Clock]:
+        """What happens from now on, in the order heard, until the caller closes it. Ends only when a recording ends.
+
+        Raises FeedError when it breaks. A slow reader is a slow feed: nothing is lost, nothing piles up.
+        """
+
+    async def history(self, symbol: str, first_id: int, last_id: int) -> Trades | None:
+        """A page of the trades with ids from `first_id` to `last_id` (both included), from `first_id` on, in order.
+
+        None where the exchange has none of them in its history.
+        """
+
+    async def newest(self, symbol: str) -> Newest | None:
+        """The newest trade, or None when there never was one."""
+
+    async def close(self) -> None:
+        """Ends what the exchange holds open."""

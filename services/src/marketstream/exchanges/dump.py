@@ -1,0 +1,90 @@
+"""Files of public trade dumps: .csv, or .zip with one .csv in it, read in blocks of whole lines."""
+
+import contextlib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+from marketstream.exchanges.base import ExchangeError
+from marketstream.exchanges.dump_parser import COLUMNS, DumpParser
+
+BLOCK_BYTES: Final = 64 * 1024
+"""About 900 lines: enough for C-speed parsing, little enough to hold the event loop for under a millisecond or two."""
+
+_LONGEST_LINE: Final = 1024 * 1024
+_HEAD_LINES: Final = 10
+
+
+class RecordingError(ExchangeError):
+    """A recording that is missing, damaged, or no dump of trades."""
+
+
+class Block(NamedTuple):
+    """Whole lines of a file. `offset` is where the first begins (bytes), `line` its number (1 is the file's first)."""
+
+    offset: int
+    line: int
+    data: bytes
+
+
+class Dump:
+    """One file of trades. Nothing is held open, and no more than a block is held in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def blocks(self, offset: int = 0, line: int = 1) -> Iterator[Block]:
+        """The file's lines from `offset` on, where the line with the number `line` begins.
+
+        Raises RecordingError when the file cannot be read.
+        """
+        with self._errors(), self._open() as file:
+            file.seek(offset)
+            rest = b""
+            while chunk := file.read(BLOCK_BYTES):
+                data = rest + chunk
+                end = data.rfind(b"\n") + 1
+                if not end and len(data) > _LONGEST_LINE:
+                    end = len(data)  # no dump has such a line: it is refused in pieces rather than held in memory
+                rest = data[end:]
+                if end:
+                    block = data[:end].replace(b"\r\n", b"\n")
+                    yield Block(offset, line, block)
+                    offset, line = offset + end, line + block.count(b"\n")
+            if rest:
+                yield Block(offset, line, rest)
+
+    def check(self, now_us: int) -> None:
+        """Raises RecordingError when the file cannot be read or none of its first lines is a trade."""
+        head = next(self.blocks(), None)
+        lines = head.data.split(b"\n")[: _HEAD_LINES + 1] if head else []
+        if not DumpParser(lambda *_: None, now_us).parse(b"\n".join(lines), 1):
+            begins = lines[0][:60].decode("utf-8", "replace") if lines else ""
+            raise RecordingError(
+                f"{self.path} is no dump of trades: it begins with {begins!r}, and none of its first {_HEAD_LINES} "
+                f"lines has the columns {COLUMNS}"
+            )
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        if not zipfile.is_zipfile(self.path) and self.path.suffix != ".zip":
+            with self.path.open("rb") as file:
+                yield file
+            return
+        with zipfile.ZipFile(self.path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".csv")]
+            if len(names) != 1:
+                raise RecordingError(f"{self.path} holds {len(names)} .csv files: expected a .zip with exactly one")
+            with archive.open(names[0]) as member:
+                yield member
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RecordingError(f"the recording {self.path} cannot be read: {error.strerror or error}") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise RecordingError(f"{self.path} is damaged, or no .zip that can be read: {error}") from error

@@ -1,0 +1,205 @@
+"""A recording as an exchange: Binance's public trade dumps, at their own pace, faster, or as fast as possible."""
+
+import math
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import asyncio
+
+from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
+from marketstream.exchanges.clock import Now, Sleep, now_us
+from marketstream.exchanges.columns import cut
+from marketstream.exchanges.dump import Dump, RecordingError
+from marketstream.exchanges.dump_parser import DumpParser
+from marketstream.exchanges.refusals import Refusals
+from marketstream.market.trade import Trades
+from marketstream.settings import SettingsError
+
+MOST_TRADES: Final = 500
+"""Most trades in one message of the feed."""
+
+LONGEST_SPAN_US: Final = 3600 * 1_000_000
+"""Most time, in µs, between the first and the last trade of one message, however fast the replay."""
+
+CLOCK_S: Final = 1.0
+"""Seconds between two Clocks while no trade is due."""
+
+_NAMES: Final = (re.compile(r"binance-([A-Za-z0-9]+)-"), re.compile(r"([A-Za-z0-9]+)-trades-"))
+
+
+def parse_speed(text: str) -> float:
+    """How many times faster than recorded: a number above 0, or infinity for `max`. Raises SettingsError."""
+    if text == "max":
+        return math.inf
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise SettingsError(f"REPLAY_SPEED is {text!r}: expected a number above 0, or max")
+    return speed
+
+
+def symbol_of(path: Path, symbols: Sequence[str] = ()) -> str:
+    """The symbol whose trades the file holds: the one that is given, or that of a file name such as
+    binance-BTCUSDT-….csv or BTCUSDT-trades-….zip.
+
+    Raises SettingsError when there is none, or more than one is given.
+    """
+    if len(symbols) == 1:
+        return symbols[0]
+    match = next(filter(None, (name.match(path.name) for name in _NAMES)), None)
+    if symbols or match is None:
+        raise SettingsError(
+            f"a recording holds the trades of one symbol, but SYMBOLS is {','.join(symbols) or 'empty'} and the file "
+            f"is {path.name}: give the one symbol in SYMBOLS, or name the file binance-<SYMBOL>-… or <SYMBOL>-trades-…"
+        )
+    return match[1].upper()
+
+
+class Pace:
+    """Where a replay is: the file's time runs `speed` times as fast as ours, from its first trade on."""
+
+    def __init__(self, speed: float, now: Now) -> None:
+        self._speed = speed
+        self._now = now
+        self._start: tuple[int, int] | None = None
+
+    def time_us(self, first_us: int) -> float:
+        """The file's time now (µs), infinite for a replay as fast as possible; it starts at `first_us`."""
+        if self._start is None:
+            self._start = (self._now(), first_us)
+        ours, files = self._start
+        return math.inf if self._speed == math.inf else files + (self._now() - ours) * self._speed
+
+    def seconds(self, span_us: float) -> float:
+        """How long so much of the file's time takes, in seconds."""
+        return span_us / self._speed / 1_000_000
+
+
+class Replay:
+    """Plays one dump, .csv or .zip, with or without header line, its times in ms or µs (found by their magnitude, for
+    the file as a whole). Ids in the file must ascend; lines that are no trade are refused and counted.
+
+    The file is read in blocks, never as a whole; `history` keeps the first id of each block (about 900 trades).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        symbol: str | None = None,
+        name: str = "replay",
+        speed: float = 1.0,
+        now: Now = now_us,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._dump = Dump(path)
+        self.symbol = symbol or symbol_of(path)
+        self._name = name
+        self._speed = speed
+        self._now = now
+        self._sleep = sleep
+        # Its own parser: what the feed has refused is not counted again.
+        self._history = DumpParser(lambda *_: None, now())
+        self._first_ids: list[int] = []
+        self._offsets: list[int] = []
+
+    @property
+    def name(self) -> str:
+        """Under which name the trades are stored."""
+        return self._name
+
+    async def check(self, symbols: Sequence[str]) -> None:
+        """Raises UnknownSymbolError for any but the file's symbol, RecordingError for a file that is no dump."""
+        unknown = [symbol for symbol in symbols if symbol != self.symbol]
+        if unknown:
+            raise UnknownSymbolError(
+                f"{self._dump.path.name} holds trades of {self.symbol} only, not of {', '.join(unknown)}"
+            )
+        self._dump.check(self._now())
+
+    async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Heard | Clock]:
+        """The file's trades, from its first one on, each when it is due; a Clock every second in between, and one of
+        the last trade's time at the end, after which the feed ends."""
+        await self.check(symbols)
+        pace = Pace(self._speed, self._now)
+        last_us = 0
+        for trades in self._trades():
+            start = 0
+            while start < len(trades):
+                due_us = trades.times[start]
+                while (file_us := pace.time_us(due_us)) < due_us:
+                    await self._sleep(min(CLOCK_S, pace.seconds(due_us - file_us)))
+                    if file_us > last_us:
+                        yield Clock(self.symbol, int(file_us))
+                message = _due(trades, start, file_us)
+                yield Heard(self.symbol, message, max(message.times), self._now())
+                start += len(message)
+            last_us = max(last_us, *trades.times)
+            await self._sleep(0)  # as fast as possible still lets others run
+        yield Clock(self.symbol, last_us)
+
+    async def history(self, symbol: str, first_id: int, last_id: int) -> Trades | None:
+        """A page of the file's trades with ids from `first_id` to `last_id`, whatever the feed has come to."""
+        await self.check((symbol,))
+        await self._index()
+        block = max(0, bisect_right(self._first_ids, first_id) - 1)
+        for _, _, data in self._dump.blocks(self._offsets[block], line=2 if block else 1):
+            for trades in self._history.parse(data, 2 if block else 1):
+                ids = trades.all_ids()
+                start, stop = bisect_left(ids, first_id), bisect_right(ids, last_id)
+                if start < stop:
+                    return cut(trades, start, stop)
+                if ids[0] > last_id:
+                    return None
+        return None
+
+    async def newest(self, symbol: str) -> Newest | None:
+        """The last trade of the file, as of its own time: the clock of a recording stops with it."""
+        await self.check((symbol,))
+        await self._index()
+        last = None
+        for _, _, data in self._dump.blocks(self._offsets[-1], line=2):
+            for trades in self._history.parse(data, 2):
+                last = Newest(trades.all_ids()[-1], trades.times[-1], trades.times[-1])
+        return last
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _trades(self) -> Iterator[Trades]:
+        refusals = Refusals()
+        file = self._dump.path.name
+        parser = DumpParser(
+            lambda reason, line, text: refusals(reason, file=file, line=line, text=text[:100]), self._now()
+        )
+        for block in self._dump.blocks():
+            yield from parser.parse(block.data, block.line)
+
+    async def _index(self) -> None:
+        """Learns where each block begins and its first id, once. Only that one field of a block is parsed."""
+        if self._first_ids:
+            return
+        first_ids, offsets = [], []
+        for offset, _, data in self._dump.blocks():
+            first_id = data.partition(b",")[0]
+            if first_id.isdigit():
+                first_ids.append(int(first_id))
+                offsets.append(offset)
+            await self._sleep(0)
+        # A header or refused lines may hide the first id: then the first block is found by asking for any id below.
+        self._first_ids, self._offsets = first_ids or [0], offsets or [0]
+
+
+def _due(trades: Trades, start: int, file_us: float) -> Trades:
+    """What is due at `file_us` from index `start` on: at least that entry, at most what one message may hold."""
+    limit_us = min(file_us, trades.times[start] + LONGEST_SPAN_US)
+    most = min(start + MOST_TRADES, len(trades))
+    return cut(trades, start, max(start + 1, bisect_right(trades.times, limit_us, start, most)))
+
+
+__all__ = ["Replay", "RecordingError", "parse_speed", "symbol_of"]

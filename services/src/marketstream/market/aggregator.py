@@ -1,0 +1,295 @@
+"""From the records of one symbol to candles: what the processor does with a topic, without its input and output.
+
+Windows close by the order of the records (trade times and heartbeats, plus a grace), never by a local clock, so that
+reading the same log again gives the same candles.
+"""
+
+from bisect import bisect_left
+from operator import attrgetter
+from typing import Final
+
+from marketstream.market.candle import Candle
+from marketstream.market.counted import NO_LIMIT, CountedIds, Run
+from marketstream.market.ledger import Ledger
+from marketstream.market.progress import ClosedCandle, Commit, Progress
+from marketstream.market.trade import Trade, Trades
+from marketstream.market.window import WINDOW_US, window_of
+
+
+class OpenWindow:
+    """A window that still takes trades: its candle, its ids, and the offset of the first record that brought one."""
+
+    __slots__ = ("candle", "end_us", "first_offset", "ids")
+
+    def __init__(self, candle: Candle, first_offset: int) -> None:
+        self.candle = candle
+        self.ids = CountedIds()
+        self.first_offset = first_offset
+        self.end_us = (candle.window + 1) * WINDOW_US
+
+
+class Counters:
+    """What happened to trades, for metrics: each a number of trades since the aggregator was made."""
+
+    __slots__ = ("counted", "duplicate", "late", "partial", "settled", "unordered")
+
+    def __init__(self) -> None:
+        self.counted = 0
+        """counted into a candle"""
+        self.duplicate = 0
+        """dropped: counted before"""
+        self.late = 0
+        """of those counted, into a window that was closed"""
+        self.partial = 0
+        """refused: an aggregate some of whose ids were counted before"""
+        self.settled = 0
+        """refused: below what is still accounted for"""
+        self.unordered = 0
+        """of those counted, with a time that does not follow the order of the ids"""
+
+
+class Aggregator:
+    """The windows and the ledger of one symbol."""
+
+    def __init__(self, progress: Progress, *, grace_us: int, max_id_jump: int, max_holes: int) -> None:
+        self.ledger: Final = Ledger(progress, max_id_jump=max_id_jump, max_holes=max_holes)
+        self.counters: Final = Counters()
+        self.heard_us = 0
+        """The latest exchange time of a trade or heartbeat, Unix µs."""
+        self._grace_us: Final = grace_us
+        self._open: dict[int, OpenWindow] = {}
+        self._to_store: dict[int, Candle] = {}
+        self._last_closed: Candle | None = None
+        # What the next record most likely extends: the window, its newest run and the same run in the ledger.
+        self._window: OpenWindow | None = None
+        self._window_run = self._run = Run(0, -1, 0, 0)
+        self._limit = NO_LIMIT
+        self._closes_next_us = 0
+
+    @property
+    def pending(self) -> int:
+        """How many candles wait for a commit."""
+        return len(self._to_store)
+
+    def newest(self) -> Candle | None:
+        """The candle of the newest trade: of the newest open window, or of the last that was closed here."""
+        return self._open[max(self._open)].candle if self._open else self._last_closed
+
+    def open_candle(self) -> Candle | None:
+        """The candle of the newest open window."""
+        return self._open[max(self._open)].candle if self._open else None
+
+    def apply(self, trades: Trades, offset: int, received_us: int) -> None:
+        """Counts the trades of the record at `offset`, received at `received_us` (Unix µs).
+
+        Raises TradeError, having counted none of them, when they cannot be trades.
+        """
+        if self._extend_current(trades):
+            return
+        trades.check(received_us)
+        if self._extend_across(trades, offset) or self._skip_known(trades):
+            return
+        trades = self._at_own_scales(trades)
+        for trade in trades:
+            self._count_one(trade, trades.price_scale, trades.quantity_scale, offset)
+        self._hear(max(trades.times))
+
+    def heartbeat(self, closes_before_us: int) -> None:
+        """No trade before `closes_before_us` (Unix µs, the exchange's clock) is still to come in good time."""
+        self._hear(closes_before_us)
+
+    def take(self, position: int) -> Commit:
+        """Everything to store since the last call; `position` is the offset after the last record applied.
+
+        What it returns must be stored, or this aggregator be thrown away.
+        """
+        reason = self.ledger.reason
+        candles = [
+            ClosedCandle(candle, reason(candle.window, candle.first_id, candle.last_id))
+            for candle in sorted(self._to_store.values(), key=attrgetter("window"))
+        ]
+        self._to_store = {}
+        verdicts = self.ledger.take_verdicts()
+        progress = Progress(
+            resume_offset=min((window.first_offset for window in self._open.values()), default=position),
+            position=position,
+            closed_until=self.ledger.closed_until,
+            counted=tuple(run.copy() for run in self.ledger.closed),
+            unfillable=self.ledger.unfillable(),
+            settled_id=self.ledger.settled_id,
+        )
+        self.ledger.prune()  # what it changes is for the next commit
+        return Commit(candles=candles, verdicts=verdicts, progress=progress)
+
+    def _extend_current(self, trades: Trades) -> bool:
+        """The fast path: trades that follow the last one in id and time, within its window, at its scales.
+
+        False, with nothing done, when they are anything else.
+        """
+        window = self._window
+        run = self._run
+        times = trades.times
+        if window is None or trades.first_id != run.high + 1 or trades.ids is not None or trades.counts is not None:
+            return False
+        size = len(times)
+        prices, quantities = trades.prices, trades.quantities
+        candle = window.candle
+        if (
+            not len(prices) == len(quantities) == len(trades.taker_buys) == size > 0
+            or trades.price_scale != candle.price_scale
+            or trades.quantity_scale != candle.quantity_scale
+            or times[0] < run.high_time
+            or (last_time := times[-1]) >= window.end_us
+            or (last_id := run.high + size) + 1 >= self._limit
+        ):
+            return False
+        if size == 1:
+            low = high = prices[0]
+            least_quantity = quantities[0]
+        else:
+            low, high, least_quantity = min(prices), max(prices), min(quantities)
+            if times != sorted(times):
+                return False
+        if low <= 0 or least_quantity < 0:
+            return False
+        candle.extend(trades, high, low, last_id)
+        window_run = self._window_run
+        run.high = window_run.high = last_id
+        run.high_time = window_run.high_time = last_time
+        self.counters.counted += size
+        if last_time >= self._closes_next_us:
+            self._hear(last_time)
+        return True
+
+    def _extend_across(self, trades: Trades, offset: int) -> bool:
+        """The same for trades that enter new windows: each window takes its part of the columns.
+
+        False, with nothing done, when they do not follow the last trade in id and time.
+        """
+        run, times = self._run, trades.times
+        last_id = run.high + len(times)
+        if (
+            self._window is None
+            or trades.ids is not None
+            or trades.counts is not None
+            or trades.first_id != run.high + 1
+            or last_id + 1 >= self._limit
+            or times[0] < run.high_time
+            or window_of(times[0]) < self.ledger.closed_until
+            or times != sorted(times)
+            or (trades.price_scale, trades.quantity_scale)
+            != (self._window.candle.price_scale, self._window.candle.quantity_scale)
+        ):
+            return False
+        start = 0
+        while start < len(times):
+            window = window_of(times[start])
+            end = bisect_left(times, (window + 1) * WINDOW_US, start)
+            self._extend_part(trades.part(start, end), window, offset)
+            start = end
+        self.counters.counted += len(times)
+        self._hear(times[-1])
+        return True
+
+    def _extend_part(self, part: Trades, window: int, offset: int) -> None:
+        """Counts plain columns of one window that follow the last trade counted."""
+        last_id, last_time = part.first_id + len(part) - 1, part.times[-1]
+        self.ledger.extend(self._run, last_id, last_time)
+        opened = self._open.get(window)
+        if opened is None:
+            first = next(iter(part))
+            opened = self._open[window] = OpenWindow(
+                Candle(window, part.price_scale, part.quantity_scale, first), offset
+            )
+            if len(part) > 1:
+                rest = part.part(1, len(part))
+                opened.candle.extend(rest, max(rest.prices), min(rest.prices), last_id)
+        else:
+            opened.candle.extend(part, max(part.prices), min(part.prices), last_id)
+        index = opened.ids.add(part.first_id, last_id, part.times[0], last_time)
+        self._window, self._window_run = opened, opened.ids.runs[index]
+
+    def _skip_known(self, trades: Trades) -> bool:
+        """Drops plain columns that were counted before, as after a restart, without looking at each trade."""
+        size = len(trades)
+        if trades.ids is not None or trades.counts is not None:
+            return False
+        if self.ledger.counted.overlap(trades.first_id, trades.first_id + size - 1) < size:
+            return False
+        self.counters.duplicate += size
+        return True
+
+    def _count_one(self, trade: Trade, price_scale: int, quantity_scale: int, offset: int) -> None:
+        """The general path: one entry of any id and any time."""
+        ledger, counters = self.ledger, self.counters
+        low, high, time = trade.id, trade.id + trade.n - 1, trade.time
+        if low <= ledger.settled_id:
+            counters.settled += trade.n
+            return
+        known = ledger.counted.overlap(low, high)
+        if known:
+            if known == trade.n:
+                counters.duplicate += known
+            else:
+                counters.partial += trade.n
+            return
+        counters.counted += trade.n
+        counters.unordered += trade.n * ledger.out_of_order(low, high, time)
+        index = ledger.count(low, high, time, time)
+        window = window_of(time)
+        if window < self.ledger.closed_until:
+            counters.late += trade.n
+            ledger.close(Run(low, high, time, time))
+            _count_into(self._to_store, window, trade, price_scale, quantity_scale)
+            # The ledger's runs may have been joined: what the next record extends is not known.
+            self._window = None
+            return
+        opened = self._open.get(window)
+        if opened is None:
+            opened = self._open[window] = OpenWindow(Candle(window, price_scale, quantity_scale, trade), offset)
+        else:
+            opened.candle.add(trade)
+        window_index = opened.ids.add(low, high, time, time)
+        self._window, self._window_run = opened, opened.ids.runs[window_index]
+        self._run, self._limit = ledger.counted.runs[index], ledger.counted.limit_after(index)
+        if self._run.high != high or self._window_run.high != high:
+            self._window = None  # it filled a hole: the next record extends something else
+
+    def _at_own_scales(self, trades: Trades) -> Trades:
+        """The trades and all candles in memory at the greatest scales of both."""
+        candles = [window.candle for window in self._open.values()] + list(self._to_store.values())
+        price_scale = max(trades.price_scale, *(candle.price_scale for candle in candles), 0)
+        quantity_scale = max(trades.quantity_scale, *(candle.quantity_scale for candle in candles), 0)
+        for candle in candles:
+            candle.rescale(price_scale, quantity_scale)
+        return trades.rescaled(price_scale, quantity_scale)
+
+    def _hear(self, time_us: int) -> None:
+        """Moves the watermark: windows that ended a grace before the latest time heard are closed."""
+        self.heard_us = max(self.heard_us, time_us)
+        closed_until = window_of(self.heard_us - self._grace_us)
+        if closed_until > self.ledger.closed_until:
+            self._close_until(closed_until)
+        self._closes_next_us = (self.ledger.closed_until + 1) * WINDOW_US + self._grace_us
+
+    def _close_until(self, closed_until: int) -> None:
+        empty_from = self.ledger.closed_until
+        self.ledger.closed_until = closed_until
+        for number in sorted(window for window in self._open if window < closed_until):
+            window = self._open.pop(number)
+            self._to_store[number] = self._last_closed = window.candle
+            for run in window.ids:
+                self.ledger.close(run)
+            if window is self._window:
+                self._window = None
+            self.ledger.doubt(empty_from, number - 1)
+            empty_from = number + 1
+        self.ledger.doubt(empty_from, closed_until - 1)
+
+
+def _count_into(candles: dict[int, Candle], window: int, trade: Trade, price_scale: int, quantity_scale: int) -> None:
+    candle = candles.get(window)
+    if candle is None:
+        candles[window] = Candle(window, price_scale, quantity_scale, trade)
+    else:
+        candle.add(trade)

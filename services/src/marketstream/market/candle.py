@@ -1,0 +1,94 @@
+"""One candle in the making: exact sums and extremes of the trades of one window."""
+
+from itertools import compress
+from operator import mul
+from typing import Final
+
+from marketstream.market.trade import Trade, Trades
+
+HOLE: Final = "hole"
+"""Trades are missing that the exchange may still have."""
+UNFILLABLE: Final = "unfillable"
+"""Trades are missing that will not come: the exchange has no such trades, or the hole was given up."""
+UNCONFIRMED: Final = "unconfirmed"
+"""Nothing missing is known of, but the trade before or after the window has not been seen."""
+UNORDERED_IDS: Final = "unordered_ids"
+"""The exchange's ids have no order, so nothing can be proven."""
+
+
+class Candle:
+    """The trades of one window, or those of them that come late as a correction.
+
+    Prices are integers at `price_scale`, volumes at `quantity_scale`, `quote_volume` at the sum of both. Open is the
+    price of the trade of least (time, id), close that of the greatest; times are Unix µs.
+    """
+
+    __slots__ = (
+        "close", "close_id", "close_time", "first_id", "high", "last_id", "low", "open", "open_id", "open_time",
+        "price_scale", "quantity_scale", "quote_volume", "taker_buy_volume", "trade_count", "volume", "window",
+    )  # fmt: skip
+
+    def __init__(self, window: int, price_scale: int, quantity_scale: int, first: Trade) -> None:
+        self.window = window
+        self.price_scale = price_scale
+        self.quantity_scale = quantity_scale
+        self.open = self.high = self.low = self.close = first.price
+        self.open_time = self.close_time = first.time
+        self.open_id = self.first_id = first.id
+        self.close_id = self.last_id = first.id + first.n - 1
+        self.volume = first.quantity
+        self.quote_volume = first.price * first.quantity
+        self.taker_buy_volume = first.quantity if first.taker_buy else 0
+        self.trade_count = first.n
+
+    def add(self, trade: Trade) -> None:
+        """Counts one entry, at the candle's scales, of any id and time within the window."""
+        trade_id, n, time, price, quantity, taker_buy = trade
+        last_id = trade_id + n - 1
+        if (time, trade_id) < (self.open_time, self.open_id):
+            self.open, self.open_time, self.open_id = price, time, trade_id
+        if (time, last_id) > (self.close_time, self.close_id):
+            self.close, self.close_time, self.close_id = price, time, last_id
+        if price > self.high:
+            self.high = price
+        if price < self.low:
+            self.low = price
+        if trade_id < self.first_id:
+            self.first_id = trade_id
+        if last_id > self.last_id:
+            self.last_id = last_id
+        self.volume += quantity
+        self.quote_volume += price * quantity
+        if taker_buy:
+            self.taker_buy_volume += quantity
+        self.trade_count += n
+
+    def extend(self, trades: Trades, high: int, low: int, last_id: int) -> None:
+        """Counts columns that follow the candle's last trade in id and time; `high` and `low` are their extremes."""
+        prices, quantities = trades.prices, trades.quantities
+        self.close = prices[-1]
+        self.close_time = trades.times[-1]
+        self.close_id = self.last_id = last_id
+        if high > self.high:
+            self.high = high
+        if low < self.low:
+            self.low = low
+        self.volume += sum(quantities)
+        self.quote_volume += sum(map(mul, prices, quantities))
+        self.taker_buy_volume += sum(compress(quantities, trades.taker_buys))
+        self.trade_count += len(prices)
+
+    def rescale(self, price_scale: int, quantity_scale: int) -> None:
+        """Brings the candle to scales that are not below its own."""
+        if (price_scale, quantity_scale) == (self.price_scale, self.quantity_scale):
+            return
+        price_factor = 10 ** (price_scale - self.price_scale)
+        quantity_factor = 10 ** (quantity_scale - self.quantity_scale)
+        self.price_scale, self.quantity_scale = price_scale, quantity_scale
+        self.open *= price_factor
+        self.high *= price_factor
+        self.low *= price_factor
+        self.close *= price_factor
+        self.volume *= quantity_factor
+        self.taker_buy_volume *= quantity_factor
+        self.quote_volume *= price_factor * quantity_factor

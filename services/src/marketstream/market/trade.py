@@ -1,0 +1,124 @@
+"""Trades of one symbol, as columns: a list for each field, which C-speed builtins (sum, max, compress) work on."""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from operator import add
+from typing import Final, NamedTuple, Self
+
+import msgspec
+
+from marketstream.market.errors import TradeError
+from marketstream.market.number import MAX_SCALE, rescale
+
+EARLIEST_US: Final = 1_230_940_800_000_000
+"""2009-01-03, the day of the first Bitcoin block: an earlier time is a mistake of unit (ms or s read as µs)."""
+
+FUTURE_US: Final = 3600 * 1_000_000
+"""How far a trade's time may lie after it was received, in µs: a wrong clock, but not a wrong unit (ns read as µs)."""
+
+
+class Trade(NamedTuple):
+    """One entry of the columns: `n` trades with the consecutive ids from `id` on, one price and one time."""
+
+    id: int
+    n: int
+    time: int
+    price: int
+    quantity: int
+    taker_buy: bool
+
+
+class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Trades of one symbol, in the order in which the exchange sent them.
+
+    `times` are Unix µs of the exchange; `prices` and `quantities` are scaled integers (number / 10**scale);
+    `taker_buys` holds a byte for each entry, 1 where the taker bought. `ids` is None when the ids follow each other
+    without a gap from `first_id` on, as they nearly always do. `counts` is None when every entry is one trade; an
+    aggregate of n consecutive ids has n there.
+    """
+
+    price_scale: int
+    quantity_scale: int
+    first_id: int
+    times: list[int]
+    prices: list[int]
+    quantities: list[int]
+    taker_buys: bytes
+    ids: list[int] | None = None
+    counts: list[int] | None = None
+
+    @classmethod
+    def of(cls, trades: Sequence[Trade], price_scale: int, quantity_scale: int) -> Self:
+        """The columns of `trades`, of which there must be at least one."""
+        if not trades:
+            raise TradeError("columns of trades need at least one trade, none was given")
+        ids, counts, times, prices, quantities, taker_buys = (list(column) for column in zip(*trades, strict=True))
+        plain = all(count == 1 for count in counts)
+        consecutive = ids[1:] == list(map(add, ids[:-1], counts[:-1]))
+        return cls(
+            price_scale, quantity_scale, ids[0], times, prices, quantities, bytes(taker_buys),
+            None if consecutive else ids, None if plain else counts,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __iter__(self) -> Iterator[Trade]:
+        return map(
+            Trade, self.all_ids(), self.counts or repeat(1), self.times, self.prices, self.quantities,
+            map(bool, self.taker_buys),
+        )  # fmt: skip
+
+    def all_ids(self) -> Sequence[int]:
+        """The first id of each entry."""
+        if self.ids is not None:
+            return self.ids
+        if self.counts is None:
+            return range(self.first_id, self.first_id + len(self.times))
+        ids, next_id = [], self.first_id
+        for count in self.counts:
+            ids.append(next_id)
+            next_id += count
+        return ids
+
+    def part(self, start: int, end: int) -> "Trades":
+        """The entries `start` to `end` (exclusive) of plain columns: consecutive ids, each entry one trade."""
+        if (start, end) == (0, len(self)):
+            return self
+        return Trades(
+            self.price_scale, self.quantity_scale, self.first_id + start, self.times[start:end],
+            self.prices[start:end], self.quantities[start:end], self.taker_buys[start:end],
+        )  # fmt: skip
+
+    def rescaled(self, price_scale: int, quantity_scale: int) -> "Trades":
+        """The same trades at other scales, neither below its own."""
+        if (price_scale, quantity_scale) == (self.price_scale, self.quantity_scale):
+            return self
+        return msgspec.structs.replace(
+            self,
+            price_scale=price_scale,
+            quantity_scale=quantity_scale,
+            prices=[rescale(price, self.price_scale, price_scale) for price in self.prices],
+            quantities=[rescale(quantity, self.quantity_scale, quantity_scale) for quantity in self.quantities],
+        )
+
+    def check(self, received_us: int) -> None:
+        """Raises TradeError, saying which, when an entry cannot be a trade that was received at `received_us`."""
+        size = len(self.times)
+        columns = (self.prices, self.quantities, self.taker_buys, self.ids, self.counts)
+        if not size or any(column is not None and len(column) != size for column in columns):
+            lengths = [size, *(len(column) for column in columns if column is not None)]
+            raise TradeError(f"columns of lengths {lengths}: all must be of one length, above 0")
+        if not (0 <= self.price_scale <= MAX_SCALE and 0 <= self.quantity_scale <= MAX_SCALE):
+            raise TradeError(f"scales {self.price_scale}, {self.quantity_scale}: expected 0 to {MAX_SCALE}")
+        if min(self.prices) <= 0:
+            raise TradeError(f"a price of {min(self.prices)} at scale {self.price_scale}: a price is above 0")
+        if min(self.quantities) < 0:
+            raise TradeError(f"a quantity of {min(self.quantities)}: a quantity is not below 0")
+        if min(self.times) < EARLIEST_US or max(self.times) > received_us + FUTURE_US:
+            raise TradeError(
+                f"times {min(self.times)} to {max(self.times)}, received at {received_us}: expected Unix µs, "
+                f"between 2009 and an hour after they were received"
+            )
+        if min(self.ids or (self.first_id,)) < 0 or min(self.counts or (1,)) < 1:
+            raise TradeError("an id below 0 or a count below 1")

@@ -1,0 +1,102 @@
+"""What every service has: health that can be asked, metrics, and a graceful stop."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+Check = Callable[[], str | None]
+
+STOP_LIMIT_S = 4
+"""Seconds for which open HTTP connections may delay a stop."""
+
+
+class Health:
+    """What a service says of itself. A check answers None when all is well, else a text that says what is wrong."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, Check] = {}
+
+    def add(self, name: str, check: Check) -> None:
+        """Readiness depends on this check from now on."""
+        self._checks[name] = check
+
+    def watch(self, name: str, task: "asyncio.Task[Any]") -> None:
+        """Readiness depends on this task being alive: a service whose reader has died must not look well."""
+        self.add(name, lambda: f"the task {name} has ended" if task.done() else None)
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong, by the name of the check; empty when the service is ready."""
+        return {name: problem for name, check in self._checks.items() if (problem := check()) is not None}
+
+
+def health_app(health: Health) -> Starlette:
+    """/healthz (the process answers), /readyz (every check passes) and /metrics (Prometheus)."""
+
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        problems = health.problems()
+        lines = [f"{name}: {problem}\n" for name, problem in problems.items()]
+        return PlainTextResponse("".join(lines) or "ok\n", status_code=503 if problems else 200)
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Leaves the signals to run_until_stopped."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
+    """Serves `app` over HTTP inside the block; gives the port, which is a free one for port 0.
+
+    Raises OSError when the address is taken.
+    """
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, lifespan="off",
+        timeout_graceful_shutdown=STOP_LIMIT_S, server_header=False,
+    )  # fmt: skip
+    with config.bind_socket() as listener:
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Runs `main` in a fast event loop. SIGTERM or Ctrl-C set the event it is given, upon which it should end."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+        await main(stop)
+
+    import uvloop
+
+    uvloop.run(run())

@@ -1,0 +1,1 @@
+"""Candles and progress in PostgreSQL. The only room that imports asyncpg."""

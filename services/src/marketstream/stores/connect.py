@@ -1,0 +1,101 @@
+"""Connections to PostgreSQL: one pool for each process, every session with limits on what it may hold up."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Final
+
+import asyncpg
+
+from marketstream.settings import Settings
+from marketstream.stores.errors import AWAY, REFUSED, StoreRefusedError, StoreUnavailableError, said
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+Pool = asyncpg.Pool
+"""For the rooms that hold a pool without knowing asyncpg."""
+
+WAIT_S: Final = 60.0
+"""Seconds for which a start waits for the database: what PostgreSQL takes to recover after a crash."""
+
+CONNECT_S: Final = 5.0
+"""Seconds for one attempt to connect."""
+
+COMMAND_S: Final = 35.0
+"""Seconds after which a statement is given up on this side. Above the server's own limit, which leaves a clear error;
+this one is for a server that has frozen or a network that drops everything."""
+
+SESSION: Final = {
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "10s",
+    "jit": "off",  # every statement here is short: compiling it costs more than it saves
+}
+
+FIRST_DELAY_S: Final = 0.1
+GREATEST_DELAY_S: Final = 3.0
+
+
+async def open_pool(settings: Settings, *, size: int, wait_s: float = WAIT_S) -> asyncpg.Pool:
+    """A pool of at most `size` connections to DATABASE_URL, once the database answers.
+
+    Raises StoreUnavailableError when it has not answered after `wait_s` seconds, StoreRefusedError at once when it
+    answers but refuses the user, the password or the name of the database.
+    """
+    pool = await lazy_pool(settings, size=size)
+    try:
+        await _wait_for(pool, wait_s)
+    except BaseException:
+        pool.terminate()
+        raise
+    return pool
+
+
+async def lazy_pool(settings: Settings, *, size: int) -> asyncpg.Pool:
+    """The same pool without waiting: it connects when it is first used, and again after the database was away.
+
+    Raises SettingsError when DATABASE_URL is missing.
+    """
+    settings.require("database_url")
+    return await asyncpg.create_pool(
+        settings.database_url,
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_S,
+        command_timeout=COMMAND_S,
+        server_settings={"application_name": "marketstream", **SESSION},
+    )
+
+
+async def _wait_for(pool: asyncpg.Pool, wait_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait_s
+    for delay in backoff(random.random):
+        try:
+            async with asyncio.timeout_at(deadline), pool.acquire():
+                return
+        except REFUSED as error:
+            raise StoreRefusedError(f"PostgreSQL refuses DATABASE_URL: {error}") from error
+        except AWAY as error:
+            if loop.time() + delay >= deadline:
+                raise StoreUnavailableError(f"PostgreSQL did not answer for {wait_s:g} s: {said(error)}") from error
+            log.warning("PostgreSQL does not answer yet", error=said(error), again_in_s=round(delay, 2))
+        await asyncio.sleep(delay)
+
+
+def backoff(chance: Callable[[], float]) -> Iterator[float]:
+    """Seconds to wait after each failure: doubling up to a greatest delay, each between half of itself and itself, so
+    that services which lost the same database do not come back in step. `chance` answers 0 to 1."""
+    for attempt in count():
+        delay: float = min(FIRST_DELAY_S * 2 ** min(attempt, 16), GREATEST_DELAY_S)
+        yield delay * (0.5 + chance() / 2)
+
+
+async def close_pool(pool: asyncpg.Pool, *, limit_s: float = 2.0) -> None:
+    """Ends the pool's connections: in good order, or by force when that takes longer than `limit_s` seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await pool.close()

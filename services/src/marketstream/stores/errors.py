@@ -1,0 +1,41 @@
+"""What can go wrong with PostgreSQL. A caller that catches StoreError has caught it all."""
+
+from typing import Final
+
+import asyncpg
+
+
+class StoreError(Exception):
+    """Base of all that the stores raise."""
+
+
+class StoreUnavailableError(StoreError):
+    """The database is away, does not answer in time, or has no tables yet. Trying again later may help."""
+
+
+class StoreRefusedError(StoreError):
+    """The database answers, but knows no such user, password or database. Trying again does not help."""
+
+
+class MigrationError(StoreError):
+    """The migrations of this code and those that the database has seen contradict each other."""
+
+
+AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""How asyncpg says that the database is away, restarting, overloaded or out of time."""
+
+REFUSED: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""How asyncpg says that the address in DATABASE_URL is answered, but not welcome."""
+
+
+def said(error: BaseException) -> str:
+    """The error as text: its message or, where it has none, as a time-out has none, its name."""
+    return str(error) or type(error).__name__

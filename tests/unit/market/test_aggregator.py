@@ -1,0 +1,237 @@
+"""Properties of the whole core: however the trades arrive, the candles are the same, and completeness is true."""
+
+import random
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from marketstream.market.aggregator import Aggregator
+from marketstream.market.trade import Trade, Trades
+from marketstream.market.window import WINDOW_S, WINDOW_US
+
+from tests.model import MemoryStore, reference_candles
+
+EPOCH = 1_610_064_000_000_000
+GRACE_US = 1_000_000
+PRICE_SCALE, QUANTITY_SCALE = 2, 6
+FAR = EPOCH + 10_000 * WINDOW_US
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A log of records and heartbeats, and after which of them the processor commits or is killed."""
+
+    trades: list[Trade]
+    log: list[Trades | int]
+    commits: frozenset[int]
+    kills: frozenset[int]
+
+    def delivered(self) -> list[Trade]:
+        """The trades that arrived, as the exchange made them."""
+        ids = {trade.id for record in self.log if isinstance(record, Trades) for trade in record}
+        return [trade for trade in self.trades if trade.id in ids]
+
+
+def history(rng: random.Random, size: int) -> list[Trade]:
+    """Consecutive ids, times that follow them: bursts within one µs, and pauses of several windows."""
+    time, trades = EPOCH + rng.randrange(WINDOW_US), []
+    for trade_id in range(1_000, 1_000 + size):
+        time += rng.choice((0, 1, 40_000, 900_000, 4_000_000, rng.randrange(3 * WINDOW_US)))
+        trades.append(Trade(trade_id, 1, time, rng.randrange(1, 10**6), rng.randrange(10**7), rng.random() < 0.5))
+    return trades
+
+
+def columns(rng: random.Random, trades: list[Trade]) -> Trades:
+    record = Trades.of(trades, PRICE_SCALE, QUANTITY_SCALE)
+    return record.rescaled(PRICE_SCALE + rng.randrange(2), QUANTITY_SCALE + rng.randrange(2))
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Scenario:
+    rng = random.Random(draw(st.integers(0, 2**32)))
+    trades = history(rng, draw(st.integers(1, 60)))
+    missing = draw(st.sampled_from((0.0, 0.0, 0.05, 0.3)))
+    disorder = draw(st.sampled_from((0, 0, 3, 100)))
+    kept = [trade for trade in trades if rng.random() >= missing] or trades[:1]
+    kept += [trade for trade in kept if rng.random() < draw(st.sampled_from((0.0, 0.2)))]
+    kept.sort(key=lambda trade: trade.id + rng.random() * disorder)
+    log: list[Trades | int] = []
+    heard = EPOCH
+    while kept:
+        size = rng.choice((1, 2, 5, 20))
+        part, kept = kept[:size], kept[size:]
+        log.append(columns(rng, part))
+        heard = max(heard, *(trade.time for trade in part))
+        if rng.random() < 0.2:
+            log.append(heard + rng.randrange(3 * WINDOW_US))
+    log.append(FAR)
+    events = frozenset(range(len(log)))
+    return Scenario(
+        trades,
+        log,
+        frozenset(event for event in events if rng.random() < draw(st.sampled_from((0.1, 0.9)))),
+        frozenset(event for event in events if rng.random() < draw(st.sampled_from((0.0, 0.1)))),
+    )
+
+
+def run(scenario: Scenario, store: MemoryStore) -> Aggregator:
+    """Reads the log as a processor does: it commits, is killed, and goes on from the resume offset."""
+    kills = set(scenario.kills)
+
+    def start() -> Aggregator:
+        return Aggregator(store.progress, grace_us=GRACE_US, max_id_jump=10**6, max_holes=10**6)
+
+    aggregator, offset = start(), 0
+    while offset < len(scenario.log):
+        record = scenario.log[offset]
+        if isinstance(record, int):
+            aggregator.heartbeat(record)
+        else:
+            aggregator.apply(record, offset, FAR)
+        offset += 1
+        if offset - 1 in scenario.commits:
+            store.apply(aggregator.take(offset))
+            assert_no_false_claim(scenario, store)
+        if offset - 1 in kills:
+            kills.remove(offset - 1)
+            aggregator, offset = start(), store.progress.resume_offset
+    store.apply(aggregator.take(offset))
+    return aggregator
+
+
+def assert_no_false_claim(scenario: Scenario, store: MemoryStore) -> None:
+    truth = reference_candles(scenario.trades, PRICE_SCALE, QUANTITY_SCALE)
+    for start, row in store.rows().items():
+        if row.complete:
+            assert row == truth[start]
+
+
+@settings(max_examples=600, deadline=None)
+@given(scenarios())
+def test_any_arrival_gives_the_same_candles_and_completeness_is_claimed_exactly_when_true(scenario: Scenario) -> None:
+    store = MemoryStore()
+    run(scenario, store)
+    assert store.rows() == reference_candles(scenario.delivered(), PRICE_SCALE, QUANTITY_SCALE)
+
+
+@settings(max_examples=200, deadline=None)
+@given(scenarios())
+def test_the_account_stored_is_that_of_the_trades_delivered(scenario: Scenario) -> None:
+    store = MemoryStore()
+    run(scenario, store)
+    stored = [trade_id for run_ in store.progress.counted for trade_id in range(run_.low, run_.high + 1)]
+    assert stored == sorted(trade.id for trade in scenario.delivered())
+    assert store.progress.closed_until == (FAR - GRACE_US) // WINDOW_US
+    times = {trade.id: trade.time for trade in scenario.trades}
+    for run_ in store.progress.counted:
+        assert (run_.low_time, run_.high_time) == (times[run_.low], times[run_.high])
+
+
+def aggregator_for(**limits: int) -> Aggregator:
+    return Aggregator(MemoryStore().progress, grace_us=GRACE_US, **{"max_id_jump": 10**6, "max_holes": 1_000, **limits})
+
+
+def at(trade_id: int, window: float, price: int = 100, n: int = 1) -> Trade:
+    return Trade(trade_id, n, EPOCH + int(window * WINDOW_US), price, 5, taker_buy=True)
+
+
+def feed(aggregator: Aggregator, store: MemoryStore, *records: list[Trade] | float) -> None:
+    for offset, record in enumerate(records):
+        if isinstance(record, list):
+            aggregator.apply(Trades.of(record, PRICE_SCALE, QUANTITY_SCALE), offset, FAR)
+        else:
+            aggregator.heartbeat(EPOCH + int(record * WINDOW_US))
+    store.apply(aggregator.take(len(records)))
+
+
+def reasons(store: MemoryStore) -> dict[int, str | None]:
+    return {window - EPOCH // WINDOW_US: reason for window, reason in store.reasons.items()}
+
+
+def test_a_hole_taints_the_windows_of_the_trades_around_it_until_it_is_filled() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    feed(aggregator, store, [at(1, 0.5), at(2, 1.5), at(3, 2.5), at(6, 4.5), at(7, 5.5)], 9.0)
+    assert reasons(store) == {0: "unconfirmed", 1: None, 2: "hole", 4: "hole", 5: "unconfirmed"}
+    assert list(aggregator.ledger.holes()) == [(4, 5)]
+    feed(aggregator, store, [at(5, 3.2)])
+    assert reasons(store)[3] == "hole"
+    assert reasons(store)[4] is None
+    feed(aggregator, store, [at(4, 2.7)])
+    assert reasons(store) == {0: "unconfirmed", 1: None, 2: None, 3: None, 4: None, 5: "unconfirmed"}
+    assert not list(aggregator.ledger.holes())
+
+
+def test_a_quiet_market_is_proven_by_its_next_trade() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    feed(aggregator, store, [at(1, 0.5), at(2, 1.5)], 6.0)
+    assert reasons(store) == {0: "unconfirmed", 1: "unconfirmed"}
+    assert not store.empty
+    feed(aggregator, store, [at(3, 6.5)])
+    assert reasons(store)[1] is None
+    assert sorted(window - EPOCH // WINDOW_US for window in store.empty) == [2, 3, 4, 5]
+
+
+def test_a_hole_given_up_is_terminal_and_says_so() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    feed(aggregator, store, [at(1, 0.5), at(2, 1.5), at(5, 1.6), at(6, 2.5)], 9.0)
+    aggregator.ledger.give_up(3, 4)
+    store.apply(aggregator.take(9))
+    assert reasons(store)[1] == "unfillable"
+    assert not list(aggregator.ledger.holes())
+    assert store.progress.unfillable == ((3, 4),)
+    feed(aggregator, store, [at(3, 1.55), at(4, 1.56)])
+    assert reasons(store)[1] is None, "a trade that comes after all is counted"
+    assert store.progress.unfillable == ()
+
+
+def test_a_jump_of_a_billion_ids_is_a_segment_and_the_old_sequence_goes_on() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    feed(aggregator, store, [at(1, 0.5), at(2, 1.1), at(10**9, 1.5), at(3, 1.9), at(4, 2.5), at(5, 3.1)], 9.0)
+    assert reasons(store) == {0: "unconfirmed", 1: "unconfirmed", 2: None, 3: "unconfirmed"}
+    assert not list(aggregator.ledger.holes()), "a jump is never an unbounded backfill"
+
+
+def test_the_account_stays_bounded_by_giving_up_the_oldest_hole() -> None:
+    aggregator, store = aggregator_for(max_holes=2), MemoryStore()
+    feed(aggregator, store, [at(2 * n, n + 0.5) for n in range(1, 6)], 20.0)
+    store.apply(aggregator.take(2))
+    assert len(aggregator.ledger.counted) == 3
+    assert store.progress.settled_id == 5
+    assert reasons(store) == {1: "unfillable", 2: "unfillable", 3: "hole", 4: "hole", 5: "hole"}
+    feed(aggregator, store, [at(3, 1.7)])
+    assert aggregator.counters.settled == 1
+    assert reasons(store)[1] == "unfillable"
+
+
+def test_an_open_window_is_never_given_up() -> None:
+    aggregator, store = aggregator_for(max_holes=2), MemoryStore()
+    feed(aggregator, store, [at(2 * n, 0.5 + n / 100) for n in range(1, 20)])
+    assert store.progress.settled_id == -1
+    assert store.progress.resume_offset == 0
+    feed(aggregator, store, 3.0)
+    assert len(aggregator.ledger.counted) == 3
+
+
+def test_an_aggregate_counts_its_ids_and_is_refused_where_some_are_counted() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    feed(aggregator, store, [at(1, 0.5), at(2, 1.2), at(5, 1.6), at(6, 2.5)], [at(2, 1.4, n=2)], 9.0)
+    assert aggregator.counters.partial == 2
+    feed(aggregator, store, [at(3, 1.4, price=7, n=2)])
+    window = EPOCH // WINDOW_US + 1
+    assert (store.candles[window].trade_count, store.candles[window].low) == (4, 7)
+    assert reasons(store)[1] is None
+
+
+def test_trades_out_of_order_are_counted_late_and_said() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    feed(aggregator, store, [at(1, 0.5), at(2, 1.5), at(3, 3.5)], [at(4, 1.7)], [at(5, 4.5)], 9.0)
+    assert (aggregator.counters.unordered, aggregator.counters.late) == (1, 1)
+    assert store.rows()[(EPOCH // WINDOW_US + 1) * WINDOW_S].trade_count == 2
+
+
+def test_reading_goes_on_at_the_first_record_of_the_oldest_open_window() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    feed(aggregator, store, [at(1, 0.5)], [at(2, 1.01)], [at(3, 1.5)])
+    assert store.progress.resume_offset == 1
+    assert store.progress.position == 3
+    assert [(run_.low, run_.high) for run_ in store.progress.counted] == [(1, 1)]
