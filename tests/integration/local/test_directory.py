@@ -16,9 +16,9 @@ from tests.integration.local.clients import eventually, query, start_copy
 
 
 def test_a_second_copy_is_refused(tmp_path: Path) -> None:
-    with DataDirectory(tmp_path):
-        with pytest.raises(DirectoryInUseError, match=rf"{tmp_path} is in use .*process {os.getpid()}.*--data"):
-            DataDirectory(tmp_path).__enter__()
+    message = rf"{tmp_path} is in use .*process {os.getpid()}.*--data"
+    with DataDirectory(tmp_path), pytest.raises(DirectoryInUseError, match=message):
+        DataDirectory(tmp_path).__enter__()
     with DataDirectory(tmp_path):
         pass
 

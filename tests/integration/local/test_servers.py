@@ -32,10 +32,11 @@ async def test_data_outlives_a_restart(tmp_path: Path) -> None:
 
 
 async def test_addresses_stand_in_a_file_while_the_servers_run(tmp_path: Path) -> None:
-    given = {"kafka_bootstrap": "elsewhere:9092", "database_url": "postgresql://elsewhere/marketstream"}
+    kafka, database = "elsewhere:9092", "postgresql://elsewhere/marketstream"
     file = tmp_path / "endpoints.json"
-    async with EmbeddedServers(tmp_path, **given) as servers:
-        assert json.loads(file.read_text()) == {**given, "redis_url": servers.redis_url}
+    async with EmbeddedServers(tmp_path, kafka_bootstrap=kafka, database_url=database) as servers:
+        expected = {"kafka_bootstrap": kafka, "database_url": database, "redis_url": servers.redis_url}
+        assert json.loads(file.read_text()) == expected
         assert file.stat().st_mode & 0o077 == 0
         assert [server.name for server in servers.servers] == ["redis"]
     assert not file.exists()
@@ -90,5 +91,19 @@ async def test_redis_forgets(tmp_path: Path) -> None:
         assert servers.redis is not None
         async with Redis.from_url(servers.redis_url) as client:
             await client.set("live", "state")
-            await servers.redis.restart()
+        await servers.redis.restart()
+        async with Redis.from_url(servers.redis_url) as client:
             assert await client.get("live") is None
+
+
+async def test_a_log_that_has_grown_starts_anew(tmp_path: Path) -> None:
+    async with EmbeddedServers(tmp_path, kafka_bootstrap="elsewhere:9092", database_url="postgresql://x/y") as servers:
+        redis = servers.redis
+        assert redis is not None
+        with redis.log.open("ab") as log:
+            log.write(b"much to say\n" * 1_000_000)
+        redis.bound_log()
+        assert redis.log.stat().st_size == 0
+        assert redis.log.with_suffix(".log.1").stat().st_size > 10_000_000
+    assert "ready to exit" in redis.log_tail()
+    assert redis.log.stat().st_size < 10_000

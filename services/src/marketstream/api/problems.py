@@ -95,18 +95,18 @@ async def _validation(request: Request, error: Exception) -> Response:
 
 
 def _refusal(error: Mapping[str, Any]) -> Refusal:
-    """pydantic's error in our words: "Input should be a valid integer" becomes "a valid integer"."""
+    """pydantic's error in our words: "Input should be a valid integer, unable to parse …" becomes "a valid integer"."""
     location: Sequence[Any] = error["loc"]
     given = error.get("input")
     return Refusal(
         parameter=str(location[-1]),
         given=given if isinstance(given, str) else None,
-        expected=error["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
+        expected=error["msg"].removeprefix("Input should be ").partition(", unable")[0],
     )
 
 
 async def _away(request: Request, error: Exception) -> Response:
-    log.warning("a store is away", path=request.url.path, error=str(error))
+    log.debug("answered that a store is away", path=request.url.path, error=str(error))
     problem = Problem(
         _type("store-away"), "A store is away", HTTPStatus.SERVICE_UNAVAILABLE, f"{error}. Try again in a moment."
     )

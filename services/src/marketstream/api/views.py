@@ -1,4 +1,4 @@
-"""What the endpoints answer, beside the candle of stores/reader.py, and how it is made of what the stores hold: pure."""
+"""What the endpoints answer, beside the candle of stores/reader.py, made of what the stores hold: pure."""
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Annotated, Final, Literal

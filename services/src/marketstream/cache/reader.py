@@ -106,7 +106,7 @@ class LiveReader:
             async with asyncio.timeout(self._limit_s):
                 return await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            raise CacheUnavailableError(f"Redis does not answer: {str(error) or type(error).__name__}") from error
+            raise CacheUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
 
 
 def _hash(key: str, fields: Mapping[str, str], form: type[T]) -> T | None:

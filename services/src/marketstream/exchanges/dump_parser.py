@@ -152,16 +152,19 @@ def _scaled(texts: Sequence[str], least: int) -> tuple[list[int], int]:
         values = [value // factor for value in values]
     if scale > MAX_SCALE:
         raise NumberError(f"more than {MAX_SCALE} digits after the point")
-    return values, scale
+    return _at_least(values, scale, least)
 
 
 def _at_one_scale(amounts: Sequence[tuple[int, int]], least: int) -> tuple[list[int], int]:
     """The values of (value, scale) pairs at their widest scale, or at `least` if that is wider and fits 64 bits."""
     widest = max(scale for _, scale in amounts)
-    values = [rescale(value, scale, widest) for value, scale in amounts]
-    if widest >= least or max(values) * 10 ** (least - widest) > MAX_VALUE:
-        return values, widest
-    return [rescale(value, widest, least) for value in values], least
+    return _at_least([rescale(value, scale, widest) for value, scale in amounts], widest, least)
+
+
+def _at_least(values: list[int], scale: int, least: int) -> tuple[list[int], int]:
+    if scale >= least or max(values) * 10 ** (least - scale) > MAX_VALUE:
+        return values, scale
+    return [rescale(value, scale, least) for value in values], least
 
 
 def _parse_line(line: str) -> _Row | str:
@@ -184,4 +187,4 @@ def _parse_line(line: str) -> _Row | str:
 
 
 def _is_whole(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 20  # noqa: PLR2004 - the digits of 64 bits
+    return text.isascii() and text.isdigit() and len(text) < 20

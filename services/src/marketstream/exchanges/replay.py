@@ -1,5 +1,6 @@
 """A recording as an exchange: Binance's public trade dumps, at their own pace, faster, or as fast as possible."""
 
+import asyncio
 import math
 import re
 from bisect import bisect_left, bisect_right
@@ -7,12 +8,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import asyncio
-
 from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
 from marketstream.exchanges.clock import Now, Sleep, now_us
 from marketstream.exchanges.columns import cut
-from marketstream.exchanges.dump import Dump, RecordingError
+from marketstream.exchanges.dump import Dump
 from marketstream.exchanges.dump_parser import DumpParser
 from marketstream.exchanges.refusals import Refusals
 from marketstream.market.trade import Trades
@@ -115,11 +114,7 @@ class Replay:
 
     async def check(self, symbols: Sequence[str]) -> None:
         """Raises UnknownSymbolError for any but the file's symbol, RecordingError for a file that is no dump."""
-        unknown = [symbol for symbol in symbols if symbol != self.symbol]
-        if unknown:
-            raise UnknownSymbolError(
-                f"{self._dump.path.name} holds trades of {self.symbol} only, not of {', '.join(unknown)}"
-            )
+        self._expect(symbols)
         self._dump.check(self._now())
 
     async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Heard | Clock]:
@@ -134,8 +129,7 @@ class Replay:
                 due_us = trades.times[start]
                 while (file_us := pace.time_us(due_us)) < due_us:
                     await self._sleep(min(CLOCK_S, pace.seconds(due_us - file_us)))
-                    if file_us > last_us:
-                        yield Clock(self.symbol, int(file_us))
+                    yield Clock(self.symbol, int(min(pace.time_us(due_us), due_us)))
                 message = _due(trades, start, file_us)
                 yield Heard(self.symbol, message, max(message.times), self._now())
                 start += len(message)
@@ -145,11 +139,11 @@ class Replay:
 
     async def history(self, symbol: str, first_id: int, last_id: int) -> Trades | None:
         """A page of the file's trades with ids from `first_id` to `last_id`, whatever the feed has come to."""
-        await self.check((symbol,))
+        self._expect((symbol,))
         await self._index()
         block = max(0, bisect_right(self._first_ids, first_id) - 1)
-        for _, _, data in self._dump.blocks(self._offsets[block], line=2 if block else 1):
-            for trades in self._history.parse(data, 2 if block else 1):
+        for _, line, data in self._dump.blocks(self._offsets[block], _line_at(block)):
+            for trades in self._history.parse(data, line):
                 ids = trades.all_ids()
                 start, stop = bisect_left(ids, first_id), bisect_right(ids, last_id)
                 if start < stop:
@@ -160,16 +154,23 @@ class Replay:
 
     async def newest(self, symbol: str) -> Newest | None:
         """The last trade of the file, as of its own time: the clock of a recording stops with it."""
-        await self.check((symbol,))
+        self._expect((symbol,))
         await self._index()
         last = None
-        for _, _, data in self._dump.blocks(self._offsets[-1], line=2):
-            for trades in self._history.parse(data, 2):
+        for _, line, data in self._dump.blocks(self._offsets[-1], _line_at(len(self._offsets) - 1)):
+            for trades in self._history.parse(data, line):
                 last = Newest(trades.all_ids()[-1], trades.times[-1], trades.times[-1])
         return last
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+    def _expect(self, symbols: Sequence[str]) -> None:
+        unknown = [symbol for symbol in symbols if symbol != self.symbol]
+        if unknown:
+            raise UnknownSymbolError(
+                f"{self._dump.path.name} holds trades of {self.symbol} only, not of {', '.join(unknown)}"
+            )
 
     def _trades(self) -> Iterator[Trades]:
         refusals = Refusals()
@@ -184,15 +185,15 @@ class Replay:
         """Learns where each block begins and its first id, once. Only that one field of a block is parsed."""
         if self._first_ids:
             return
-        first_ids, offsets = [], []
+        self._dump.check(self._now())
+        first_ids, offsets = [0], [0]  # a header may hide the first block's id: it holds whatever comes before the next
         for offset, _, data in self._dump.blocks():
             first_id = data.partition(b",")[0]
-            if first_id.isdigit():
+            if offset and first_id.isdigit():
                 first_ids.append(int(first_id))
                 offsets.append(offset)
             await self._sleep(0)
-        # A header or refused lines may hide the first id: then the first block is found by asking for any id below.
-        self._first_ids, self._offsets = first_ids or [0], offsets or [0]
+        self._first_ids, self._offsets = first_ids, offsets
 
 
 def _due(trades: Trades, start: int, file_us: float) -> Trades:
@@ -202,4 +203,6 @@ def _due(trades: Trades, start: int, file_us: float) -> Trades:
     return cut(trades, start, max(start + 1, bisect_right(trades.times, limit_us, start, most)))
 
 
-__all__ = ["Replay", "RecordingError", "parse_speed", "symbol_of"]
+def _line_at(block: int) -> int:
+    """A line number for the parser, which only needs to know whether a line is the file's first, perhaps a header."""
+    return 2 if block else 1

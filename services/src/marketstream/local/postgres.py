@@ -21,8 +21,7 @@ _SETTINGS = {
     "unix_socket_directories": "",  # a socket's path may not be longer than 107 bytes; loopback always works
     "max_connections": "50",
     "shared_buffers": "48MB",
-    "wal_level": "minimal",  # there are no replicas
-    "max_wal_senders": "0",
+    "max_wal_senders": "0",  # there are no replicas
     "max_wal_size": "128MB",
     "min_wal_size": "32MB",
     "io_method": "sync",  # the default starts three processes more, which so small a database does not need

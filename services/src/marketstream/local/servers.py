@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,6 +44,7 @@ class EmbeddedServers:
         self.redis = None if redis_url else RedisServer(path)
         self._given = (kafka_bootstrap, database_url, redis_url)
         self._report = report
+        self._running = AsyncExitStack()
 
     @property
     def kafka_bootstrap(self) -> str:
@@ -65,22 +67,17 @@ class EmbeddedServers:
         return [server for server in (self.kafka, self.postgres, self.redis) if server is not None]
 
     async def __aenter__(self) -> Self:
-        self.directory.__enter__()
-        try:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self.directory)
+            stack.push_async_callback(self._stop)
             await self._start()
-        except BaseException:
-            await self._stop()
-            self.directory.__exit__(None, None, None)
-            raise
+            self._running = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            await self._stop()
-        finally:
-            self.directory.__exit__(kind, error, trace)
+        await self._running.aclose()
 
     async def watch(self) -> None:
         """Look after the servers until one ends by itself; one that was stopped or killed on purpose is not missed.

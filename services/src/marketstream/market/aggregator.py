@@ -47,6 +47,10 @@ class Counters:
         self.unordered = 0
         """of those counted, with a time that does not follow the order of the ids"""
 
+    def as_dict(self) -> dict[str, int]:
+        """The numbers by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 class Aggregator:
     """The windows and the ledger of one symbol."""
@@ -70,6 +74,11 @@ class Aggregator:
     def pending(self) -> int:
         """How many candles wait for a commit."""
         return len(self._to_store)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether candles or verdicts wait for a commit."""
+        return bool(self._to_store) or self.ledger.is_in_doubt
 
     def newest(self) -> Candle | None:
         """The candle of the newest trade: of the newest open window, or of the last that was closed here."""

@@ -31,6 +31,11 @@ class Ledger:
         # Closed windows whose verdict may have changed since the last commit.
         self._in_doubt: list[tuple[int, int]] = []
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether there are verdicts to take."""
+        return bool(self._in_doubt)
+
     def count(self, low: int, high: int, low_time: int, high_time: int) -> int:
         """Counts the ids `low` to `high`, none counted before. The index of their run in `counted`.
 

@@ -16,6 +16,9 @@ EARLIEST_US: Final = 1_230_940_800_000_000
 FUTURE_US: Final = 3600 * 1_000_000
 """How far a trade's time may lie after it was received, in µs: a wrong clock, but not a wrong unit (ns read as µs)."""
 
+MAX_ID: Final = 2**62
+"""Greatest trade id, so that sums and ends of ranges stay within 64 bits."""
+
 
 class Trade(NamedTuple):
     """One entry of the columns: `n` trades with the consecutive ids from `id` on, one price and one time."""
@@ -122,3 +125,5 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
             )
         if min(self.ids or (self.first_id,)) < 0 or min(self.counts or (1,)) < 1:
             raise TradeError("an id below 0 or a count below 1")
+        if max(self.ids or (self.first_id,)) + sum(self.counts or (size,)) > MAX_ID:
+            raise TradeError(f"an id above {MAX_ID}, which 64 bits do not hold")

@@ -1,1 +1,1 @@
-
+"""From trades in Kafka to candles in PostgreSQL and live state in Redis."""

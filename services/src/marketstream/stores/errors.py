@@ -37,5 +37,5 @@ REFUSED: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.Invali
 
 
 def said(error: BaseException) -> str:
-    """The error as text: its message or, where it has none, as a time-out has none, its name."""
-    return str(error) or type(error).__name__
+    """The error as text; a time-out, which says nothing itself, too."""
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -117,4 +117,4 @@ class StoreReader:
         except asyncpg.UndefinedTableError as error:
             raise StoreUnavailableError("PostgreSQL has no tables yet: its migrations are not applied") from error
         except (*AWAY, *REFUSED) as error:
-            raise StoreUnavailableError(f"PostgreSQL does not answer: {said(error)}") from error
+            raise StoreUnavailableError(f"PostgreSQL is away: {said(error)}") from error

@@ -45,6 +45,8 @@ CREATE TABLE progress (
     symbol text NOT NULL,
     topic text NOT NULL,
     fence bigint NOT NULL DEFAULT 0,
+    -- The number of the last commit: a commit whose answer was lost is sent again and stored only once.
+    commit_number bigint NOT NULL DEFAULT 0,
     -- Where reading begins again, and the offset after the last record applied.
     resume_offset bigint NOT NULL DEFAULT 0,
     position bigint NOT NULL DEFAULT 0,

@@ -1,0 +1,48 @@
+# One word for each job. The first of them makes .venv with the locked dependencies; after that this takes no time.
+# Needs Python 3.11 or newer, make and git. Another Python than python3: make PYTHON=python3.12 …
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench soak clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+run: $(READY) ## Run the whole pipeline on this machine; ARGS="--help" shows the options
+	@exec $(BIN)/marketstream local $(ARGS)
+
+test: $(READY) ## Run every test that needs no cluster; ARGS are pytest's
+	@exec $(BIN)/pytest -m "not soak" $(ARGS)
+
+check: $(READY) ## Check format, lint, types and layers
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) ## Measure speed; ARGS are the benchmark's
+	@exec $(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(READY) ## Run the long tests: faults by the hundred, memory over time
+	@exec $(BIN)/pytest -m soak $(ARGS) tests
+
+clean: ## Remove the environment, caches and build output; the data in .marketstream stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment. uv is locked as a dependency like the others, so that syncing keeps it.
+$(READY): uv.lock pyproject.toml $(wildcard */pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'MarketStream needs Python 3.11 or newer; "$(PYTHON)" is not. Give another one: make PYTHON=python3.12 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { \
+	  echo 'This Python lacks the module venv or ensurepip; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@test -x $(BIN)/uv || { \
+	  echo 'Making .venv' && $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check '$(UV)'; }
+	@UV_PYTHON=$(BIN)/python UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --frozen
+	@touch $@

@@ -1,0 +1,58 @@
+-- Writes the live state of one symbol, unless what Redis holds is newer.
+--
+-- KEYS: stream, price, current candle, last candle; then, for the default exchange, the short names of the last three.
+-- ARGV: fence, then MsgPack of {price, price_id, current, last, stream}: the first two and the values as text, the
+--       candles and the stream as maps; nil where there is nothing to write.
+-- Answers "fenced" when a later owner has claimed the symbol, "lost" when this owner's claim is not there (Redis has
+-- lost its data, or never saw the claim), else "ok".
+local fence = tonumber(ARGV[1])
+local held = tonumber(redis.call('HGET', KEYS[1], 'fence') or '-1')
+if held > fence then return 'fenced' end
+if held < fence then return 'lost' end
+
+local function put(key, fields)
+  local flat = {}
+  for name, value in pairs(fields) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  redis.call('DEL', key)
+  redis.call('HSET', key, unpack(flat))
+end
+
+-- A candle is newer by fence, then window_start, then revision, then trade_count.
+local function is_newer(key, fields)
+  local names = {'fence', 'window_start', 'revision', 'trade_count'}
+  local known = redis.call('HMGET', key, unpack(names))
+  for index, name in ipairs(names) do
+    local was, is = tonumber(known[index] or '-1'), tonumber(fields[name])
+    if is ~= was then return is > was end
+  end
+  return false
+end
+
+local state = cmsgpack.unpack(ARGV[2])
+if state.price then
+  local known = redis.call('HMGET', KEYS[1], 'price_fence', 'price_id')
+  local price_fence = tonumber(known[1] or '-1')
+  if fence > price_fence or tonumber(state.price_id) > tonumber(known[2] or '-1') then
+    redis.call('SET', KEYS[2], state.price)
+    if KEYS[5] then redis.call('SET', KEYS[5], state.price) end
+    redis.call('HSET', KEYS[1], 'price', state.price, 'price_id', state.price_id, 'price_time', state.price_time,
+      'price_fence', ARGV[1])
+  end
+end
+for index, name in ipairs({'current', 'last'}) do
+  local fields = state[name]
+  if fields and is_newer(KEYS[2 + index], fields) then
+    put(KEYS[2 + index], fields)
+    if KEYS[5] then put(KEYS[5 + index], fields) end
+  end
+end
+local flat = {}
+for name, value in pairs(state.stream) do
+  flat[#flat + 1] = name
+  flat[#flat + 1] = value
+end
+redis.call('HSET', KEYS[1], unpack(flat))
+return 'ok'

@@ -1,0 +1,97 @@
+"""Writes live state to Redis through one script, which refuses what is older than what is there."""
+
+import asyncio
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Final, Literal
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from marketstream.cache.errors import CacheUnavailableError
+from marketstream.cache.keys import Keys
+
+LIMIT_S: Final = 3.0
+"""Seconds for one round trip, retries included."""
+
+Call = tuple[str, list[str], Sequence[int | bytes]]
+"""A call of a script: its digest, keys and arguments."""
+
+Outcome = Literal["ok", "fenced", "lost"]
+
+# A claim only ever raises the fence: the owner before may have been stopped for long, and wake.
+_CLAIM: Final = """
+local held = tonumber(redis.call('HGET', KEYS[1], 'fence') or '-1')
+if held > tonumber(ARGV[1]) then return 'fenced' end
+redis.call('HSET', KEYS[1], 'fence', ARGV[1])
+return 'ok'
+"""
+
+
+class LiveState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What is live of a symbol. All values are text, as Redis holds them; None is not written.
+
+    The candles have the fields of a candle of the API and `fence`; `stream` says how fresh all of it is.
+    """
+
+    stream: dict[str, str]
+    price: str | None = None
+    price_id: str | None = None
+    price_time: str | None = None
+    current: dict[str, str] | None = None
+    last: dict[str, str] | None = None
+
+
+class LiveWriter:
+    """The owner's side of the live state. Symbols are pairs of exchange and symbol, each with the owner's fence.
+
+    Every method raises CacheUnavailableError when Redis is away or does not answer in time.
+    """
+
+    def __init__(self, redis: Redis, default_exchange: str) -> None:
+        self._redis = redis
+        self._default_exchange = default_exchange
+        self._write = redis.register_script(files("marketstream.cache").joinpath("live.lua").read_text())
+        self._claim = redis.register_script(_CLAIM)
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    async def claim(self, fences: dict[tuple[str, str], int]) -> None:
+        """From now on what owners with a lower fence write is refused."""
+        calls: list[Call] = [(self._claim.sha, [Keys.of(*symbol).stream], [fence]) for symbol, fence in fences.items()]
+        await self._evaluate(calls)
+
+    async def write(self, states: dict[tuple[str, str], tuple[int, LiveState]]) -> dict[tuple[str, str], Outcome]:
+        """Writes the state of each symbol under its fence, in one round trip.
+
+        "fenced": a later owner has claimed the symbol. "lost": Redis does not know the claim; claim again.
+        """
+        calls: list[Call] = [
+            (self._write.sha, self._keys(*symbol), [fence, self._encode(state)])
+            for symbol, (fence, state) in states.items()
+        ]
+        return dict(zip(states, await self._evaluate(calls), strict=True))
+
+    def _keys(self, exchange: str, symbol: str) -> list[str]:
+        keys = Keys.of(exchange, symbol)
+        exact = [keys.stream, keys.price, keys.current_candle, keys.last_candle]
+        return [*exact, *Keys.short(symbol)] if exchange == self._default_exchange else exact
+
+    async def _evaluate(self, calls: list[Call]) -> list[Outcome]:
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                try:
+                    return await self._pipeline(calls)
+                except NoScriptError:  # a restarted Redis knows no scripts
+                    for script in (self._write, self._claim):
+                        await self._redis.script_load(script.script)
+                    return await self._pipeline(calls)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise CacheUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
+
+    async def _pipeline(self, calls: list[Call]) -> list[Outcome]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for sha, keys, arguments in calls:
+            pipeline.evalsha(sha, len(keys), *keys, *arguments)
+        outcomes: list[Outcome] = await pipeline.execute()
+        return outcomes

@@ -1,0 +1,116 @@
+"""An exchange that needs no network: plausible trades of any symbol, as a pure function of seed and time.
+
+After a restart it goes on where it was, and it answers for its history as a real exchange does.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Final
+
+from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
+from marketstream.exchanges.clock import Now, Sleep, now_us
+from marketstream.exchanges.market_model import MarketModel
+from marketstream.market.trade import Trades
+
+CLOCK_US: Final = 250_000
+"""µs between two Clocks of the feed."""
+
+BATCH_US: Final = 5_000
+"""Least µs that the feed sleeps: trades of a burst come together, as from a socket."""
+
+_SYMBOL: Final = re.compile(r"(?=.{2,20}$)[A-Z0-9]+(?:[/-][A-Z0-9]+)?")
+
+
+class _Cursor:
+    """How far a feed has brought one symbol."""
+
+    def __init__(self, model: MarketModel, position_us: int) -> None:
+        self._model = model
+        self._position_us = position_us
+        self.symbol = model.symbol
+        self.next_us = model.time_of(model.first_id_from(position_us))
+
+    def advance(self, to_us: int) -> Iterator[Trades]:
+        """The trades since the last call, before `to_us`."""
+        if self.next_us >= to_us:
+            return
+        yield from self._model.between(self._position_us, to_us)
+        self._position_us = to_us
+        self.next_us = self._model.time_of(self._model.first_id_from(to_us))
+
+
+class Simulator:
+    """Trades of every symbol that is spelled like one (BTCUSDT, BTC/USDT, BTC-USDT), from 2020 until now.
+
+    `trades_per_second` replaces the usual rate of each symbol, for tests of load; like the seed, it chooses another
+    history altogether.
+    """
+
+    name: Final = "simulator"
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        trades_per_second: float | None = None,
+        now: Now = now_us,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._seed = seed
+        self._rate = trades_per_second
+        self._now = now
+        self._sleep = sleep
+        self._models: dict[str, MarketModel] = {}
+
+    async def check(self, symbols: Sequence[str]) -> None:
+        """Raises UnknownSymbolError, naming them, for symbols that are not spelled like one."""
+        self._expect(symbols)
+
+    async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Heard | Clock]:
+        """What happens from now on, in real time. Never ends."""
+        self._expect(symbols)
+        start = self._now()
+        cursors = [_Cursor(self._model(symbol), start) for symbol in symbols]
+        clock_due = start
+        while True:
+            now = self._now()
+            for cursor in cursors:
+                for trades in cursor.advance(now):
+                    yield Heard(cursor.symbol, trades, trades.times[-1], now)
+            if now >= clock_due:
+                for cursor in cursors:
+                    yield Clock(cursor.symbol, now)
+                clock_due = now + CLOCK_US
+            wake = min(clock_due, *(cursor.next_us + 1 for cursor in cursors))
+            await self._sleep(max(BATCH_US, wake - self._now()) / 1_000_000)
+
+    async def history(self, symbol: str, first_id: int, last_id: int) -> Trades | None:
+        """A page of the trades that have happened by now. One block of the model is all that is generated for it."""
+        self._expect((symbol,))
+        model = self._model(symbol)
+        first_id, last_id = max(first_id, 0), min(last_id, model.first_id_from(self._now()) - 1)
+        return model.page(first_id, last_id) if first_id <= last_id else None
+
+    async def newest(self, symbol: str) -> Newest | None:
+        """The last trade that has happened by now."""
+        self._expect((symbol,))
+        model, now = self._model(symbol), self._now()
+        newest = model.first_id_from(now) - 1
+        return Newest(newest, model.time_of(newest), now) if newest >= 0 else None
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _expect(self, symbols: Sequence[str]) -> None:
+        unknown = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
+        if unknown:
+            raise UnknownSymbolError(
+                f"the simulator has no {', '.join(map(repr, unknown))}: a symbol is 2 to 20 capitals or digits, "
+                f"perhaps with a / or - among them"
+            )
+
+    def _model(self, symbol: str) -> MarketModel:
+        if symbol not in self._models:
+            self._models[symbol] = MarketModel(self._seed, symbol, self._rate)
+        return self._models[symbol]

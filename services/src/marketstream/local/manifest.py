@@ -1,0 +1,103 @@
+"""Reads a MarketStream from its YAML file, as kubectl would apply it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from marketstream.local.errors import LocalError
+
+API_VERSION: Final = "marketstream.io/v1alpha1"
+KIND: Final = "MarketStream"
+
+EXCHANGES: Final = ("binance", "simulator")
+
+SPEC: Final = ("exchange", "symbols", "symbolsPerPair", "paused", "freshness", "retention", "producer", "processor")
+"""The fields of a spec. A local run needs the first two; the others steer the operator."""
+
+_SYMBOL: Final = re.compile(r"[A-Z0-9]+([-/_.:][A-Z0-9]+)*")
+
+
+class ManifestError(LocalError):
+    """A manifest that cannot be read or makes no sense. The message names the file and the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a local run takes of a MarketStream."""
+
+    name: str
+    exchange: str
+    symbols: tuple[str, ...]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The one MarketStream in the file. Raises ManifestError."""
+    documents = _documents(path)
+    streams = [document for document in documents if isinstance(document, Mapping) and document.get("kind") == KIND]
+    if len(streams) != 1:
+        kinds = ", ".join(str(_kind(document)) for document in documents) or "nothing"
+        raise ManifestError(f"{path}: expected exactly one document of kind {KIND}, found {len(streams)} ({kinds})")
+    return _Reader(path).manifest(streams[0])
+
+
+def _documents(path: Path) -> list[Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return [document for document in yaml.safe_load_all(text) if document is not None]
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: expected UTF-8 text: {error}") from error
+    except yaml.YAMLError as error:
+        raise ManifestError(f"{path}: is no YAML: {' '.join(str(error).split())}") from error
+
+
+def _kind(document: Any) -> Any:
+    return document.get("kind", "no kind") if isinstance(document, Mapping) else type(document).__name__
+
+
+class _Reader:
+    """Reads one document; each error begins with the file and the field."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def manifest(self, document: Mapping[str, Any]) -> Manifest:
+        if document.get("apiVersion") != API_VERSION:
+            raise self._wrong("apiVersion", document.get("apiVersion"), API_VERSION)
+        metadata = self._mapping("metadata", document.get("metadata"))
+        spec = self._mapping("spec", document.get("spec"))
+        for field in spec:
+            if field not in SPEC:
+                raise self._wrong("spec", field, f"only the fields {', '.join(SPEC)}")
+        name = metadata.get("name")
+        if not isinstance(name, str) or not name:
+            raise self._wrong("metadata.name", name, "a name")
+        exchange = spec.get("exchange")
+        if exchange not in EXCHANGES:
+            raise self._wrong("spec.exchange", exchange, f"one of {', '.join(EXCHANGES)}")
+        return Manifest(name, exchange, self._symbols(spec.get("symbols")))
+
+    def _mapping(self, field: str, given: Any) -> Mapping[str, Any]:
+        if not isinstance(given, Mapping):
+            raise self._wrong(field, given, "fields with values")
+        return given
+
+    def _symbols(self, given: Any) -> tuple[str, ...]:
+        if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+            raise self._wrong("spec.symbols", given, "a list of symbols, as [BTCUSDT, ETHUSDT]")
+        for place, symbol in enumerate(given):
+            field = f"spec.symbols[{place}]"
+            if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
+                raise self._wrong(field, symbol, "a symbol in upper case, as BTCUSDT")
+            if symbol in given[:place]:
+                raise self._wrong(field, symbol, "each symbol once")
+        return tuple(given)
+
+    def _wrong(self, field: str, given: Any, expected: str) -> ManifestError:
+        shown = "missing" if given is None else f"{given!r}"
+        return ManifestError(f"{self._path}: {field} is {shown}: expected {expected}")

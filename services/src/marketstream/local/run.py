@@ -1,0 +1,170 @@
+"""The whole pipeline on one machine: embedded servers, and the three services in one event loop."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from marketstream.api.main import run_api
+from marketstream.exchanges.base import Exchange
+from marketstream.exchanges.registry import open_exchange, symbols_of
+from marketstream.local.errors import LocalError
+from marketstream.local.manifest import read_manifest
+from marketstream.local.options import LocalOptions
+from marketstream.local.servers import EmbeddedServers
+from marketstream.processor.service import run_processor
+from marketstream.producer.service import run_producer
+from marketstream.service import run_until_stopped
+from marketstream.settings import Settings
+from marketstream.telemetry import configure_logging
+
+HOST = "127.0.0.1"
+
+
+class PortInUseError(LocalError):
+    """Another program serves on the port."""
+
+
+def run_local(options: LocalOptions) -> int:
+    """Runs the pipeline until Ctrl-C or SIGTERM. The exit code.
+
+    Raises LocalError, SettingsError, ExchangeError and whatever a service raises that cannot begin.
+    """
+    # The console belongs to what run_local says; a log line there is something that wants attention.
+    given = Settings.from_environment({"LOG_LEVEL": "warning", **os.environ})
+    configure_logging(given.log_level, given.log_format)
+    _refuse_taken(options.port)
+    exchange, symbols = _open_exchange(options, given)
+    with _data_directory(options) as data:
+        run_until_stopped(lambda stop: _run(options, given, exchange, symbols, data, stop))
+    return 0
+
+
+async def _run(
+    options: LocalOptions,
+    given: Settings,
+    exchange: Exchange,
+    symbols: tuple[str, ...],
+    data: Path,
+    stop: asyncio.Event,
+) -> None:
+    servers = EmbeddedServers(
+        data,
+        _say,
+        kafka_bootstrap=given.kafka_bootstrap or None,
+        database_url=given.database_url or None,
+        redis_url=given.redis_url or None,
+    )
+    async with _unless_stopped(servers, stop):
+        if stop.is_set():
+            return
+        settings = given.but(
+            kafka_bootstrap=servers.kafka_bootstrap,
+            database_url=servers.database_url,
+            redis_url=servers.redis_url,
+            exchange=exchange.name,
+            default_exchange=exchange.name,
+            symbols=symbols,
+            http_host=HOST,
+            http_port=options.port,
+        )
+        await _run_services(settings, exchange, servers, stop)
+        _say("Stopping")
+
+
+async def _run_services(settings: Settings, exchange: Exchange, servers: EmbeddedServers, stop: asyncio.Event) -> None:
+    """Runs the services until `stop`, or until one of them, or a server, ends by itself: then raises what it raised."""
+    ending = asyncio.Event()
+    services = [
+        asyncio.create_task(run_api(settings, ending, on_serving=lambda port: _announce(settings, servers, port))),
+        asyncio.create_task(run_processor(settings, ending)),
+        asyncio.create_task(run_producer(settings, ending, exchange=exchange)),
+    ]
+    watching: list[asyncio.Task[Any]] = [asyncio.create_task(servers.watch()), asyncio.create_task(stop.wait())]
+    done, _ = await asyncio.wait([*services, *watching], return_when=asyncio.FIRST_COMPLETED)
+    ending.set()
+    for task in watching:
+        task.cancel()
+    await asyncio.gather(*services, *watching, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+@contextlib.asynccontextmanager
+async def _unless_stopped(servers: EmbeddedServers, stop: asyncio.Event) -> Any:
+    """Enters the servers; when `stop` is set while they start, they are stopped at once and the block finds it set."""
+    entering, stopping = asyncio.create_task(servers.__aenter__()), asyncio.create_task(stop.wait())
+    await asyncio.wait([entering, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not entering.done():
+        entering.cancel()
+        await asyncio.wait([entering])
+        yield
+        return
+    await entering
+    try:
+        yield
+    finally:
+        await servers.__aexit__(None, None, None)
+
+
+def _open_exchange(options: LocalOptions, given: Settings) -> tuple[Exchange, tuple[str, ...]]:
+    """The exchange that really runs, and its symbols."""
+    if options.recording is not None:
+        settings = given.but(
+            exchange="replay", symbols=options.symbols, recording=str(options.recording), replay_speed=options.speed
+        )
+        exchange = open_exchange(settings, stored_as=options.store_as)
+        return exchange, symbols_of(settings)
+    manifest = read_manifest(options.manifest) if options.manifest is not None else None
+    name = options.exchange or (manifest.exchange if manifest else "")
+    symbols = options.symbols or (manifest.symbols if manifest else ())
+    if name == "binance":
+        _say("Binance's live feed does not exist yet: simulating, stored under the exchange `simulator`")
+        name = "simulator"
+    return open_exchange(given.but(exchange=name, symbols=symbols)), symbols
+
+
+def _refuse_taken(port: int) -> None:
+    """Found out before anything is started, which takes seconds."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise PortInUseError(
+                f"port {port} cannot be served on ({error.strerror}): stop what uses it, or choose another with --port"
+            ) from error
+
+
+@contextlib.contextmanager
+def _data_directory(options: LocalOptions) -> Iterator[Path]:
+    if options.ephemeral:
+        with tempfile.TemporaryDirectory(prefix="marketstream-", ignore_cleanup_errors=True) as path:
+            yield Path(path)
+    else:
+        yield options.data
+
+
+def _announce(settings: Settings, servers: EmbeddedServers, port: int) -> None:
+    address = f"http://{HOST}:{port}"
+    _say(
+        f"\nMarketStream serves {settings.exchange} {', '.join(settings.symbols)}\n\n"
+        f"  price           {address}/price\n"
+        f"  candles         {address}/candles?limit=50\n"
+        f"  open candle     {address}/current-candle\n"
+        f"  symbols         {address}/symbols\n"
+        f"  documentation   {address}/docs\n\n"
+        f"  Kafka           {servers.kafka_bootstrap}\n"
+        f"  PostgreSQL      {servers.database_url}\n"
+        f"  Redis           {servers.redis_url}\n\n"
+        f"Ctrl-C stops it."
+    )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - this is the console of a command

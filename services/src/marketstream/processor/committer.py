@@ -1,0 +1,101 @@
+"""Stores what the symbols have come to, beside the reading and not in its way."""
+
+import asyncio
+import contextlib
+import time
+from typing import Final
+
+from marketstream.backoff import delays
+from marketstream.processor import metrics
+from marketstream.processor.holdings import Holdings
+from marketstream.processor.symbol import OwnedSymbol
+from marketstream.settings import Settings
+from marketstream.stores.errors import StoreUnavailableError
+from marketstream.stores.writer import Key, Numbered, Writer
+from marketstream.streams.consumer import Consumer
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+PROGRESS_S: Final = 5.0
+"""Seconds after which mere progress is stored too, so that little is read again."""
+
+GROUP_S: Final = 1.0
+"""Seconds between the offsets told to the consumer group."""
+
+
+class Committer:
+    """Commits, one transaction after another, each for all symbols that wait for one."""
+
+    def __init__(self, settings: Settings, holdings: Holdings, writer: Writer) -> None:
+        self._holdings = holdings
+        self._writer = writer
+        self._reclaim_s = settings.kafka_session_timeout_ms / 1000 * 2
+        self._next_progress = 0.0
+        self._stored: dict[str, int] = {}
+        self.failing_since: float | None = None
+        """Monotonic time of the first failure since the last success."""
+
+    async def run(self) -> None:
+        """Commits until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROGRESS_S):
+                    await self._holdings.wants_commit.wait()
+            self._holdings.wants_commit.clear()
+            await self.commit(with_progress=time.monotonic() >= self._next_progress)
+
+    async def commit(self, *, with_progress: bool) -> None:
+        """Stores what waits; `with_progress` also that of the symbols that have no candle to store."""
+        if with_progress:
+            self._next_progress = time.monotonic() + PROGRESS_S
+        taken = [
+            (owned, owned.take())
+            for owned in self._holdings.owned.values()
+            if owned.is_due or (with_progress and owned.has_moved)
+        ]
+        started = time.monotonic()
+        for delay in delays(0.05, 3.0):
+            taken = [(owned, numbered) for owned, numbered in taken if self._is_still_ours(owned)]
+            if not taken:
+                return
+            try:
+                await self._store(taken)
+                break
+            except StoreUnavailableError as error:
+                metrics.COMMIT_FAILURES.inc()
+                self.failing_since = self.failing_since or time.monotonic()
+                log.warning("commit failed; it will be sent again", error=str(error), retry_s=round(delay, 2))
+            await asyncio.sleep(delay)
+        self.failing_since = None
+        metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
+
+    async def tell_group(self, consumer: Consumer) -> None:
+        """Tells the consumer group, about every second, how far its topics are stored; until cancelled."""
+        while True:
+            await asyncio.sleep(GROUP_S)
+            await self.tell_group_once(consumer)
+
+    async def tell_group_once(self, consumer: Consumer) -> None:
+        """Tells the consumer group how far the topics are stored that were stored since it was last told."""
+        stored, self._stored = self._stored, {}
+        if stored:
+            await consumer.commit(stored)
+
+    async def _store(self, taken: list[tuple[OwnedSymbol, Numbered]]) -> None:
+        by_key: dict[Key, OwnedSymbol] = {owned.key: owned for owned, _ in taken}
+        committed = await self._writer.commit({owned.key: numbered for owned, numbered in taken})
+        for owned, numbered in taken:
+            if owned.key not in committed.fenced:
+                self._stored[owned.topic] = numbered.commit.progress.position
+                metrics.CANDLES.inc(len(numbered.commit.candles))
+        for key, row in committed.newest_closed.items():
+            by_key[key].newest_row = row
+        for key in committed.fenced:
+            metrics.FENCED.labels(*key).inc()
+            log.warning("fenced: another process owns the symbol", **key._asdict(), fence=by_key[key].fence)
+            if self._is_still_ours(by_key[key]):
+                self._holdings.lose(by_key[key].topic, self._reclaim_s)
+
+    def _is_still_ours(self, owned: OwnedSymbol) -> bool:
+        return self._holdings.owned.get(owned.topic) is owned

@@ -1,0 +1,126 @@
+"""What is shown of a symbol while it happens: from the aggregator's state to the fields in Redis."""
+
+from decimal import Decimal
+from typing import Any
+
+from marketstream.cache.writer import LiveState
+from marketstream.market.candle import HOLE, UNCONFIRMED, Candle
+from marketstream.market.number import decimal_text, to_text
+from marketstream.market.window import start_s, window_of
+from marketstream.processor.symbol import OwnedSymbol
+
+
+def seconds(time_us: int) -> str:
+    """Unix µs as Unix seconds with all their digits: "1610064046.355"."""
+    return to_text(time_us, 6)
+
+
+def live_state(owned: OwnedSymbol, *, lag: int, now_s: str) -> LiveState:
+    """The live state of a symbol; `now_s` is the local time in Unix seconds, as text."""
+    aggregator, row = owned.aggregator, owned.newest_row
+    newest = aggregator.newest()
+    if newest is not None:
+        price, price_id, price_us = to_text(newest.close, newest.price_scale), newest.close_id, newest.close_time
+    elif row is not None:
+        price, price_id, price_us = decimal_text(row["close"]), row["close_id"], row["close_time"]
+    else:
+        return LiveState(stream=_stream(owned, lag, now_s))
+    return LiveState(
+        stream=_stream(owned, lag, now_s) | {"last_trade_time": seconds(price_us), "last_trade_id": str(price_id)},
+        price=price,
+        price_id=str(price_id),
+        price_time=seconds(price_us),
+        current=_current(owned, price, price_id),
+        last=row_fields(row, owned.fence) if row is not None else None,
+    )
+
+
+def _stream(owned: OwnedSymbol, lag: int, now_s: str) -> dict[str, str]:
+    ledger = owned.aggregator.ledger
+    complete_until = ledger.complete_until()
+    return {
+        "complete_until": "" if complete_until is None else str(start_s(complete_until)),
+        "heard_until": seconds(owned.aggregator.heard_us) if owned.aggregator.heard_us else "",
+        "lag": str(lag),
+        "open_holes": str(sum(1 for _ in ledger.holes())),
+        "backfilling": "0",
+        "updated_at": now_s,
+    }
+
+
+def _current(owned: OwnedSymbol, price: str, price_id: int) -> dict[str, str] | None:
+    """The candle of the window in which the exchange's clock is: flat at the last price while it has no trades."""
+    aggregator = owned.aggregator
+    candle = aggregator.open_candle()
+    window = window_of(aggregator.heard_us)
+    if candle is not None and candle.window >= window:
+        return open_candle_fields(candle, owned)
+    if not aggregator.heard_us:
+        return None
+    return _fields(
+        owned, window, (price, price, price, price), ("0", "0", "0"), (0, price_id + 1, price_id), UNCONFIRMED
+    )
+
+
+def open_candle_fields(candle: Candle, owned: OwnedSymbol) -> dict[str, str]:
+    """A candle in the making. It is never complete: its last trade is not known yet."""
+    price_scale, quantity_scale = candle.price_scale, candle.quantity_scale
+    reason = owned.aggregator.ledger.reason(candle.window, candle.first_id, candle.last_id)
+    return _fields(
+        owned,
+        candle.window,
+        tuple(to_text(price, price_scale) for price in (candle.open, candle.high, candle.low, candle.close)),
+        (
+            to_text(candle.volume, quantity_scale),
+            to_text(candle.quote_volume, price_scale + quantity_scale),
+            to_text(candle.taker_buy_volume, quantity_scale),
+        ),
+        (candle.trade_count, candle.first_id, candle.last_id),
+        HOLE if reason == HOLE else UNCONFIRMED,
+    )
+
+
+def _fields(
+    owned: OwnedSymbol,
+    window: int,
+    prices: tuple[str, ...],
+    volumes: tuple[str, ...],
+    counts: tuple[int, int, int],
+    reason: str,
+) -> dict[str, str]:
+    names = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume")
+    return {
+        "exchange": owned.key.exchange,
+        "symbol": owned.key.symbol,
+        "interval": "10s",
+        "window_start": str(start_s(window)),
+        **dict(zip(names, (*prices, *volumes), strict=True)),
+        **dict(zip(("trade_count", "first_trade_id", "last_trade_id"), map(str, counts), strict=True)),
+        "complete": "false",
+        "incomplete_reason": reason,
+        "revision": "0",
+        "fence": str(owned.fence),
+    }
+
+
+_COLUMNS = (
+    "exchange", "symbol", "window_start", "open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume",
+    "trade_count", "first_trade_id", "last_trade_id", "complete", "incomplete_reason", "revision",
+)  # fmt: skip
+
+
+def row_fields(row: Any, fence: int) -> dict[str, str]:
+    """A row of candles_10s as fields of a hash."""
+    return {"interval": "10s", "fence": str(fence)} | {column: _text(row[column]) for column in _COLUMNS}
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            return decimal_text(value)
+        case _:
+            return str(value)

@@ -1,0 +1,105 @@
+"""Writes the live state of the owned symbols to Redis, gathered over a few milliseconds."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+from marketstream.backoff import delays
+from marketstream.cache.errors import CacheUnavailableError
+from marketstream.cache.writer import LiveState, LiveWriter
+from marketstream.processor import metrics
+from marketstream.processor.holdings import Holdings
+from marketstream.processor.live import live_state, seconds
+from marketstream.processor.symbol import OwnedSymbol
+from marketstream.settings import Settings
+from marketstream.streams.consumer import Consumer, ConsumerError
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+REFRESH_S: Final = 1.0
+"""Seconds after which the state of a symbol is written again without a trade: how fresh it is has changed, and it
+shows whether Redis still has it."""
+
+
+class _Published:
+    """What was written of an owned symbol."""
+
+    __slots__ = ("at", "gate", "muted", "seen")
+
+    def __init__(self) -> None:
+        self.gate: int | None = None
+        self.muted = False
+        self.seen: tuple[Any, ...] = ()
+        self.at = 0.0
+
+
+class Publisher:
+    """The live side of the owned symbols.
+
+    Before it writes anything of a symbol it claims it in Redis, and then waits until it has read what the topic held
+    after that. An owner before can have shown no more than that, so what is shown never goes back.
+    """
+
+    def __init__(self, settings: Settings, holdings: Holdings, live: LiveWriter, consumer: Consumer) -> None:
+        self._interval_s = settings.publish_ms / 1000
+        self._holdings = holdings
+        self._live = live
+        self._consumer = consumer
+        self._published: dict[OwnedSymbol, _Published] = {}
+
+    async def run(self) -> None:
+        """Publishes until cancelled."""
+        waits = delays(0.1, 2.0)
+        while True:
+            try:
+                await self.publish()
+                waits = delays(0.1, 2.0)
+                wait_s = self._interval_s
+            except (CacheUnavailableError, ConsumerError) as error:
+                metrics.PUBLISH_FAILURES.inc()
+                wait_s = next(waits)
+                log.warning("live state cannot be written", error=str(error), retry_s=round(wait_s, 1))
+            await asyncio.sleep(wait_s)
+
+    async def publish(self) -> None:
+        """Writes what has changed, in one round trip. Raises CacheUnavailableError, ConsumerError."""
+        owned = list(self._holdings.owned.values())
+        self._published = {symbol: self._published.get(symbol) or _Published() for symbol in owned}
+        await self._open_gates([symbol for symbol in owned if self._published[symbol].gate is None])
+        states = self._states()
+        if not states:
+            return
+        outcomes = await self._live.write({symbol.key: (symbol.fence, state) for symbol, state in states.items()})
+        for symbol in states:
+            published = self._published[symbol]
+            if outcomes[symbol.key] == "lost":
+                log.warning("Redis has lost this symbol; writing it again", **symbol.key._asdict())
+                published.gate = None
+                published.seen = ()
+            elif outcomes[symbol.key] == "fenced":
+                published.muted = True
+
+    async def _open_gates(self, symbols: list[OwnedSymbol]) -> None:
+        if not symbols:
+            return
+        await self._live.claim({symbol.key: symbol.fence for symbol in symbols})
+        offsets = await self._consumer.offsets([symbol.topic for symbol in symbols])
+        for symbol in symbols:
+            self._published[symbol].gate = offsets[symbol.topic].end
+
+    def _states(self) -> dict[OwnedSymbol, LiveState]:
+        now = time.monotonic()
+        now_s = seconds(time.time_ns() // 1000)
+        states = {}
+        for symbol, published in self._published.items():
+            if published.muted or published.gate is None or symbol.position < published.gate:
+                continue
+            aggregator = symbol.aggregator
+            seen = (aggregator.counters.counted, aggregator.heard_us // 1_000_000, symbol.newest_row)
+            if seen == published.seen and now < published.at + REFRESH_S:
+                continue
+            published.seen, published.at = seen, now
+            lag = self._consumer.lag(symbol.topic, symbol.position)
+            states[symbol] = live_state(symbol, lag=lag, now_s=now_s)
+        return states

@@ -1,0 +1,161 @@
+"""The processor: reads trades, keeps the account of their ids, stores candles and shows what is live.
+
+Five tasks share the owned symbols in one event loop, without locks: none of them awaits in the middle of a change.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from marketstream.backoff import delays
+from marketstream.cache.client import connect
+from marketstream.cache.writer import LiveWriter
+from marketstream.processor import metrics
+from marketstream.processor.claimer import claim_symbols
+from marketstream.processor.committer import Committer
+from marketstream.processor.holdings import Holdings
+from marketstream.processor.publisher import Publisher
+from marketstream.processor.reader import read_records
+from marketstream.processor.symbol import OwnedSymbol
+from marketstream.service import Health
+from marketstream.settings import Settings
+from marketstream.stores.connect import close_pool, open_pool
+from marketstream.stores.migrate import migrate
+from marketstream.stores.writer import Key, Writer
+from marketstream.streams.admin import ensure_topics
+from marketstream.streams.consumer import Consumer, ConsumerError
+from marketstream.streams.topics import topic_name
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+FAILING_LIMIT_S: Final = 30.0
+"""Seconds for which commits may fail before the service says that it is not ready."""
+
+LAST_COMMIT_S: Final = 2.0
+"""Seconds that the last commit may take when the service stops."""
+
+
+async def run_processor(settings: Settings, stop: asyncio.Event, *, health: Health | None = None) -> None:
+    """Processes the symbols of the settings until `stop` is set.
+
+    Raises SettingsError, StoreError or StreamError when it cannot begin.
+    """
+    settings.require("kafka_bootstrap", "database_url", "redis_url", "exchange", "symbols")
+    keys = {
+        topic_name(settings.topic_prefix, settings.exchange, symbol): Key(settings.exchange, symbol)
+        for symbol in settings.symbols
+    }
+    await ensure_topics(settings, keys)
+    pool = await open_pool(settings, size=4)
+    redis = connect(settings)
+    try:
+        await migrate(pool)
+        live = LiveWriter(redis, settings.default_exchange)
+        processor = _Processor(settings, keys, Writer(pool), live, health or Health())
+        await processor.run(stop)
+    finally:
+        await redis.aclose()
+        await close_pool(pool)
+
+
+class _Processor:
+    def __init__(
+        self, settings: Settings, keys: dict[str, Key], writer: Writer, live: LiveWriter, health: Health
+    ) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._writer = writer
+        self._live = live
+        self._health = health
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """One consumer after another: when Kafka fails it, a new one begins from what is stored."""
+        for delay in delays(0.2, 5.0):
+            try:
+                async with self._consuming() as tasks:
+                    await _first_of(stop, tasks)
+            except ConsumerError as error:
+                log.warning("the consumer failed; beginning anew", error=str(error), retry_s=round(delay, 1))
+            if await _stopped_within(stop, delay):
+                return
+
+    @contextlib.asynccontextmanager
+    async def _consuming(self) -> AsyncIterator[list["asyncio.Task[Any]"]]:
+        holdings = Holdings()
+        consumer = Consumer(self._settings, list(self._keys), assigned=holdings.assign, revoked=holdings.revoke)
+        committer = Committer(self._settings, holdings, self._writer)
+        publisher = Publisher(self._settings, holdings, self._live, consumer)
+        await consumer.start()
+        tasks = {
+            "reader": asyncio.create_task(read_records(holdings, consumer)),
+            "claimer": asyncio.create_task(claim_symbols(self._settings, holdings, self._keys, self._writer, consumer)),
+            "committer": asyncio.create_task(committer.run()),
+            "group": asyncio.create_task(committer.tell_group(consumer)),
+            "publisher": asyncio.create_task(publisher.run()),
+            "metrics": asyncio.create_task(_measure(holdings, consumer)),
+        }
+        for name, task in tasks.items():
+            self._health.watch(name, task)
+        self._health.add("commits", lambda: _failing(committer))
+        try:
+            yield list(tasks.values())
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            await _commit_at_last(committer, consumer)
+            await consumer.stop()
+
+
+async def _commit_at_last(committer: Committer, consumer: Consumer) -> None:
+    """What is not stored would be read again; storing it now saves the next owner that."""
+    try:
+        async with asyncio.timeout(LAST_COMMIT_S):
+            await committer.commit(with_progress=True)
+            await committer.tell_group_once(consumer)
+    except TimeoutError:
+        log.warning("the last commit took too long; the next owner reads those records again")
+
+
+async def _first_of(stop: asyncio.Event, tasks: list["asyncio.Task[Any]"]) -> None:
+    """Returns when `stop` is set; raises what the first task that ends has raised."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        stopping.cancel()
+
+
+async def _stopped_within(stop: asyncio.Event, limit_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await stop.wait()
+    return stop.is_set()
+
+
+def _failing(committer: Committer) -> str | None:
+    since = committer.failing_since
+    if since is None or time.monotonic() - since < FAILING_LIMIT_S:
+        return None
+    return f"nothing could be stored for {time.monotonic() - since:.0f} s"
+
+
+async def _measure(holdings: Holdings, consumer: Consumer) -> None:
+    """Brings the metrics up to date every second; counting them record by record would cost more than the record."""
+    before: dict[OwnedSymbol, dict[str, int]] = {}
+    while True:
+        await asyncio.sleep(1.0)
+        counts = {owned: owned.aggregator.counters.as_dict() for owned in holdings.owned.values()}
+        for owned, outcomes in counts.items():
+            known = before.get(owned, {})
+            for outcome, total in outcomes.items():
+                metrics.TRADES.labels(*owned.key, outcome).inc(total - known.get(outcome, 0))
+            metrics.POSITION.labels(*owned.key).set(owned.position)
+            metrics.LAG.labels(*owned.key).set(consumer.lag(owned.topic, owned.position))
+            metrics.OPEN_HOLES.labels(*owned.key).set(sum(1 for _ in owned.aggregator.ledger.holes()))
+        before = counts

@@ -1,0 +1,103 @@
+"""One symbol in the hands of its owner: what the records of its topic come to."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from marketstream.codec import CodecError, End, Heartbeat, TradesRecord, decode
+from marketstream.market.aggregator import Aggregator
+from marketstream.market.errors import TradeError
+from marketstream.processor import metrics
+from marketstream.settings import Settings
+from marketstream.stores.writer import Claim, Key, Numbered
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+
+class OwnedSymbol:
+    """A symbol that this processor has claimed, from the claim to the loss of it."""
+
+    def __init__(self, key: Key, topic: str, claim: Claim, newest_row: Any, settings: Settings) -> None:
+        self.key: Final = key
+        self.topic: Final = topic
+        self.fence: Final = claim.fence
+        self.position = claim.progress.resume_offset
+        """The offset after the last record applied."""
+        self.newest_row = newest_row
+        """The newest closed candle as stored, a row of candles_10s; None when there is none."""
+        self.aggregator: Final = Aggregator(
+            claim.progress,
+            grace_us=settings.grace_ms * 1000,
+            max_id_jump=settings.max_id_jump,
+            max_holes=settings.max_holes,
+        )
+        self._commit_number = claim.commit_number
+        self._stored_position = claim.progress.position
+
+    @property
+    def is_due(self) -> bool:
+        """Whether candles or verdicts wait for a commit."""
+        return self.aggregator.is_due
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether records were applied since the last commit."""
+        return self.position != self._stored_position
+
+    def take(self) -> Numbered:
+        """What to store next. It must be stored before the one that the next call returns."""
+        commit = self.aggregator.take(self.position)
+        self._commit_number += 1
+        self._stored_position = self.position
+        return Numbered(self.fence, self._commit_number, commit)
+
+    def apply(self, messages: Iterable[Any]) -> None:
+        """Applies the messages of its topic, each with `offset` and `value`.
+
+        What cannot be decoded or cannot be true is set aside: counted, logged with its offset, and passed over.
+        """
+        aggregator, position = self.aggregator, self.position
+        for message in messages:
+            offset = message.offset
+            if offset != position:
+                if offset < position:
+                    continue
+                self._miss(position, offset)
+            position = offset + 1
+            try:
+                record = decode(message.value)
+                if type(record) is TradesRecord:
+                    self._expect_own(record)
+                    aggregator.apply(record.trades, offset, record.received_us)
+                elif type(record) is Heartbeat:
+                    aggregator.heartbeat(record.closes_before_us)
+                elif type(record) is End:
+                    log.info("the producer of this symbol has ended", **self.key._asdict())
+            except (CodecError, TradeError) as error:
+                self._set_aside(offset, error)
+        self.position = position
+
+    def skip_lost(self, begin: int, end: int) -> None:
+        """The topic holds the offsets `begin` to `end` (exclusive): when it has lost the one to go on from, reading
+        goes on at its begin. What was lost is missing by its ids, so it is a hole."""
+        if not begin <= self.position <= end:
+            self._miss(self.position, begin)
+            self.position = begin
+
+    def _expect_own(self, record: TradesRecord) -> None:
+        if record.symbol != self.key.symbol or record.exchange != self.key.exchange:
+            raise CodecError(f"trades of {record.exchange} {record.symbol} in {self.topic}")
+
+    def _miss(self, expected: int, found: int) -> None:
+        metrics.LOST_RECORDS.labels(*self.key).inc(max(found - expected, 0))
+        log.error(
+            "the topic has lost records; their trades are holes until they are filled",
+            **self.key._asdict(),
+            topic=self.topic,
+            expected_offset=expected,
+            found_offset=found,
+        )
+
+    def _set_aside(self, offset: int, error: Exception) -> None:
+        metrics.SET_ASIDE.labels(*self.key).inc()
+        log.error("record set aside", **self.key._asdict(), topic=self.topic, offset=offset, error=str(error))

@@ -1,0 +1,15 @@
+"""What a producer tells Prometheus."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+
+TRADES: Final = Counter("marketstream_producer_trades_total", "Trades acknowledged by Kafka", ["symbol"])
+RECORDS: Final = Counter("marketstream_producer_records_total", "Records of trades acknowledged by Kafka", ["symbol"])
+HEARTBEATS: Final = Counter("marketstream_producer_heartbeats_total", "Heartbeats sent", ["symbol"])
+BYTES: Final = Counter("marketstream_producer_bytes_total", "Bytes of records handed to Kafka, before compression")
+SEND_FAILURES: Final = Counter(
+    "marketstream_producer_send_failures_total", "Records given up with a Kafka client that failed"
+)
+FEED_RESTARTS: Final = Counter("marketstream_producer_feed_restarts_total", "Feeds that broke and were taken anew")
+UNACKNOWLEDGED: Final = Gauge("marketstream_producer_unacknowledged_records", "Records on their way to Kafka")

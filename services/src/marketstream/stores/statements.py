@@ -1,0 +1,180 @@
+"""The SQL of a commit. One transaction runs it in this order: lock and guard, candles, verdicts, empty windows, the
+rollups from the shortest to the longest.
+
+Rows come as arrays, one for each column, that `unnest` puts side by side. Amounts come as text: numeric reads them
+exactly, and text is the cheapest thing to send.
+"""
+
+from typing import Final
+
+from marketstream.market.window import INTERVALS, ROLLUPS, WINDOW_S, Interval
+
+MAX_EMPTY_WINDOWS: Final = 7 * 24 * 3600 // WINDOW_S
+"""Most rows that one verdict adds for windows without trades: a week's. Beyond it, the oldest stay unknown."""
+
+CLAIM: Final = """
+INSERT INTO progress AS p (exchange, symbol, topic, fence)
+SELECT exchange, symbol, topic, 1 FROM unnest($1::text[], $2::text[], $3::text[]) AS n (exchange, symbol, topic)
+ORDER BY exchange, symbol
+ON CONFLICT (exchange, symbol) DO UPDATE SET fence = p.fence + 1, topic = excluded.topic, updated_at = now()
+RETURNING exchange, symbol, fence, commit_number, resume_offset, position, closed_until,
+          counted, edge_times, unfillable, settled_id
+"""
+
+# Every transaction takes these locks first and in this order, so none waits for another in a circle.
+LOCK: Final = """
+SELECT exchange, symbol, fence, commit_number FROM progress
+WHERE (exchange, symbol) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+ORDER BY exchange, symbol FOR UPDATE
+"""
+
+GUARD: Final = """
+UPDATE progress AS p
+SET commit_number = n.commit_number, resume_offset = n.resume_offset, position = n.position,
+    closed_until = n.closed_until,
+    counted = n.counted::int8multirange, edge_times = n.edge_times::bigint[],
+    unfillable = n.unfillable::int8multirange, settled_id = n.settled_id, updated_at = now()
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+            $8::text[], $9::text[], $10::text[], $11::bigint[])
+     AS n (exchange, symbol, fence, commit_number, resume_offset, position, closed_until, counted, edge_times,
+           unfillable, settled_id)
+WHERE p.exchange = n.exchange AND p.symbol = n.symbol
+  AND p.fence = n.fence AND p.commit_number = n.commit_number - 1
+RETURNING p.exchange, p.symbol
+"""
+
+_KEY: Final = "exchange, symbol, window_start"
+
+# A new window is inserted; trades that come late for a closed one are added to what it holds. Whether it is complete
+# then is for the verdicts: they look at the whole row.
+MERGE: Final = f"""
+INSERT INTO candles_10s AS c
+    ({_KEY}, open, high, low, close, volume, quote_volume, taker_buy_volume, open_time, open_id, close_time, close_id,
+     trade_count, first_trade_id, last_trade_id, incomplete_reason, complete)
+SELECT {_KEY}, open::numeric, high::numeric, low::numeric, close::numeric, volume::numeric, quote_volume::numeric,
+       taker_buy_volume::numeric, open_time, open_id, close_time, close_id, trade_count, first_id, last_id,
+       reason, reason IS NULL
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[],
+            $16::bigint[], $17::bigint[], $18::text[])
+     AS n ({_KEY}, open, high, low, close, volume, quote_volume, taker_buy_volume, open_time, open_id, close_time,
+           close_id, trade_count, first_id, last_id, reason)
+ON CONFLICT ({_KEY}) DO UPDATE SET
+    open = CASE WHEN c.trade_count = 0 OR (excluded.open_time, excluded.open_id) < (c.open_time, c.open_id)
+                THEN excluded.open ELSE c.open END,
+    open_time = CASE WHEN c.trade_count = 0 THEN excluded.open_time ELSE least(c.open_time, excluded.open_time) END,
+    open_id = CASE WHEN c.trade_count = 0 OR (excluded.open_time, excluded.open_id) < (c.open_time, c.open_id)
+                   THEN excluded.open_id ELSE c.open_id END,
+    high = CASE WHEN c.trade_count = 0 THEN excluded.high ELSE greatest(c.high, excluded.high) END,
+    low = CASE WHEN c.trade_count = 0 THEN excluded.low ELSE least(c.low, excluded.low) END,
+    close = CASE WHEN c.trade_count = 0 OR (excluded.close_time, excluded.close_id) > (c.close_time, c.close_id)
+                 THEN excluded.close ELSE c.close END,
+    close_time = CASE WHEN c.trade_count = 0 THEN excluded.close_time
+                      ELSE greatest(c.close_time, excluded.close_time) END,
+    close_id = CASE WHEN c.trade_count = 0 OR (excluded.close_time, excluded.close_id) > (c.close_time, c.close_id)
+                    THEN excluded.close_id ELSE c.close_id END,
+    volume = c.volume + excluded.volume,
+    quote_volume = c.quote_volume + excluded.quote_volume,
+    taker_buy_volume = c.taker_buy_volume + excluded.taker_buy_volume,
+    trade_count = c.trade_count + excluded.trade_count,
+    first_trade_id = CASE WHEN c.trade_count = 0 THEN excluded.first_trade_id
+                          ELSE least(c.first_trade_id, excluded.first_trade_id) END,
+    last_trade_id = CASE WHEN c.trade_count = 0 THEN excluded.last_trade_id
+                         ELSE greatest(c.last_trade_id, excluded.last_trade_id) END,
+    revision = c.revision + 1,
+    updated_at = now()
+"""
+
+_VERDICTS: Final = """
+unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[])
+    AS v (exchange, symbol, first, last, reason, low_id, high_id)
+"""
+
+# What is proven stays proven; and a row is proven only when all of its own ids lie in the run that proves the window.
+JUDGE: Final = f"""
+UPDATE candles_10s AS c
+SET complete = v.reason IS NULL, incomplete_reason = v.reason, revision = c.revision + 1, updated_at = now()
+FROM {_VERDICTS}
+WHERE c.exchange = v.exchange AND c.symbol = v.symbol AND c.window_start BETWEEN v.first AND v.last
+  AND NOT c.complete AND c.incomplete_reason IS DISTINCT FROM v.reason
+  AND (v.reason IS NOT NULL OR c.first_trade_id >= v.low_id AND c.last_trade_id <= v.high_id)
+RETURNING c.exchange, c.symbol, c.window_start
+"""
+
+# A window proven complete that has no row held no trades: it repeats the close of the last trade before it.
+PROVE_EMPTY: Final = f"""
+INSERT INTO candles_10s
+    ({_KEY}, open, high, low, close, volume, quote_volume, taker_buy_volume, open_time, open_id, close_time, close_id,
+     trade_count, first_trade_id, last_trade_id, complete)
+SELECT v.exchange, v.symbol, w, b.close, b.close, b.close, b.close, 0, 0, 0,
+       b.close_time, b.close_id, b.close_time, b.close_id, 0, b.last_trade_id + 1, b.last_trade_id, true
+FROM {_VERDICTS},
+     generate_series(greatest(v.first, v.last - {(MAX_EMPTY_WINDOWS - 1) * WINDOW_S}), v.last, {WINDOW_S}) AS w,
+     LATERAL (SELECT close, close_time, close_id, last_trade_id FROM candles_10s AS e
+              WHERE e.exchange = v.exchange AND e.symbol = v.symbol AND e.window_start < w
+              ORDER BY e.window_start DESC LIMIT 1) AS b
+WHERE v.reason IS NULL AND b.last_trade_id BETWEEN v.low_id AND v.high_id
+  AND NOT EXISTS (SELECT FROM candles_10s AS e
+                  WHERE e.exchange = v.exchange AND e.symbol = v.symbol AND e.window_start = w)
+RETURNING {_KEY}
+"""
+
+NEWEST_CLOSED: Final = """
+SELECT c.* FROM unnest($1::text[], $2::text[]) AS k (exchange, symbol),
+LATERAL (SELECT * FROM candles_10s AS c WHERE c.exchange = k.exchange AND c.symbol = k.symbol
+         ORDER BY c.window_start DESC LIMIT 1) AS c
+"""
+
+
+def _first(column: str) -> str:
+    return f"coalesce((array_agg({column} ORDER BY r.window_start) FILTER (WHERE trade_count > 0))[1], min({column}))"
+
+
+def _last(column: str) -> str:
+    return (
+        f"coalesce((array_agg({column} ORDER BY r.window_start DESC) FILTER (WHERE trade_count > 0))[1], max({column}))"
+    )
+
+
+def _rollup(interval: Interval) -> str:
+    """Recomputes the candles of `interval` that begin at the given keys from their children. Children without trades
+    add no prices to it, unless none has any."""
+    children = INTERVALS[interval.children or ""]
+    expected = interval.seconds // children.seconds
+    columns = {
+        "open": _first("open"),
+        "open_time": _first("open_time"),
+        "open_id": _first("open_id"),
+        "first_trade_id": _first("first_trade_id"),
+        "close": _last("close"),
+        "close_time": _last("close_time"),
+        "close_id": _last("close_id"),
+        "last_trade_id": _last("last_trade_id"),
+        "high": "coalesce(max(high) FILTER (WHERE trade_count > 0), max(high))",
+        "low": "coalesce(min(low) FILTER (WHERE trade_count > 0), min(low))",
+        "volume": "sum(volume)",
+        "quote_volume": "sum(quote_volume)",
+        "taker_buy_volume": "sum(taker_buy_volume)",
+        "trade_count": "sum(trade_count)",
+        "complete": f"count(*) = {expected} AND bool_and(complete)",
+        "incomplete_reason": f"""CASE WHEN count(*) = {expected} AND bool_and(complete) THEN NULL
+             WHEN bool_or(incomplete_reason = 'hole') THEN 'hole'
+             WHEN bool_or(incomplete_reason = 'unfillable') THEN 'unfillable'
+             WHEN bool_or(incomplete_reason = 'unordered_ids') THEN 'unordered_ids'
+             ELSE 'unconfirmed' END""",
+    }
+    return f"""
+INSERT INTO {interval.table} AS c ({_KEY}, {", ".join(columns)})
+SELECT k.exchange, k.symbol, k.window_start, {", ".join(columns.values())}
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k ({_KEY})
+JOIN {children.table} AS r ON r.exchange = k.exchange AND r.symbol = k.symbol
+     AND r.window_start >= k.window_start AND r.window_start < k.window_start + {interval.seconds}
+GROUP BY k.exchange, k.symbol, k.window_start
+ON CONFLICT ({_KEY}) DO UPDATE SET
+    {", ".join(f"{column} = excluded.{column}" for column in columns)},
+    revision = c.revision + 1, updated_at = now()
+"""
+
+
+ROLL_UP: Final = tuple((interval, _rollup(interval)) for interval in ROLLUPS)
+"""Each longer interval with its statement, children always before their parents."""

@@ -1,0 +1,97 @@
+"""Topics are made here when they are missing, one partition each, by whichever service comes first."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import (
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+
+from marketstream.backoff import delays
+from marketstream.settings import Settings
+from marketstream.streams.client import StreamError, connection
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+LIMIT_S: Final = 60.0
+"""Seconds for which Kafka may be away or without a controller before it is an error."""
+
+
+async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: float = LIMIT_S) -> None:
+    """Makes those of `topics` that are missing, with the retention and the replicas of the settings.
+
+    Tries again while Kafka is not there. Raises StreamError when it is not there within `limit_s` seconds, when it
+    refuses, or when a topic has more than one partition, in which a symbol's trades would lose their order.
+    """
+    wanted = sorted(set(topics))
+    last: Exception | None = None
+    try:
+        async with asyncio.timeout(limit_s):
+            for delay in delays(0.1, 5.0):
+                try:
+                    return await _ensure(settings, wanted)
+                except (KafkaError, OSError) as error:
+                    last = error
+                    log.warning("topics cannot be made yet", error=str(error), retry_s=round(delay, 1))
+                await asyncio.sleep(delay)
+    except TimeoutError:
+        raise StreamError(
+            f"the topics {', '.join(wanted)} could not be made within {limit_s:g} s at {settings.kafka_bootstrap}: "
+            f"{last or 'Kafka does not answer'}"
+        ) from last
+
+
+async def _ensure(settings: Settings, wanted: list[str]) -> None:
+    admin = AIOKafkaAdminClient(**connection(settings), client_id="marketstream-admin", request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        missing = [topic for topic in wanted if not await _is_there(admin, topic)]
+        if missing:
+            await _make(admin, missing, settings)
+            for topic in missing:
+                if not await _is_there(admin, topic):
+                    raise UnknownTopicOrPartitionError(f"{topic} is not there yet")
+    finally:
+        await admin.close()
+
+
+async def _is_there(admin: Any, topic: str) -> bool:
+    (described,) = await admin.describe_topics([topic])
+    error = for_code(described["error_code"])
+    if error is UnknownTopicOrPartitionError:
+        return False
+    if error is not NoError:
+        raise error(topic)
+    partitions = len(described["partitions"])
+    if partitions != 1:
+        raise StreamError(
+            f"the topic {topic} has {partitions} partitions: expected 1, for only one partition keeps a symbol's "
+            f"trades in order. Delete the topic, or choose another TOPIC_PREFIX"
+        )
+    return True
+
+
+async def _make(admin: Any, topics: list[str], settings: Settings) -> None:
+    # aiokafka takes a replication of -1 (the broker's default) only beside an assignment, which may be empty.
+    assignments: dict[int, list[int]] | None = {} if settings.topic_replication == -1 else None
+    configs = {"retention.ms": str(settings.topic_retention_ms)}
+    answer = await admin.create_topics(
+        [NewTopic(topic, 1, settings.topic_replication, assignments, configs) for topic in topics]
+    )
+    for topic, code, *message in answer.topic_errors:
+        error = for_code(code)
+        if error is NoError:
+            log.info("topic made", topic=topic)
+        elif error is not TopicAlreadyExistsError:  # another service was faster
+            if error.retriable:
+                raise error(topic)
+            raise StreamError(
+                f"Kafka refuses to make the topic {topic}: {error.__name__} {message[0] if message else ''}"
+            )

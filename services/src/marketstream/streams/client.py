@@ -1,0 +1,38 @@
+"""What every Kafka client of ours is given."""
+
+import ssl
+from typing import Any
+
+from marketstream.settings import Settings, SettingsError
+
+
+class StreamError(Exception):
+    """Kafka does not do what was asked for, and waiting does not help; the message says what was expected."""
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """The arguments by which an aiokafka client (producer, consumer or admin) reaches and trusts the brokers.
+
+    Raises SettingsError when a setting is missing or the authority's file cannot be read.
+    """
+    settings.require("kafka_bootstrap")
+    given: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap,
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if "SSL" in settings.kafka_security_protocol.split("_"):
+        given["ssl_context"] = _trust(settings.kafka_ca_file)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        settings.require("kafka_sasl_username", "kafka_sasl_password")
+        given["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        given["sasl_plain_username"] = settings.kafka_sasl_username
+        given["sasl_plain_password"] = settings.kafka_sasl_password
+    return given
+
+
+def _trust(ca_file: str) -> ssl.SSLContext:
+    """Trusts the authority in this file, or those of the system when none is given."""
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"KAFKA_CA_FILE is {ca_file!r}: expected a readable PEM file ({error})") from error

@@ -1,0 +1,17 @@
+"""Time that tests move: who sleeps moves it."""
+
+import asyncio
+
+
+class VirtualTime:
+    """A clock (Unix µs) and a sleep that share one time, which only sleeping moves."""
+
+    def __init__(self, start_us: int = 1_790_000_000_000_000) -> None:
+        self.us = start_us
+
+    def now(self) -> int:
+        return self.us
+
+    async def sleep(self, seconds: float) -> None:
+        self.us += round(seconds * 1_000_000)
+        await asyncio.sleep(0)

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+from marketstream.exchanges.registry import open_exchange, symbols_of
+from marketstream.exchanges.replay import Replay
+from marketstream.exchanges.simulator import Simulator
+from marketstream.settings import Settings, SettingsError
+
+RECORDING = "binance-BTCUSDT-trades-2021-01-08.csv"
+
+
+def test_the_simulator() -> None:
+    exchange = open_exchange(Settings(exchange="simulator"))
+    assert isinstance(exchange, Simulator)
+    assert exchange.name == "simulator"
+
+
+def test_a_replay_is_stored_under_its_own_name_unless_told_otherwise(recordings: Path) -> None:
+    settings = Settings(exchange="replay", recording=str(recordings / RECORDING), replay_speed="max")
+    exchange = open_exchange(settings)
+    assert isinstance(exchange, Replay)
+    assert (exchange.name, exchange.symbol) == ("replay", "BTCUSDT")
+    assert open_exchange(settings, stored_as="binance").name == "binance"
+    assert symbols_of(settings) == ("BTCUSDT",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Settings(exchange="binance"), "does not exist yet; expected simulator or replay"),
+        (Settings(exchange="mtgox"), "'mtgox': expected simulator or replay"),
+        (Settings(), "'': expected simulator or replay"),
+        (Settings(exchange="replay"), "RECORDING"),
+        (Settings(exchange="replay", recording=RECORDING, replay_speed="slow"), "REPLAY_SPEED"),
+    ],
+)
+def test_any_other_is_a_clear_error(settings: Settings, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        open_exchange(settings)
+
+
+def test_symbols_must_be_given() -> None:
+    assert symbols_of(Settings(exchange="simulator", symbols=("A1", "B2"))) == ("A1", "B2")
+    with pytest.raises(SettingsError, match="SYMBOLS"):
+        symbols_of(Settings(exchange="simulator"))

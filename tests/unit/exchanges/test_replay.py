@@ -1,0 +1,183 @@
+import math
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
+from marketstream.exchanges.dump import RecordingError
+from marketstream.exchanges.refusals import REFUSED
+from marketstream.exchanges.replay import MOST_TRADES, Replay, parse_speed, symbol_of
+from marketstream.market.trade import Trade
+from marketstream.settings import SettingsError
+
+from tests.unit.clocks import VirtualTime
+
+FIRST, LAST = 553287559, 553289559
+FIRST_US, LAST_US = 1610064000278000, 1610064046355000
+HEADER = "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch\n"
+
+
+@pytest.fixture
+def recording(recordings: Path) -> Path:
+    return recordings / "binance-BTCUSDT-trades-2021-01-08.csv"
+
+
+@pytest.fixture
+def text(recording: Path) -> str:
+    return recording.read_text()
+
+
+async def events(replay: Replay) -> list[Heard | Clock]:
+    return [event async for event in replay.feed([replay.symbol])]
+
+
+def trades_of(heard: Sequence[Heard | Clock]) -> list[Trade]:
+    return [trade for event in heard if isinstance(event, Heard) for trade in event.trades]
+
+
+def refused(reason: str) -> float:
+    return REFUSED.labels(reason)._value.get()
+
+
+async def test_the_recording_is_brought_whole_and_then_the_feed_ends(recording: Path) -> None:
+    heard = await events(Replay(recording, speed=math.inf))
+    trades = trades_of(heard)
+    assert [trade.id for trade in trades] == list(range(FIRST, LAST + 1))
+    assert trades[0] == Trade(FIRST, 1, FIRST_US, 3943248, 263, taker_buy=False)
+    assert heard[-1] == Clock("BTCUSDT", LAST_US)
+    scales = {(e.trades.price_scale, e.trades.quantity_scale) for e in heard if isinstance(e, Heard)}
+    assert scales == {(2, 6)}
+    assert all(len(event.trades) <= MOST_TRADES for event in heard if isinstance(event, Heard))
+
+
+async def test_form_of_the_file_makes_no_difference(recording: Path, text: str, tmp_path: Path) -> None:
+    milli = re.sub(r"(1610064\d{6})\d{3},", r"\1,", text)
+    forms = {"header": HEADER + text, "crlf": text.replace("\n", "\r\n"), "milli": HEADER + milli}
+    plain = trades_of(await events(Replay(recording, speed=math.inf)))
+    for form, content in forms.items():
+        path = tmp_path / f"BTCUSDT-trades-{form}.csv"
+        path.write_bytes(content.encode())
+        assert trades_of(await events(Replay(path, speed=math.inf))) == plain, form
+    archive = tmp_path / "BTCUSDT-trades-2021-01-08.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("BTCUSDT-trades-2021-01-08.csv", text)
+    replay = Replay(archive, speed=math.inf)
+    assert trades_of(await events(replay)) == plain
+    assert await replay.newest("BTCUSDT") == Newest(LAST, LAST_US, LAST_US)
+
+
+@pytest.mark.parametrize("speed", [1.0, 10.0])
+async def test_each_trade_is_heard_when_it_is_due(recording: Path, speed: float) -> None:
+    time = VirtualTime()
+    start = time.us
+    async for event in Replay(recording, speed=speed, now=time.now, sleep=time.sleep).feed(["BTCUSDT"]):
+        file_us = FIRST_US + (time.us - start) * speed
+        if isinstance(event, Heard):
+            assert 0 <= file_us - event.event_us < 1000 * speed
+        else:
+            assert event.time_us <= file_us + 1
+    assert time.us - start == pytest.approx((LAST_US - FIRST_US) / speed, abs=10)
+
+
+async def test_the_clock_goes_on_while_no_trade_is_due(tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT-trades-quiet.csv"
+    path.write_text("1,5.0,1.0,5.0,1610064000000000,True,True\n2,5.0,1.0,5.0,1610064010000000,True,True\n")
+    time = VirtualTime()
+    heard = await events(Replay(path, now=time.now, sleep=time.sleep))
+    clocks = [event.time_us - 1610064000000000 for event in heard if isinstance(event, Clock)]
+    assert clocks == [second * 1_000_000 for second in range(1, 11)] + [10_000_000]
+
+
+async def test_as_fast_as_possible_is_no_later_than_it_started(recording: Path) -> None:
+    time = VirtualTime()
+    start = time.us
+    await events(Replay(recording, speed=math.inf, now=time.now, sleep=time.sleep))
+    assert time.us == start
+
+
+async def test_malformed_lines_are_counted_and_the_rest_goes_on(text: str, tmp_path: Path) -> None:
+    lines = text.splitlines()
+    lines[100] = lines[100].replace(",", ";")
+    lines[200] = lines[200].replace("True", "true?").replace("False", "false?")
+    path = tmp_path / "BTCUSDT-trades-broken.csv"
+    path.write_text("\n".join(lines))
+    columns, side = refused("columns"), refused("side")
+    ids = [trade.id for trade in trades_of(await events(Replay(path, speed=math.inf)))]
+    assert ids == [id_ for id_ in range(FIRST, LAST + 1) if id_ not in (FIRST + 100, FIRST + 200)]
+    assert (refused("columns"), refused("side")) == (columns + 1, side + 1)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "hello\n" * 20, "1,2,3\n" * 20, "\0" * 100_000], ids=["empty", "words", "three", "zeros"]
+)
+async def test_a_file_that_is_no_dump_is_a_clear_error(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "BTCUSDT-trades-none.csv"
+    path.write_text(content)
+    with pytest.raises(RecordingError, match=r"is no dump of trades.*id,price,qty"):
+        await events(Replay(path))
+
+
+async def test_a_file_that_cannot_be_read_is_a_clear_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RecordingError, match="cannot be read: No such file"):
+        await events(Replay(tmp_path / "BTCUSDT-trades-missing.csv"))
+    torn = tmp_path / "BTCUSDT-trades-torn.zip"
+    torn.write_bytes(b"PK\x03\x04" + b"x" * 1000)
+    with pytest.raises(RecordingError, match="damaged"):
+        await events(Replay(torn))
+    two = tmp_path / "BTCUSDT-trades-two.zip"
+    with zipfile.ZipFile(two, "w") as file:
+        file.writestr("a.csv", text)
+        file.writestr("b.csv", text)
+    with pytest.raises(RecordingError, match=r"2 \.csv files: expected a \.zip with exactly one"):
+        await events(Replay(two))
+
+
+async def test_history_answers_page_by_page(recording: Path, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT-trades-header.csv"
+    path.write_text(HEADER + text)
+    replay = Replay(path)
+    expected = trades_of(await events(Replay(recording, speed=math.inf)))
+    for first, last in ((FIRST, LAST), (FIRST + 5, FIRST + 5), (FIRST + 800, FIRST + 1100), (LAST - 3, LAST + 100)):
+        got: list[Trade] = []
+        while (page := await replay.history("BTCUSDT", first + len(got), last)) is not None:
+            got += page
+        assert got == [trade for trade in expected if first <= trade.id <= last]
+    assert await replay.history("BTCUSDT", FIRST - 10, FIRST - 1) is None
+    assert await replay.history("BTCUSDT", LAST + 1, LAST + 10) is None
+
+
+async def test_only_the_symbol_of_the_file_is_known(recording: Path) -> None:
+    replay = Replay(recording)
+    with pytest.raises(UnknownSymbolError, match="BTCUSDT only, not of ETHUSDT"):
+        await replay.check(["BTCUSDT", "ETHUSDT"])
+    with pytest.raises(UnknownSymbolError):
+        await replay.history("ETHUSDT", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "symbols", "expected"),
+    [
+        ("binance-BTCUSDT-trades-2021-01-08.csv", (), "BTCUSDT"),
+        ("ETHUSDT-trades-2024-01.zip", (), "ETHUSDT"),
+        ("day.csv", ("SOLUSDT",), "SOLUSDT"),
+        ("binance-BTCUSDT-x.csv", ("WBTCUSDT",), "WBTCUSDT"),
+    ],
+)
+def test_symbol_of_a_file(name: str, symbols: tuple[str, ...], expected: str) -> None:
+    assert symbol_of(Path(name), symbols) == expected
+
+
+@pytest.mark.parametrize(("name", "symbols"), [("day.csv", ()), ("BTCUSDT-trades-x.csv", ("A1", "B2"))])
+def test_a_file_of_no_or_many_symbols_is_a_clear_error(name: str, symbols: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError, match="give the one symbol in SYMBOLS"):
+        symbol_of(Path(name), symbols)
+
+
+def test_speed() -> None:
+    assert parse_speed("max") == math.inf
+    assert parse_speed("2.5") == 2.5
+    for text in ("0", "-1", "fast", "nan", "inf", ""):
+        with pytest.raises(SettingsError, match="a number above 0, or max"):
+            parse_speed(text)
