@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-import asyncpg
+from marketstream.stores.migrate import Connection
 
 CANDLE: dict[str, Any] = {
     "exchange": "binance",
@@ -29,14 +29,14 @@ CANDLE: dict[str, Any] = {
 }
 
 
-async def add_candles(connection: asyncpg.Connection, *changes: dict[str, Any], table: str = "candles_10s") -> None:
+async def add_candles(connection: Connection, *changes: dict[str, Any], table: str = "candles_10s") -> None:
     """A row for each of `changes`, which differs from CANDLE in these columns."""
     columns = list(CANDLE)
     records = [[(CANDLE | change)[column] for column in columns] for change in changes]
     await connection.copy_records_to_table(table, records=records, columns=columns)
 
 
-async def add_symbol(connection: asyncpg.Connection, exchange: str, symbol: str, closed_until: int) -> None:
+async def add_symbol(connection: Connection, exchange: str, symbol: str, closed_until: int) -> None:
     """A symbol whose windows before `closed_until` (Unix s) are closed."""
     await connection.execute(
         """INSERT INTO progress (exchange, symbol, topic, closed_until) VALUES ($1, $2, $1 || $2, $3)

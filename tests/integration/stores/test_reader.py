@@ -10,7 +10,7 @@ from marketstream.market.window import INTERVALS
 from marketstream.settings import Settings
 from marketstream.stores.connect import close_pool, lazy_pool, open_pool
 from marketstream.stores.errors import StoreUnavailableError
-from marketstream.stores.migrate import migrate
+from marketstream.stores.migrate import Connection, migrate
 from marketstream.stores.reader import Candle, Followed, StoreReader
 
 from tests.integration.stores.rows import CANDLE, add_candles, add_symbol
@@ -28,7 +28,7 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
 
 
 @pytest.fixture
-async def connection(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
+async def connection(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     async with pool.acquire() as connection:
         yield connection
 
@@ -42,7 +42,7 @@ async def starts(reader: StoreReader, start: int | None = None, end: int | None 
     return [candle.window_start for candle in await reader.candles("binance", "BTCUSDT", TEN, start, end, limit)]
 
 
-async def test_a_candle_has_its_numbers_as_plain_text(connection: asyncpg.Connection, reader: StoreReader) -> None:
+async def test_a_candle_has_its_numbers_as_plain_text(connection: Connection, reader: StoreReader) -> None:
     await add_symbol(connection, "binance", "BTCUSDT", FIRST + 20)
     await add_candles(connection, {})
     assert await reader.candles("binance", "BTCUSDT", TEN, None, None, 50) == [
@@ -59,21 +59,21 @@ async def test_a_candle_has_its_numbers_as_plain_text(connection: asyncpg.Connec
 @pytest.mark.parametrize(
     "number", ["0", "1", "10", "1000000", "0.10", "0.000000000000000001", "9223372036854775807", "120.500", "1E+3"]
 )
-async def test_the_text_is_that_of_the_domain(connection: asyncpg.Connection, reader: StoreReader, number: str) -> None:
+async def test_the_text_is_that_of_the_domain(connection: Connection, reader: StoreReader, number: str) -> None:
     await add_symbol(connection, "binance", "BTCUSDT", FIRST + 20)
     await add_candles(connection, {"taker_buy_volume": Decimal(number)})
     (candle,) = await reader.candles("binance", "BTCUSDT", TEN, None, None, 1)
     assert candle.taker_buy_volume == decimal_text(Decimal(number))
 
 
-async def test_a_window_without_trades_has_no_vwap(connection: asyncpg.Connection, reader: StoreReader) -> None:
+async def test_a_window_without_trades_has_no_vwap(connection: Connection, reader: StoreReader) -> None:
     await add_symbol(connection, "binance", "BTCUSDT", FIRST + 20)
     await add_candles(connection, {"volume": Decimal(0), "quote_volume": Decimal(0), "trade_count": 0})
     (candle,) = await reader.candles("binance", "BTCUSDT", TEN, None, None, 1)
     assert candle.vwap is None
 
 
-async def test_vwap_of_a_tiny_price_keeps_its_digits(connection: asyncpg.Connection, reader: StoreReader) -> None:
+async def test_vwap_of_a_tiny_price_keeps_its_digits(connection: Connection, reader: StoreReader) -> None:
     price = Decimal("0.00000825")
     prices = dict.fromkeys(("open", "high", "low", "close"), price)
     await add_symbol(connection, "binance", "BTCUSDT", FIRST + 20)
@@ -82,7 +82,7 @@ async def test_vwap_of_a_tiny_price_keeps_its_digits(connection: asyncpg.Connect
     assert candle.vwap == "0.000008253333"
 
 
-async def test_the_newest_of_a_range_are_read_oldest_first(connection: asyncpg.Connection, reader: StoreReader) -> None:
+async def test_the_newest_of_a_range_are_read_oldest_first(connection: Connection, reader: StoreReader) -> None:
     await add_symbol(connection, "binance", "BTCUSDT", FIRST + 50)
     await add_candles(connection, *({"window_start": FIRST + 10 * n} for n in range(5)))
     assert await starts(reader) == [FIRST + 10 * n for n in range(5)]
@@ -93,9 +93,7 @@ async def test_the_newest_of_a_range_are_read_oldest_first(connection: asyncpg.C
     assert await starts(reader, FIRST + 50) == []
 
 
-async def test_other_symbols_and_exchanges_are_not_mixed_in(
-    connection: asyncpg.Connection, reader: StoreReader
-) -> None:
+async def test_other_symbols_and_exchanges_are_not_mixed_in(connection: Connection, reader: StoreReader) -> None:
     for exchange, symbol in (("binance", "BTCUSDT"), ("binance", "ETHUSDT"), ("replay", "BTCUSDT")):
         await add_symbol(connection, exchange, symbol, FIRST + 20)
         await add_candles(connection, {"exchange": exchange, "symbol": symbol})
@@ -104,7 +102,7 @@ async def test_other_symbols_and_exchanges_are_not_mixed_in(
 
 @pytest.mark.parametrize(("closed_until", "expected"), [(0, []), (50, []), (60, [0]), (110, [0]), (120, [0, 60])])
 async def test_a_rollup_is_not_read_before_its_window_is_closed(
-    connection: asyncpg.Connection, reader: StoreReader, closed_until: int, expected: list[int]
+    connection: Connection, reader: StoreReader, closed_until: int, expected: list[int]
 ) -> None:
     minute = FIRST - FIRST % 60
     await add_symbol(connection, "binance", "BTCUSDT", minute + closed_until)
@@ -113,7 +111,7 @@ async def test_a_rollup_is_not_read_before_its_window_is_closed(
     assert [(candle.window_start - minute, candle.interval) for candle in candles] == [(at, "1m") for at in expected]
 
 
-async def test_every_interval_has_its_table(connection: asyncpg.Connection, reader: StoreReader) -> None:
+async def test_every_interval_has_its_table(connection: Connection, reader: StoreReader) -> None:
     day = FIRST - FIRST % 86_400
     await add_symbol(connection, "binance", "BTCUSDT", day + 86_400)
     for interval in INTERVALS.values():
@@ -122,7 +120,7 @@ async def test_every_interval_has_its_table(connection: asyncpg.Connection, read
         assert (candle.interval, candle.window_start) == (interval.name, day)
 
 
-async def test_the_range_is_read_through_the_index(connection: asyncpg.Connection) -> None:
+async def test_the_range_is_read_through_the_index(connection: Connection) -> None:
     await add_candles(connection, *({"window_start": FIRST + 10 * n} for n in range(5000)))
     await add_symbol(connection, "binance", "BTCUSDT", FIRST + 50_000)
     await connection.execute("ANALYZE")
@@ -135,7 +133,7 @@ async def test_the_range_is_read_through_the_index(connection: asyncpg.Connectio
     assert "Index Scan Backward using candles_10s_key" in "\n".join(row[0] for row in plan)
 
 
-async def test_symbols_are_those_that_were_followed(connection: asyncpg.Connection, reader: StoreReader) -> None:
+async def test_symbols_are_those_that_were_followed(connection: Connection, reader: StoreReader) -> None:
     assert await reader.symbols() == []
     await add_symbol(connection, "replay", "BTCUSDT", 0)
     await add_symbol(connection, "binance", "ETHUSDT", FIRST)

@@ -26,8 +26,8 @@ ENDPOINTS = {
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     # The document is made without a store: nothing is read.
-    app = create_app(Settings(), cast(StoreReader, None), cast(LiveReader, None), Health())
-    return cast(dict[str, Any], msgspec.json.decode(msgspec.json.encode(app.openapi())))
+    app = create_app(Settings(), cast("StoreReader", None), cast("LiveReader", None), Health())
+    return cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(app.openapi())))
 
 
 def nodes(node: Any) -> Iterator[dict[str, Any]]:

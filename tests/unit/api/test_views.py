@@ -69,7 +69,7 @@ def test_a_time_is_rendered_to_its_last_digit(text: str) -> None:
 def test_an_open_candle_has_the_form_of_a_closed_one() -> None:
     candle = candle_of(LIVE)
     assert (candle.open, candle.close, candle.trade_count, candle.complete) == ("39474.51", "39491.76", 249, False)
-    assert candle.vwap == "39477.924181"
+    assert candle.vwap == "39477.924388"
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ def test_every_amount_agrees_with_decimal_whatever_its_zeros(
         (GOOD.replace("39432.48000000", "0.00000000"), "price"),
         (GOOD.replace("0.00026300", "NaN"), "number"),
         (GOOD.replace("0.00026300", "1" * 30), "number"),
+        (GOOD.replace("0.00026300", "1" * 10_000), "number"),
+        (GOOD.replace("7,", "7" * 10_000 + ",", 1), "id"),
         (GOOD.replace("1610064000278000", "soon"), "time"),
         (GOOD.replace("1610064000278000", "1610064000"), "time"),
         (GOOD.replace("1610064000278000", "1610064000278000000"), "time"),
@@ -82,6 +84,7 @@ def test_every_amount_agrees_with_decimal_whatever_its_zeros(
         (GOOD.replace("True,True", "True,maybe"), "side"),
         ("\N{SNOWMAN}" * 7, "columns"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_a_line_that_is_no_trade_is_refused_and_the_rest_goes_on(line: str, reason: str) -> None:
     after = GOOD.replace("7,", "8,", 1)

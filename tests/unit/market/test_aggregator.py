@@ -1,102 +1,23 @@
 """Properties of the whole core: however the trades arrive, the candles are the same, and completeness is true."""
 
-import random
-from dataclasses import dataclass
-
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_S, WINDOW_US
 
 from tests.model import MemoryStore, reference_candles
-
-EPOCH = 1_610_064_000_000_000
-GRACE_US = 1_000_000
-PRICE_SCALE, QUANTITY_SCALE = 2, 6
-FAR = EPOCH + 10_000 * WINDOW_US
+from tests.scenarios import EPOCH, FAR, GRACE_US, PRICE_SCALE, QUANTITY_SCALE, Reading, Scenario, scenarios
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """A log of records and heartbeats, and after which of them the processor commits or is killed."""
-
-    trades: list[Trade]
-    log: list[Trades | int]
-    commits: frozenset[int]
-    kills: frozenset[int]
-
-    def delivered(self) -> list[Trade]:
-        """The trades that arrived, as the exchange made them."""
-        ids = {trade.id for record in self.log if isinstance(record, Trades) for trade in record}
-        return [trade for trade in self.trades if trade.id in ids]
-
-
-def history(rng: random.Random, size: int) -> list[Trade]:
-    """Consecutive ids, times that follow them: bursts within one µs, and pauses of several windows."""
-    time, trades = EPOCH + rng.randrange(WINDOW_US), []
-    for trade_id in range(1_000, 1_000 + size):
-        time += rng.choice((0, 1, 40_000, 900_000, 4_000_000, rng.randrange(3 * WINDOW_US)))
-        trades.append(Trade(trade_id, 1, time, rng.randrange(1, 10**6), rng.randrange(10**7), rng.random() < 0.5))
-    return trades
-
-
-def columns(rng: random.Random, trades: list[Trade]) -> Trades:
-    record = Trades.of(trades, PRICE_SCALE, QUANTITY_SCALE)
-    return record.rescaled(PRICE_SCALE + rng.randrange(2), QUANTITY_SCALE + rng.randrange(2))
-
-
-@st.composite
-def scenarios(draw: st.DrawFn) -> Scenario:
-    rng = random.Random(draw(st.integers(0, 2**32)))
-    trades = history(rng, draw(st.integers(1, 60)))
-    missing = draw(st.sampled_from((0.0, 0.0, 0.05, 0.3)))
-    disorder = draw(st.sampled_from((0, 0, 3, 100)))
-    kept = [trade for trade in trades if rng.random() >= missing] or trades[:1]
-    kept += [trade for trade in kept if rng.random() < draw(st.sampled_from((0.0, 0.2)))]
-    kept.sort(key=lambda trade: trade.id + rng.random() * disorder)
-    log: list[Trades | int] = []
-    heard = EPOCH
-    while kept:
-        size = rng.choice((1, 2, 5, 20))
-        part, kept = kept[:size], kept[size:]
-        log.append(columns(rng, part))
-        heard = max(heard, *(trade.time for trade in part))
-        if rng.random() < 0.2:
-            log.append(heard + rng.randrange(3 * WINDOW_US))
-    log.append(FAR)
-    events = frozenset(range(len(log)))
-    return Scenario(
-        trades,
-        log,
-        frozenset(event for event in events if rng.random() < draw(st.sampled_from((0.1, 0.9)))),
-        frozenset(event for event in events if rng.random() < draw(st.sampled_from((0.0, 0.1)))),
-    )
-
-
-def run(scenario: Scenario, store: MemoryStore) -> Aggregator:
+def run(scenario: Scenario, store: MemoryStore) -> None:
     """Reads the log as a processor does: it commits, is killed, and goes on from the resume offset."""
-    kills = set(scenario.kills)
-
-    def start() -> Aggregator:
-        return Aggregator(store.progress, grace_us=GRACE_US, max_id_jump=10**6, max_holes=10**6)
-
-    aggregator, offset = start(), 0
-    while offset < len(scenario.log):
-        record = scenario.log[offset]
-        if isinstance(record, int):
-            aggregator.heartbeat(record)
+    reading = Reading(scenario, store.progress)
+    for commit in reading.read():
+        if commit is None:
+            reading.begin(store.progress)
         else:
-            aggregator.apply(record, offset, FAR)
-        offset += 1
-        if offset - 1 in scenario.commits:
-            store.apply(aggregator.take(offset))
+            store.apply(commit)
             assert_no_false_claim(scenario, store)
-        if offset - 1 in kills:
-            kills.remove(offset - 1)
-            aggregator, offset = start(), store.progress.resume_offset
-    store.apply(aggregator.take(offset))
-    return aggregator
 
 
 def assert_no_false_claim(scenario: Scenario, store: MemoryStore) -> None:
@@ -235,3 +156,33 @@ def test_reading_goes_on_at_the_first_record_of_the_oldest_open_window() -> None
     assert store.progress.resume_offset == 1
     assert store.progress.position == 3
     assert [(run_.low, run_.high) for run_ in store.progress.counted] == [(1, 1)]
+
+
+def test_the_exchange_can_prove_a_market_quiet_and_a_first_window_whole() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    feed(aggregator, store, [at(5, 0.5), at(6, 1.5)], 6.0)
+    assert reasons(store) == {0: "unconfirmed", 1: "unconfirmed"}
+    assert not aggregator.ledger.confirm_quiet(7, EPOCH + 4 * WINDOW_US), "a trade that has not come is a hole"
+    assert not aggregator.ledger.confirm_begin(6, EPOCH)
+    assert aggregator.ledger.confirm_quiet(6, EPOCH + 4 * WINDOW_US)
+    assert aggregator.ledger.confirm_begin(5, EPOCH - 1)
+    store.apply(aggregator.take(2))
+    assert reasons(store) == {0: None, 1: None}
+    assert sorted(window - EPOCH // WINDOW_US for window in store.empty) == [2, 3]
+    feed(aggregator, store, [at(7, 6.5)])
+    assert sorted(window - EPOCH // WINDOW_US for window in store.empty) == [2, 3, 4, 5]
+
+
+def test_a_run_that_goes_on_below_the_newest_trade_leaves_the_close_alone() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    feed(aggregator, store, [at(1, 0.1), at(7, 0.9, price=7)], [at(2, 0.2)], [at(3, 0.3)], 9.0)
+    (candle,) = store.candles.values()
+    assert (candle.close, candle.close_id, candle.last_id) == (7, 7, 7)
+
+
+def test_columns_that_reach_a_window_from_below_give_it_its_open_and_leave_its_close_alone() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    feed(aggregator, store, [at(1, 0.1), at(7, 1.9, price=7)], [at(2, 0.2)], [at(3, 0.3), at(4, 1.4, price=4)], 9.0)
+    candle = store.candles[EPOCH // WINDOW_US + 1]
+    assert (candle.open, candle.open_id, candle.first_id) == (4, 4, 4)
+    assert (candle.close, candle.close_id, candle.last_id) == (7, 7, 7)

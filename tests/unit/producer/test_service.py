@@ -1,7 +1,7 @@
 """The order of what a producer sends, with a Kafka that answers when the test says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,7 +9,7 @@ from marketstream.codec import Heartbeat, Record, TradesRecord, decode
 from marketstream.exchanges.base import Clock, ExchangeError, FeedError, Heard, UnknownSymbolError
 from marketstream.exchanges.simulator import Simulator
 from marketstream.market.trade import Trades
-from marketstream.producer import service
+from marketstream.producer import pipeline
 from marketstream.producer.service import run_producer
 from marketstream.service import Health
 from marketstream.settings import Settings
@@ -25,7 +25,7 @@ class Script(Simulator):
         super().__init__(1)
         self._says = iter(says)
 
-    async def feed(self, _: Sequence[str]) -> AsyncIterator[Heard | Clock]:
+    async def feed(self, _: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
         for said in self._says:
             if said is None:
                 await asyncio.Event().wait()
@@ -76,8 +76,8 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
 
     async def ensure_topics(*_: object) -> None: ...
 
-    monkeypatch.setattr(service, "ensure_topics", ensure_topics)
-    monkeypatch.setattr(service, "Publisher", lambda *_, **__: kafka)
+    monkeypatch.setattr(pipeline, "ensure_topics", ensure_topics)
+    monkeypatch.setattr(pipeline, "Publisher", lambda *_, **__: kafka)
     return kafka
 
 
@@ -153,7 +153,7 @@ async def test_without_the_exchanges_clock_there_is_no_heartbeat(kafka: Kafka) -
 
 
 async def test_a_feed_that_breaks_is_taken_anew(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "delays", lambda *_: iter([0.0] * 9))
+    monkeypatch.setattr(pipeline, "delays", lambda *_: iter([0.0] * 9))
     stop = asyncio.Event()
     task = await run(Script(heard(1, NOW_US), FeedError("cut"), heard(2, NOW_US + 1), None), stop)
     await kafka.until(is_beat(NOW_US + 1))
@@ -175,13 +175,29 @@ async def test_what_was_heard_before_the_stop_is_sent(kafka: Kafka) -> None:
     stop = asyncio.Event()
 
     class Stops(Script):
-        async def feed(self, _: Sequence[str]) -> AsyncIterator[Heard | Clock]:
+        async def feed(self, _: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
             yield heard(1, NOW_US)
             stop.set()
             await asyncio.Event().wait()
 
     await run_producer(SETTINGS.but(pack_ms=60_000), stop, exchange=Stops())
     assert [type(record) for record, _ in kafka.sent] == [TradesRecord]
+
+
+async def test_a_stop_in_the_middle_of_sending_loses_nothing(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = asyncio.Event()
+    hand_over = kafka.send
+
+    async def first_stops_and_hangs(topic: str, value: bytes) -> "asyncio.Future[bool]":
+        if not stop.is_set():
+            stop.set()
+            await asyncio.Event().wait()
+        return await hand_over(topic, value)
+
+    monkeypatch.setattr(kafka, "send", first_stops_and_hangs)
+    await run_producer(SETTINGS, stop, exchange=Script(heard(1, NOW_US), heard(2, NOW_US), None))
+    ids = [id_ for record, _ in kafka.sent if isinstance(record, TradesRecord) for id_ in record.trades.all_ids()]
+    assert ids == [1, 2]
 
 
 @pytest.mark.parametrize("error", [ExchangeError("no such recording"), RuntimeError("a mistake")])
@@ -205,7 +221,7 @@ async def test_silence_of_feed_or_kafka_is_noticed(kafka: Kafka, monkeypatch: py
     task = await run(Script(None), stop, health)
     assert health.problems() == {}
     kafka.acknowledge = False
-    monkeypatch.setattr(service, "SILENCE_S", 0.0)
+    monkeypatch.setattr(pipeline, "SILENCE_S", 0.0)
     assert set(health.problems()) == {"exchange", "kafka"}
     stop.set()
     await task

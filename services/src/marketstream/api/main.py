@@ -1,7 +1,7 @@
 """The API as a process: it serves from the start, and answers 503 until its stores are there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -42,13 +42,16 @@ async def run_api(
     """
     health = health or Health()
     async with AsyncExitStack() as stack:
+        watches: list[asyncio.Task[None]] = []
+        stack.push_async_callback(_ended, watches)
         pool = await lazy_pool(settings, size=CONNECTIONS)
-        stack.push_async_callback(close_pool, pool)
+        stack.push_async_callback(close_pool, pool)  # by force if need be, which ends a watch that hangs in it
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
         reader, cache = StoreReader(pool), LiveReader(redis)
-        await _watch(stack, health, "postgresql", _migrated(pool, reader))
-        await _watch(stack, health, "redis", cache.ping)
+        for store, probe in (("postgresql", _migrated(pool, reader)), ("redis", cache.ping)):
+            watches.append(_watch(health, store, probe))
+            stack.callback(watches[-1].cancel)
         app = create_app(settings, reader, cache, health)
         port = await stack.enter_async_context(serving(app, settings.http_host, settings.http_port))
         log.info("the API serves", host=settings.http_host, port=port)
@@ -57,18 +60,17 @@ async def run_api(
         await stop.wait()
 
 
-async def _watch(stack: AsyncExitStack, health: Health, store: str, probe: Callable[[], Awaitable[None]]) -> None:
-    """Readiness depends on the store, and on the task that looks after it, until the stack is left."""
+def _watch(health: Health, store: str, probe: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    """Readiness depends on the store, and on the task that looks after it."""
     watch = Watch(store, probe)
     task = asyncio.create_task(watch.run(), name=f"watch {store}")
-    stack.push_async_callback(_end, task)
     health.add(store, watch.problem)
     health.watch(task.get_name(), task)
+    return task
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _migrated(pool: Pool, reader: StoreReader) -> Callable[[], Awaitable[None]]:

@@ -1,13 +1,12 @@
 """Looks after the stores, so that readiness says which one is away."""
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from marketstream.api.problems import RETRY_AFTER_S
+from marketstream.backoff import delays
 from marketstream.cache.errors import CacheError
-from marketstream.stores.connect import backoff
 from marketstream.stores.errors import StoreError
 from marketstream.telemetry import logger
 
@@ -32,16 +31,16 @@ class Watch:
 
     async def run(self) -> None:
         """Watches until it is cancelled."""
-        delays = backoff(random.random)
+        waits = _waits()
         while True:
             try:
                 await self._probe()
             except (StoreError, CacheError) as error:
                 self._note(str(error))
-                await asyncio.sleep(next(delays))
+                await asyncio.sleep(next(waits))
             else:
                 self._note(None)
-                delays = backoff(random.random)
+                waits = _waits()
                 await asyncio.sleep(EVERY_S)
 
     def _note(self, problem: str | None) -> None:
@@ -50,3 +49,8 @@ class Watch:
         elif problem != self._problem:
             log.info("a store answers", store=self._name)
         self._problem = problem
+
+
+def _waits() -> Iterator[float]:
+    """Seconds between two looks at a store that is away."""
+    return delays(0.1, EVERY_S)

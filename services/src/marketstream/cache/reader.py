@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from marketstream.cache.errors import CacheContentError, CacheUnavailableError
 from marketstream.cache.keys import Keys
@@ -105,6 +105,8 @@ class LiveReader:
         try:
             async with asyncio.timeout(self._limit_s):
                 return await pipeline.execute()
+        except ResponseError as error:
+            raise CacheContentError(f"Redis refuses to read: {error}") from error
         except (RedisError, OSError, TimeoutError) as error:
             raise CacheUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
 

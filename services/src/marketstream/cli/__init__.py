@@ -73,7 +73,6 @@ def _local(given: Namespace) -> int:
 def _expected(error: Exception) -> bool:
     """Whether the message of the error is made for the person at the terminal."""
     from marketstream.cache.errors import CacheError
-    from marketstream.cli.addresses import AddressesError
     from marketstream.exchanges.base import ExchangeError
     from marketstream.local.errors import LocalError
     from marketstream.settings import SettingsError
@@ -82,5 +81,5 @@ def _expected(error: Exception) -> bool:
 
     return isinstance(
         error,
-        SettingsError | AddressesError | LocalError | StoreError | CacheError | StreamError | ExchangeError | OSError,
+        SettingsError | LocalError | StoreError | CacheError | StreamError | ExchangeError | OSError,
     )

@@ -9,7 +9,7 @@ from marketstream.cli.parser import DATA
 from marketstream.settings import Settings, SettingsError
 
 
-class AddressesError(Exception):
+class AddressesError(SettingsError):
     """The file of addresses is not there or makes no sense."""
 
 
@@ -28,7 +28,7 @@ def find_settings(variable: str, data: Path | None) -> Settings:
     """Settings of which the field `variable` is given: from the data directory `data` or, without one, from the
     environment or else from the default data directory.
 
-    Raises SettingsError or AddressesError when there is no address.
+    Raises SettingsError when there is no address.
     """
     settings = Settings.from_environment()
     if data is None and getattr(settings, variable):

@@ -29,8 +29,8 @@ class UnknownSymbolError(StoreError):
 
 def run_candles(given: Namespace) -> int:
     """Prints the candles."""
-    configure_logging("error")  # the attempts to connect are of no interest, their end is
     settings = find_settings("database_url", given.data)
+    configure_logging("error")  # the attempts to connect are of no interest, their end is
     candles = asyncio.run(_read(settings, given))
     if given.json:
         sys.stdout.buffer.write(msgspec.json.encode(candles) + b"\n")

@@ -22,8 +22,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def run_tail(given: Namespace) -> int:
     """Prints until the limit, Ctrl-C or the end of who reads."""
-    configure_logging("error")  # the client speaks of every connection; what ends it is an exception
     settings = find_settings("kafka_bootstrap", given.data)
+    configure_logging("error")  # the client speaks of every connection; what ends it is an exception
     asyncio.run(_print(settings, given))
     return 0
 

@@ -1,6 +1,6 @@
 """The contract of an exchange: a feed of what happens now, and a history that can be asked."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -56,16 +56,19 @@ class Exchange(Protocol):
     async def check(self, symbols: Sequence[str]) -> None:
         """Raises UnknownSymbolError, naming them, when the exchange does not list all `symbols`."""
 
-    def feed(self, symbols: Sequence[str]) -> AsyncIterator[Heard | Clock]:
+    def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
         """What happens from now on, in the order heard, until the caller closes it. Ends only when a recording ends.
 
         Raises FeedError when it breaks. A slow reader is a slow feed: nothing is lost, nothing piles up.
         """
 
-    async def history(self, symbol: str, first_id: int, last_id: int) -> Trades | None:
+    async def history(
+        self, symbol: str, first_id: int, last_id: int, *, after_us: int | None = None, before_us: int | None = None
+    ) -> Trades | None:
         """A page of the trades with ids from `first_id` to `last_id` (both included), from `first_id` on, in order.
 
-        None where the exchange has none of them in its history.
+        They are known to have happened from `after_us` to `before_us` (Unix µs), which helps where a history is
+        asked by time. None where the exchange has none of them in its history.
         """
 
     async def newest(self, symbol: str) -> Newest | None:

@@ -36,7 +36,8 @@ class Dump:
         self.path = path
 
     def blocks(self, offset: int = 0, line: int = 1) -> Iterator[Block]:
-        """The file's lines from `offset` on, where the line with the number `line` begins.
+        """The file's lines from `offset` on, where the line with the number `line` begins. To get there a .zip is
+        decompressed from its beginning.
 
         Raises RecordingError when the file cannot be read.
         """
@@ -69,7 +70,7 @@ class Dump:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
-        if not zipfile.is_zipfile(self.path) and self.path.suffix != ".zip":
+        if self.path.suffix.lower() != ".zip":
             with self.path.open("rb") as file:
                 yield file
             return

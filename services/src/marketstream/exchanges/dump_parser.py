@@ -181,10 +181,11 @@ def _parse_line(line: str) -> _Row | str:
         return "side"
     try:
         row = _Row(int(id_), int(time), parse(price), parse(quantity), _TAKER_BUYS[buyer_is_maker])
-    except NumberError:
+    except ValueError:  # NumberError, or Python's own for a number of thousands of digits
         return "number"
     return row if row.price[0] > 0 else "price"
 
 
 def _is_whole(text: str) -> bool:
+    # No more digits than 64 bits have: Python refuses to read numbers of thousands of digits.
     return text.isascii() and text.isdigit() and len(text) < 20

@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,9 @@ LONGEST_SPAN_US: Final = 3600 * 1_000_000
 
 CLOCK_S: Final = 1.0
 """Seconds between two Clocks while no trade is due."""
+
+BATCH_S: Final = 0.005
+"""Least seconds that the feed sleeps: what comes due meanwhile is one message, and a trade is late by no more."""
 
 _NAMES: Final = (re.compile(r"binance-([A-Za-z0-9]+)-"), re.compile(r"([A-Za-z0-9]+)-trades-"))
 
@@ -117,7 +120,7 @@ class Replay:
         self._expect(symbols)
         self._dump.check(self._now())
 
-    async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Heard | Clock]:
+    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
         """The file's trades, from its first one on, each when it is due; a Clock every second in between, and one of
         the last trade's time at the end, after which the feed ends."""
         await self.check(symbols)
@@ -128,7 +131,7 @@ class Replay:
             while start < len(trades):
                 due_us = trades.times[start]
                 while (file_us := pace.time_us(due_us)) < due_us:
-                    await self._sleep(min(CLOCK_S, pace.seconds(due_us - file_us)))
+                    await self._sleep(min(CLOCK_S, max(BATCH_S, pace.seconds(due_us - file_us))))
                     yield Clock(self.symbol, int(min(pace.time_us(due_us), due_us)))
                 message = _due(trades, start, file_us)
                 yield Heard(self.symbol, message, max(message.times), self._now())
@@ -137,7 +140,7 @@ class Replay:
             await self._sleep(0)  # as fast as possible still lets others run
         yield Clock(self.symbol, last_us)
 
-    async def history(self, symbol: str, first_id: int, last_id: int) -> Trades | None:
+    async def history(self, symbol: str, first_id: int, last_id: int, **_hints: int | None) -> Trades | None:
         """A page of the file's trades with ids from `first_id` to `last_id`, whatever the feed has come to."""
         self._expect((symbol,))
         await self._index()
@@ -156,11 +159,14 @@ class Replay:
         """The last trade of the file, as of its own time: the clock of a recording stops with it."""
         self._expect((symbol,))
         await self._index()
-        last = None
-        for _, line, data in self._dump.blocks(self._offsets[-1], _line_at(len(self._offsets) - 1)):
-            for trades in self._history.parse(data, line):
-                last = Newest(trades.all_ids()[-1], trades.times[-1], trades.times[-1])
-        return last
+        for block in reversed(range(len(self._offsets))):  # the last ones may hold nothing but refused lines
+            last = None
+            for _, line, data in self._dump.blocks(self._offsets[block], _line_at(block)):
+                for trades in self._history.parse(data, line):
+                    last = Newest(trades.all_ids()[-1], trades.times[-1], trades.times[-1])
+            if last is not None:
+                return last
+        return None
 
     async def close(self) -> None:
         """Nothing is held open."""
@@ -182,15 +188,16 @@ class Replay:
             yield from parser.parse(block.data, block.line)
 
     async def _index(self) -> None:
-        """Learns where each block begins and its first id, once. Only that one field of a block is parsed."""
+        """Learns where each block begins and its first id, once. Only the first line of a block is parsed; a block
+        whose first line is no trade belongs to the one before."""
         if self._first_ids:
             return
         self._dump.check(self._now())
         first_ids, offsets = [0], [0]  # a header may hide the first block's id: it holds whatever comes before the next
-        for offset, _, data in self._dump.blocks():
-            first_id = data.partition(b",")[0]
-            if offset and first_id.isdigit():
-                first_ids.append(int(first_id))
+        for offset, line, data in self._dump.blocks():
+            trades = self._history.parse(data.partition(b"\n")[0], line)
+            if offset and trades:
+                first_ids.append(trades[0].first_id)
                 offsets.append(offset)
             await self._sleep(0)
         self._first_ids, self._offsets = first_ids, offsets

@@ -5,7 +5,7 @@ After a restart it goes on where it was, and it answers for its history as a rea
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Final
 
 from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
@@ -67,7 +67,7 @@ class Simulator:
         """Raises UnknownSymbolError, naming them, for symbols that are not spelled like one."""
         self._expect(symbols)
 
-    async def feed(self, symbols: Sequence[str]) -> AsyncIterator[Heard | Clock]:
+    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
         """What happens from now on, in real time. Never ends."""
         self._expect(symbols)
         start = self._now()
@@ -85,7 +85,7 @@ class Simulator:
             wake = min(clock_due, *(cursor.next_us + 1 for cursor in cursors))
             await self._sleep(max(BATCH_US, wake - self._now()) / 1_000_000)
 
-    async def history(self, symbol: str, first_id: int, last_id: int) -> Trades | None:
+    async def history(self, symbol: str, first_id: int, last_id: int, **_hints: int | None) -> Trades | None:
         """A page of the trades that have happened by now. One block of the model is all that is generated for it."""
         self._expect((symbol,))
         model = self._model(symbol)

@@ -58,8 +58,7 @@ class Aggregator:
     def __init__(self, progress: Progress, *, grace_us: int, max_id_jump: int, max_holes: int) -> None:
         self.ledger: Final = Ledger(progress, max_id_jump=max_id_jump, max_holes=max_holes)
         self.counters: Final = Counters()
-        self.heard_us = 0
-        """The latest exchange time of a trade or heartbeat, Unix µs."""
+        self._heard_us = 0
         self._grace_us: Final = grace_us
         self._open: dict[int, OpenWindow] = {}
         self._to_store: dict[int, Candle] = {}
@@ -69,6 +68,12 @@ class Aggregator:
         self._window_run = self._run = Run(0, -1, 0, 0)
         self._limit = NO_LIMIT
         self._closes_next_us = 0
+
+    @property
+    def heard_us(self) -> int:
+        """The latest exchange time of a trade or heartbeat, Unix µs."""
+        newest = self.newest()
+        return max(self._heard_us, newest.close_time) if newest else self._heard_us
 
     @property
     def pending(self) -> int:
@@ -147,7 +152,8 @@ class Aggregator:
             not len(prices) == len(quantities) == len(trades.taker_buys) == size > 0
             or trades.price_scale != candle.price_scale
             or trades.quantity_scale != candle.quantity_scale
-            or times[0] < run.high_time
+            or run.high != candle.last_id
+            or times[0] < candle.close_time
             or (last_time := times[-1]) >= window.end_us
             or (last_id := run.high + size) + 1 >= self._limit
         ):
@@ -213,8 +219,11 @@ class Aggregator:
             if len(part) > 1:
                 rest = part.part(1, len(part))
                 opened.candle.extend(rest, max(rest.prices), min(rest.prices), last_id)
-        else:
+        elif opened.candle.last_id < part.first_id and opened.candle.close_time <= part.times[0]:
             opened.candle.extend(part, max(part.prices), min(part.prices), last_id)
+        else:  # trades of higher ids came before these
+            for trade in part:
+                opened.candle.add(trade)
         index = opened.ids.add(part.first_id, last_id, part.times[0], last_time)
         self._window, self._window_run = opened, opened.ids.runs[index]
 
@@ -275,8 +284,8 @@ class Aggregator:
 
     def _hear(self, time_us: int) -> None:
         """Moves the watermark: windows that ended a grace before the latest time heard are closed."""
-        self.heard_us = max(self.heard_us, time_us)
-        closed_until = window_of(self.heard_us - self._grace_us)
+        self._heard_us = max(self._heard_us, time_us)
+        closed_until = window_of(self._heard_us - self._grace_us)
         if closed_until > self.ledger.closed_until:
             self._close_until(closed_until)
         self._closes_next_us = (self.ledger.closed_until + 1) * WINDOW_US + self._grace_us

@@ -12,8 +12,9 @@ NO_LIMIT: Final = 2**63
 class Run:
     """The consecutive ids `low` to `high`, both counted and all between.
 
-    `low_time` is the time of the trade `low`; until `high_time` no trade but `high` and those before it happened
-    (the time of `high`, or a later time at which the exchange knew of none newer). Both in Unix µs.
+    After `low_time` no trade below `low` happened: it is the time of `low`, or that of the trade before it. Until
+    `high_time` no trade above `high` happened: it is the time of `high`, or a later time at which the exchange knew
+    of none newer. Both in Unix µs.
     """
 
     __slots__ = ("high", "high_time", "low", "low_time")

@@ -76,6 +76,30 @@ class Ledger:
             index + 1 < len(runs) and runs[index + 1].low == high + 1 and runs[index + 1].low_time < time_us
         )
 
+    def confirm_quiet(self, newest_id: int, until_us: int) -> bool:
+        """The exchange knew of no trade after `newest_id` up to `until_us` (Unix µs): when it is our newest as well,
+        the windows up to then are proven. Whether it is."""
+        if not self.counted.runs or self.counted.runs[-1].high != newest_id:
+            return False
+        for account in (self.counted, self.closed):
+            newest = account.runs[-1] if account.runs else None
+            if newest is not None and newest.high == newest_id and newest.high_time < until_us:
+                self.doubt(window_of(newest.high_time), window_of(until_us))
+                newest.high_time = until_us
+        return True
+
+    def confirm_begin(self, lowest_id: int, since_us: int) -> bool:
+        """The trade before `lowest_id` happened at `since_us` (Unix µs): when `lowest_id` is our lowest, the window
+        after that time is proven without counting a part of the one before. Whether it is."""
+        if not self.counted.runs or self.counted.runs[0].low != lowest_id:
+            return False
+        for account in (self.counted, self.closed):
+            lowest = account.runs[0] if account.runs else None
+            if lowest is not None and lowest.low == lowest_id and since_us < lowest.low_time:
+                self.doubt(window_of(since_us), window_of(lowest.low_time))
+                lowest.low_time = since_us
+        return True
+
     def give_up(self, low: int, high: int) -> None:
         """The ids `low` to `high` will not come: the holes they fill are terminal."""
         self._unfillable = merged([*self._unfillable, (low, high)])

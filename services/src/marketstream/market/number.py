@@ -16,6 +16,9 @@ MAX_SCALE: Final = 18
 MAX_VALUE: Final = 2**63 - 1
 """Greatest scaled value: what 64 bits hold, here and in every reader of the wire format."""
 
+_MOST_DIGITS: Final = 2 * MAX_SCALE + 4
+"""Most characters worth reading; Python itself refuses to read integers of thousands of digits."""
+
 _NUMBER: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))?", re.ASCII)
 
 
@@ -24,9 +27,9 @@ def parse(text: str) -> tuple[int, int]:
 
     Raises NumberError for anything else: a sign, an exponent, more than MAX_SCALE digits, more than 64 bits.
     """
-    match = _NUMBER.fullmatch(text)
+    match = _NUMBER.fullmatch(text) if len(text) <= _MOST_DIGITS else None
     if match is None:
-        raise NumberError(f"{text!r} is not a plain, unsigned decimal number such as 39432.48")
+        raise NumberError(f"{text[:50]!r} is not a plain, unsigned decimal number such as 39432.48")
     fraction = (match[2] or "").rstrip("0")
     scale = len(fraction)
     value = int(match[1] + fraction)

@@ -40,7 +40,7 @@ def _stream(owned: OwnedSymbol, lag: int, now_s: str) -> dict[str, str]:
     complete_until = ledger.complete_until()
     return {
         "complete_until": "" if complete_until is None else str(start_s(complete_until)),
-        "heard_until": seconds(owned.aggregator.heard_us) if owned.aggregator.heard_us else "",
+        "heard_until": seconds(heard_us) if (heard_us := owned.aggregator.heard_us) else "",
         "lag": str(lag),
         "open_holes": str(sum(1 for _ in ledger.holes())),
         "backfilling": "0",

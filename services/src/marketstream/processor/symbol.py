@@ -6,6 +6,7 @@ from typing import Any, Final
 from marketstream.codec import CodecError, End, Heartbeat, TradesRecord, decode
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.errors import TradeError
+from marketstream.market.joined import joined
 from marketstream.processor import metrics
 from marketstream.settings import Settings
 from marketstream.stores.writer import Claim, Key, Numbered
@@ -56,7 +57,8 @@ class OwnedSymbol:
 
         What cannot be decoded or cannot be true is set aside: counted, logged with its offset, and passed over.
         """
-        aggregator, position = self.aggregator, self.position
+        position = self.position
+        records: list[tuple[int, TradesRecord]] = []
         for message in messages:
             offset = message.offset
             if offset != position:
@@ -66,15 +68,19 @@ class OwnedSymbol:
             position = offset + 1
             try:
                 record = decode(message.value)
-                if type(record) is TradesRecord:
-                    self._expect_own(record)
-                    aggregator.apply(record.trades, offset, record.received_us)
-                elif type(record) is Heartbeat:
-                    aggregator.heartbeat(record.closes_before_us)
-                elif type(record) is End:
-                    log.info("the producer of this symbol has ended", **self.key._asdict())
-            except (CodecError, TradeError) as error:
+            except CodecError as error:
                 self._set_aside(offset, error)
+                continue
+            if type(record) is TradesRecord:
+                records.append((offset, record))
+                continue
+            self._apply_trades(records)
+            records.clear()
+            if type(record) is Heartbeat:
+                self.aggregator.heartbeat(record.closes_before_us)
+            elif type(record) is End:
+                log.info("the producer of this symbol has ended", **self.key._asdict())
+        self._apply_trades(records)
         self.position = position
 
     def skip_lost(self, begin: int, end: int) -> None:
@@ -84,9 +90,36 @@ class OwnedSymbol:
             self._miss(self.position, begin)
             self.position = begin
 
-    def _expect_own(self, record: TradesRecord) -> None:
-        if record.symbol != self.key.symbol or record.exchange != self.key.exchange:
-            raise CodecError(f"trades of {record.exchange} {record.symbol} in {self.topic}")
+    def _apply_trades(self, records: list[tuple[int, TradesRecord]]) -> None:
+        """Applies records, each with its offset: those that go on from each other together."""
+        own = [(offset, record) for offset, record in records if self._is_own(offset, record)]
+        start = 0
+        for size, trades in joined([record.trades for _, record in own]):
+            group = own[start : start + size]
+            start += size
+            offset = group[0][0]
+            try:
+                self.aggregator.apply(trades, offset, min([record.received_us for _, record in group]))
+            except TradeError as error:
+                if size == 1:
+                    self._set_aside(offset, error)
+                else:
+                    self._apply_singly(group)
+
+    def _apply_singly(self, records: list[tuple[int, TradesRecord]]) -> None:
+        for offset, record in records:
+            try:
+                self.aggregator.apply(record.trades, offset, record.received_us)
+            except TradeError as error:
+                self._set_aside(offset, error)
+
+    def _is_own(self, offset: int, record: TradesRecord) -> bool:
+        exchange, symbol = self.key
+        if record.symbol == symbol and record.exchange == exchange:
+            return True
+        error = CodecError(f"trades of {record.exchange} {record.symbol} in {self.topic}")
+        self._set_aside(offset, error)
+        return False
 
     def _miss(self, expected: int, found: int) -> None:
         metrics.LOST_RECORDS.labels(*self.key).inc(max(found - expected, 0))

@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-import random
-from collections.abc import Callable, Iterator
-from itertools import count
 from typing import Final
 
 import asyncpg
 
+from marketstream.backoff import delays
 from marketstream.settings import Settings
 from marketstream.stores.errors import AWAY, REFUSED, StoreRefusedError, StoreUnavailableError, said
 from marketstream.telemetry import logger
@@ -36,7 +34,7 @@ SESSION: Final = {
 }
 
 FIRST_DELAY_S: Final = 0.1
-GREATEST_DELAY_S: Final = 3.0
+MOST_DELAY_S: Final = 3.0
 
 
 async def open_pool(settings: Settings, *, size: int, wait_s: float = WAIT_S) -> asyncpg.Pool:
@@ -73,7 +71,7 @@ async def lazy_pool(settings: Settings, *, size: int) -> asyncpg.Pool:
 async def _wait_for(pool: asyncpg.Pool, wait_s: float) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
-    for delay in backoff(random.random):
+    for delay in delays(FIRST_DELAY_S, MOST_DELAY_S):
         try:
             async with asyncio.timeout_at(deadline), pool.acquire():
                 return
@@ -86,15 +84,7 @@ async def _wait_for(pool: asyncpg.Pool, wait_s: float) -> None:
         await asyncio.sleep(delay)
 
 
-def backoff(chance: Callable[[], float]) -> Iterator[float]:
-    """Seconds to wait after each failure: doubling up to a greatest delay, each between half of itself and itself, so
-    that services which lost the same database do not come back in step. `chance` answers 0 to 1."""
-    for attempt in count():
-        delay: float = min(FIRST_DELAY_S * 2 ** min(attempt, 16), GREATEST_DELAY_S)
-        yield delay * (0.5 + chance() / 2)
-
-
-async def close_pool(pool: asyncpg.Pool, *, limit_s: float = 2.0) -> None:
+async def close_pool(pool: asyncpg.Pool, *, limit_s: float = 1.0) -> None:
     """Ends the pool's connections: in good order, or by force when that takes longer than `limit_s` seconds."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit_s):

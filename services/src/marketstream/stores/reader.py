@@ -4,6 +4,7 @@ PostgreSQL writes the decimal text itself (`trim_scale`), in C and in one pass: 
 eight numbers of a row.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -113,7 +114,12 @@ class StoreReader:
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         try:
             async with self._pool.acquire(timeout=self._limit_s) as connection:
-                return await connection.fetch(statement, *arguments, timeout=self._limit_s)
+                try:
+                    return await connection.fetch(statement, *arguments, timeout=self._limit_s)
+                except (TimeoutError, asyncio.CancelledError):
+                    # A server that does not answer would not answer the end of the session either.
+                    connection.terminate()
+                    raise
         except asyncpg.UndefinedTableError as error:
             raise StoreUnavailableError("PostgreSQL has no tables yet: its migrations are not applied") from error
         except (*AWAY, *REFUSED) as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
@@ -68,7 +68,7 @@ async def _is_there(admin: Any, topic: str) -> bool:
     if error is UnknownTopicOrPartitionError:
         return False
     if error is not NoError:
-        raise error(topic)
+        raise _refusal(topic, error)
     partitions = len(described["partitions"])
     if partitions != 1:
         raise StreamError(
@@ -90,8 +90,12 @@ async def _make(admin: Any, topics: list[str], settings: Settings) -> None:
         if error is NoError:
             log.info("topic made", topic=topic)
         elif error is not TopicAlreadyExistsError:  # another service was faster
-            if error.retriable:
-                raise error(topic)
-            raise StreamError(
-                f"Kafka refuses to make the topic {topic}: {error.__name__} {message[0] if message else ''}"
-            )
+            raise _refusal(topic, error, *message)
+
+
+def _refusal(topic: str, error: Any, *message: str | None) -> Exception:
+    """What to raise for Kafka's error: itself, if asking again may help."""
+    if error.retriable:
+        return cast("Exception", error(topic))
+    said = " ".join(filter(None, (error.__name__, *message)))
+    return StreamError(f"Kafka refuses the topic {topic!r}: {said}")

@@ -25,6 +25,9 @@ log = logger(__name__)
 MOST_UNACKNOWLEDGED: Final = 5_000
 """Records on their way at a time; beyond it `send` waits."""
 
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of records on their way at a time, before compression; beyond it `send` waits."""
+
 BATCH_BYTES: Final = 512 * 1024
 """Of records that go together, before compression: below the megabyte that brokers take by default."""
 
@@ -51,8 +54,9 @@ class Publisher:
         self._on_failure = on_failure
         self._client: Any = None
         self._opening = asyncio.Lock()
-        # What is on its way, oldest first: the answer that `send` gave, and when.
-        self._waiting: dict[asyncio.Future[bool], float] = {}
+        # What is on its way, oldest first: the answer that `send` gave, when, and the record's bytes.
+        self._waiting: dict[asyncio.Future[bool], tuple[float, int]] = {}
+        self._bytes = 0
         self._room = asyncio.Event()
         self._room.set()
         self._discarding: set[asyncio.Task[None]] = set()
@@ -65,7 +69,7 @@ class Publisher:
     def silence_s(self) -> float:
         """For how many seconds the oldest record on its way has been waiting for Kafka; 0 when none is."""
         oldest = next(iter(self._waiting.values()), None)
-        return 0.0 if oldest is None else time.monotonic() - oldest
+        return 0.0 if oldest is None else time.monotonic() - oldest[0]
 
     async def start(self) -> None:
         """Connects, for as long as it takes."""
@@ -79,13 +83,14 @@ class Publisher:
 
         Raises StreamError for a record that Kafka never takes.
         """
-        while len(self._waiting) >= self._most:
+        if len(value) > BATCH_BYTES:
+            raise StreamError(f"a record of {len(value)} bytes for {topic}: expected at most {BATCH_BYTES}")
+        while self._is_full():
             self._room.clear()
             await self._room.wait()
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if len(value) > BATCH_BYTES:
-            raise StreamError(f"a record of {len(value)} bytes for {topic}: expected at most {BATCH_BYTES}")
-        self._waiting[answer] = time.monotonic()
+        self._waiting[answer] = (time.monotonic(), len(value))
+        self._bytes += len(value)
         try:
             await self._hand_over(topic, value, answer)
         except BaseException:
@@ -122,21 +127,21 @@ class Publisher:
             return
 
     def _answered(self, client: Any, answer: "asyncio.Future[bool]", done: "asyncio.Future[Any]") -> None:
-        if done.cancelled():
-            return
         error = done.exception()
-        if error is None:
-            self._settle(answer, acknowledged=True)
-        else:
+        if error is not None:
             self._fail(client, error)
-            self._settle(answer, acknowledged=False)
+        self._settle(answer, acknowledged=error is None)
 
     def _settle(self, answer: "asyncio.Future[bool]", *, acknowledged: bool) -> None:
-        self._waiting.pop(answer, None)
+        _, size = self._waiting.pop(answer, (0.0, 0))
+        self._bytes -= size
         if not answer.done():
             answer.set_result(acknowledged)
-        if len(self._waiting) < self._most:
+        if not self._is_full():
             self._room.set()
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= self._most or self._bytes >= MOST_BYTES
 
     def _give_up(self) -> None:
         self._on_failure(len(self._waiting))

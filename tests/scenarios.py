@@ -1,0 +1,130 @@
+"""Random logs of a symbol, for whatever turns them into candles: the pure core, and the SQL that stores them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from hypothesis import strategies as st
+from marketstream.market.aggregator import Aggregator
+from marketstream.market.progress import Commit, Progress
+from marketstream.market.trade import Trade, Trades
+from marketstream.market.window import WINDOW_US
+
+EPOCH = 1_610_064_000_000_000
+GRACE_US = 1_000_000
+PRICE_SCALE, QUANTITY_SCALE = 2, 6
+FAR = EPOCH + 10_000 * WINDOW_US
+RECEIVED_US = 2 * EPOCH
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A log of records and heartbeats, and after which of them the processor commits or is killed."""
+
+    trades: list[Trade]
+    log: list[Trades | int]
+    commits: frozenset[int]
+    kills: frozenset[int]
+
+    def delivered(self) -> list[Trade]:
+        """The trades that arrived, as the exchange made them."""
+        ids = {trade.id for record in self.log if isinstance(record, Trades) for trade in record}
+        return [trade for trade in self.trades if trade.id in ids]
+
+
+class Reading:
+    """A processor that reads a scenario's log. It begins at the resume offset of what is stored, at every kill anew."""
+
+    def __init__(self, scenario: Scenario, progress: Progress) -> None:
+        self._scenario = scenario
+        self._kills = set(scenario.kills)
+        self.begin(progress)
+
+    def begin(self, progress: Progress) -> None:
+        """Goes on from what is stored, with nothing else in mind."""
+        self.aggregator = Aggregator(progress, grace_us=GRACE_US, max_id_jump=10**6, max_holes=10**6)
+        self._offset = progress.resume_offset
+
+    def read(self) -> Iterator[Commit | None]:
+        """Each commit of the scenario, to be stored before the next is asked for; None where the processor is killed
+        and must `begin` again; at the end a last commit."""
+        log = self._scenario.log
+        while self._offset < len(log):
+            offset, record = self._offset, log[self._offset]
+            if isinstance(record, int):
+                self.aggregator.heartbeat(record)
+            else:
+                self.aggregator.apply(record, offset, RECEIVED_US)
+            self._offset += 1
+            if offset in self._scenario.commits:
+                yield self.aggregator.take(self._offset)
+            if offset in self._kills:
+                self._kills.remove(offset)
+                yield None
+        yield self.aggregator.take(self._offset)
+
+
+def history(rng: Random, size: int) -> list[Trade]:
+    """Consecutive ids, times that follow them: bursts within one µs, and pauses of several windows."""
+    time, trades = EPOCH + rng.randrange(WINDOW_US), []
+    for trade_id in range(1_000, 1_000 + size):
+        time += rng.choice((0, 1, 40_000, 900_000, 4_000_000, rng.randrange(3 * WINDOW_US)))
+        trades.append(Trade(trade_id, 1, time, rng.randrange(1, 10**6), rng.randrange(10**7), rng.random() < 0.5))
+    return trades
+
+
+def columns(rng: Random, trades: list[Trade]) -> Trades:
+    """The trades as columns, at scales that are not always the same."""
+    record = Trades.of(trades, PRICE_SCALE, QUANTITY_SCALE)
+    return record.rescaled(PRICE_SCALE + rng.randrange(2), QUANTITY_SCALE + rng.randrange(2))
+
+
+def scenario_of(
+    rng: Random, *, size: int, missing: float, repeated: float, disorder: float, committed: float, killed: float
+) -> Scenario:
+    """A history of `size` trades, of which the share `missing` never arrives and `repeated` twice, each up to
+    `disorder` ids too late. After a record comes a commit, or a kill, with these probabilities."""
+    trades = history(rng, size)
+    kept = [trade for trade in trades if rng.random() >= missing] or trades[:1]
+    kept += [trade for trade in kept if rng.random() < repeated]
+    kept.sort(key=lambda trade: trade.id + rng.random() * disorder)
+    log: list[Trades | int] = []
+    heard = EPOCH
+    while kept:
+        count = rng.choice((1, 2, 5, 20))
+        part, kept = kept[:count], kept[count:]
+        log.append(columns(rng, part))
+        heard = max(heard, *(trade.time for trade in part))
+        if rng.random() < 0.2:
+            log.append(heard + rng.randrange(3 * WINDOW_US))
+    log.append(FAR)
+    return Scenario(
+        trades,
+        log,
+        frozenset(event for event in range(len(log)) if rng.random() < committed),
+        frozenset(event for event in range(len(log)) if rng.random() < killed),
+    )
+
+
+CHOICES: dict[str, tuple[float, ...]] = {
+    "missing": (0.0, 0.0, 0.05, 0.3),
+    "repeated": (0.0, 0.2),
+    "disorder": (0, 0, 3, 100),
+    "committed": (0.1, 0.9),
+    "killed": (0.0, 0.1),
+}
+"""What is chosen among for a scenario."""
+
+
+def random_scenario(rng: Random) -> Scenario:
+    """A scenario of which the random numbers alone decide."""
+    chosen = {name: rng.choice(values) for name, values in CHOICES.items()}
+    return scenario_of(rng, size=rng.randint(1, 60), **chosen)
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Scenario:
+    """Scenarios that hypothesis may make simpler."""
+    chosen = {name: draw(st.sampled_from(values)) for name, values in CHOICES.items()}
+    rng = Random(draw(st.integers(0, 2**32)))
+    return scenario_of(rng, size=draw(st.integers(1, 60)), **chosen)

@@ -1,0 +1,73 @@
+"""The table of candles, and which symbol is meant."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from marketstream.cli.candles import UnknownSymbolError, choose, table
+from marketstream.stores.reader import Candle, Followed
+
+CANDLE = Candle(
+    exchange="binance", symbol="BTCUSDT", interval="10s", window_start=1610064010,
+    open="39479.22", high="39499.98", low="39460.39", close="39491.98",
+    volume="19.694925", quote_volume="777500", taker_buy_volume="10", vwap="39477.2",
+    trade_count=328, first_trade_id=1, last_trade_id=328, complete=True, incomplete_reason=None, revision=0,
+)  # fmt: skip
+
+
+def candle(**changes: Any) -> Candle:
+    return msgspec.structs.replace(CANDLE, **changes)
+
+
+def test_a_table_is_aligned_and_marks_what_is_incomplete() -> None:
+    marked = candle(
+        window_start=1610064000, open="39432.4", high="140000", close="39479.23", volume="6", trade_count=5,
+        complete=False, incomplete_reason="unconfirmed",
+    )  # fmt: skip
+    assert table([marked, CANDLE]).splitlines() == [
+        "       window (UTC)      open       high       low     close     volume  trades",
+        "2021-01-08 00:00:00  39432.40  140000.00  39460.39  39479.23   6.000000       5  ! unconfirmed",
+        "2021-01-08 00:00:10  39479.22   39499.98  39460.39  39491.98  19.694925     328",
+    ]
+
+
+def test_whole_numbers_get_no_point() -> None:
+    prices = dict.fromkeys(("open", "high", "low", "close", "volume"), "7")
+    assert "7.0" not in table([candle(**prices)])
+
+
+def test_no_candles_are_said() -> None:
+    assert table([]) == "no candles yet"
+
+
+BOTH = [Followed("binance", "BTCUSDT", 0), Followed("replay", "BTCUSDT", 0), Followed("replay", "ETHUSDT", 0)]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "exchange", "chosen"),
+    [
+        ("BTCUSDT", None, ("binance", "BTCUSDT")),
+        ("btcusdt", "replay", ("replay", "BTCUSDT")),
+        ("ETHUSDT", None, ("replay", "ETHUSDT")),
+    ],
+)
+def test_the_default_exchange_or_the_only_one_is_meant(
+    symbol: str, exchange: str | None, chosen: tuple[str, str]
+) -> None:
+    assert choose(BOTH, symbol, exchange, "binance") == chosen
+
+
+@pytest.mark.parametrize(
+    ("followed", "symbol", "exchange", "message"),
+    [
+        ([], "BTCUSDT", None, "no candles of BTCUSDT on binance: known are no symbol yet"),
+        (BOTH, "NOPE", None, "known are BTCUSDT on binance, BTCUSDT on replay, ETHUSDT on replay"),
+        (BOTH, "ETHUSDT", "binance", "no candles of ETHUSDT on binance"),
+        (BOTH[1:], "NOPE", None, "no candles of NOPE on binance"),
+    ],
+)
+def test_an_unknown_symbol_is_told_what_there_is(
+    followed: list[Followed], symbol: str, exchange: str | None, message: str
+) -> None:
+    with pytest.raises(UnknownSymbolError, match=message):
+        choose(followed, symbol, exchange, "binance")

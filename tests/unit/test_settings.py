@@ -1,0 +1,74 @@
+"""The settings and the environment they are read from."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from marketstream.settings import Settings, SettingsError
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_environment({}) == Settings()
+    assert Settings.from_environment({"KAFKA_BOOTSTRAP": "", "HTTP_PORT": ""}) == Settings()
+
+
+def test_every_setting_explains_itself() -> None:
+    assert all(field.metadata["help"] for field in fields(Settings))
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("KAFKA_BOOTSTRAP", "one:9092,two:9092", "kafka_bootstrap", "one:9092,two:9092"),
+        ("SYMBOLS", " BTCUSDT, ETHUSDT,,BTCUSDT", "symbols", ("BTCUSDT", "ETHUSDT")),
+        ("HTTP_PORT", "0", "http_port", 0),
+        ("DATABASE_URL", "postgresql://u:p@h/d", "database_url", "postgresql://u:p@h/d"),
+        ("REDIS_URL", "rediss://h:6379/1", "redis_url", "rediss://h:6379/1"),
+        ("TOPIC_REPLICATION", "-1", "topic_replication", -1),
+    ],
+)
+def test_a_variable_is_read(variable: str, text: str, field: str, value: Any) -> None:
+    assert getattr(Settings.from_environment({variable: text}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "message"),
+    [
+        ("HTTP_PORT", "http", r"HTTP_PORT is 'http': expected a whole number \(port on which HTTP is served\)"),
+        ("HTTP_PORT", "-1", "HTTP_PORT is -1: expected at least 0"),
+        ("PACK_MS", "1.5", "PACK_MS is '1.5': expected a whole number"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud': expected one of debug, info, warning, error"),
+        ("DATABASE_URL", "mysql://u:secret@h/d", "DATABASE_URL does not begin with postgresql://"),
+        ("REDIS_URL", "localhost:6379", "REDIS_URL does not begin with redis://"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(variable: str, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as caught:
+        Settings.from_environment({variable: text})
+    assert "secret" not in str(caught.value)
+
+
+def test_what_is_given_wins_over_the_environment() -> None:
+    assert Settings.from_environment({"HTTP_PORT": "nonsense"}, http_port=1).http_port == 1
+
+
+def test_settings_survive_the_environment() -> None:
+    settings = Settings(symbols=("BTCUSDT", "ETHUSDT"), http_port=0, log_format="json", topic_replication=3)
+    assert Settings.from_environment(settings.to_environment()) == settings
+    assert Settings().to_environment() == {}
+
+
+def test_all_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"DATABASE_URL .*; REDIS_URL ") as caught:
+        Settings(kafka_bootstrap="here:9092").require("kafka_bootstrap", "database_url", "redis_url")
+    assert "KAFKA_BOOTSTRAP" not in str(caught.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    shown = repr(Settings(database_url="postgresql://u:secret@h/d", kafka_sasl_password="secret", http_port=1))  # noqa: S106
+    assert "secret" not in shown
+    assert "http_port=1" in shown
+
+
+def test_a_copy_with_changes() -> None:
+    assert Settings(http_port=1).but(exchange="replay") == Settings(http_port=1, exchange="replay")
