@@ -101,7 +101,9 @@ WHERE c.exchange = v.exchange AND c.symbol = v.symbol AND c.window_start BETWEEN
 RETURNING c.exchange, c.symbol, c.window_start
 """
 
-# A window proven complete that has no row held no trades: it repeats the close of the last trade before it.
+# A window proven complete that has no row held no trades: it repeats the close of the last trade before it. Every row
+# is followed by a gap up to the next one; looking for the row before each window instead would pass over all rows that
+# this statement has added, again for each.
 PROVE_EMPTY: Final = f"""
 INSERT INTO candles_10s
     ({_KEY}, open, high, low, close, volume, quote_volume, taker_buy_volume, open_time, open_id, close_time, close_id,
@@ -109,13 +111,17 @@ INSERT INTO candles_10s
 SELECT v.exchange, v.symbol, w, b.close, b.close, b.close, b.close, 0, 0, 0,
        b.close_time, b.close_id, b.close_time, b.close_id, 0, b.last_trade_id + 1, b.last_trade_id, true
 FROM {_VERDICTS},
-     generate_series(greatest(v.first, v.last - {(MAX_EMPTY_WINDOWS - 1) * WINDOW_S}), v.last, {WINDOW_S}) AS w,
-     LATERAL (SELECT close, close_time, close_id, last_trade_id FROM candles_10s AS e
-              WHERE e.exchange = v.exchange AND e.symbol = v.symbol AND e.window_start < w
-              ORDER BY e.window_start DESC LIMIT 1) AS b
+     LATERAL (SELECT greatest(v.first, v.last - {(MAX_EMPTY_WINDOWS - 1) * WINDOW_S}) AS first) AS empty,
+     LATERAL (SELECT close, close_time, close_id, last_trade_id, window_start,
+                     lead(window_start, 1, v.last + {WINDOW_S}) OVER (ORDER BY window_start) AS next
+              FROM candles_10s AS e
+              WHERE e.exchange = v.exchange AND e.symbol = v.symbol AND e.window_start <= v.last
+                AND e.window_start >= coalesce(
+                    (SELECT max(window_start) FROM candles_10s AS e
+                     WHERE e.exchange = v.exchange AND e.symbol = v.symbol AND e.window_start < empty.first),
+                    empty.first)) AS b,
+     generate_series(greatest(b.window_start + {WINDOW_S}, empty.first), b.next - {WINDOW_S}, {WINDOW_S}) AS w
 WHERE v.reason IS NULL AND b.last_trade_id BETWEEN v.low_id AND v.high_id
-  AND NOT EXISTS (SELECT FROM candles_10s AS e
-                  WHERE e.exchange = v.exchange AND e.symbol = v.symbol AND e.window_start = w)
 RETURNING {_KEY}
 """
 
@@ -163,13 +169,16 @@ def _rollup(interval: Interval) -> str:
              WHEN bool_or(incomplete_reason = 'unordered_ids') THEN 'unordered_ids'
              ELSE 'unconfirmed' END""",
     }
+    # LATERAL, so that the children of each key are looked up by their index: as a join they are all compared with all.
     return f"""
 INSERT INTO {interval.table} AS c ({_KEY}, {", ".join(columns)})
-SELECT k.exchange, k.symbol, k.window_start, {", ".join(columns.values())}
-FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k ({_KEY})
-JOIN {children.table} AS r ON r.exchange = k.exchange AND r.symbol = k.symbol
-     AND r.window_start >= k.window_start AND r.window_start < k.window_start + {interval.seconds}
-GROUP BY k.exchange, k.symbol, k.window_start
+SELECT k.exchange, k.symbol, k.window_start, r.*
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k ({_KEY}),
+LATERAL (SELECT {", ".join(f"{value} AS {column}" for column, value in columns.items())}
+         FROM {children.table} AS r
+         WHERE r.exchange = k.exchange AND r.symbol = k.symbol
+           AND r.window_start >= k.window_start AND r.window_start < k.window_start + {interval.seconds}
+         HAVING count(*) > 0) AS r
 ON CONFLICT ({_KEY}) DO UPDATE SET
     {", ".join(f"{column} = excluded.{column}" for column in columns)},
     revision = c.revision + 1, updated_at = now()
