@@ -34,7 +34,7 @@ def configure_logging(level: str = "info", form: str = "console") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("aiokafka", "uvicorn.access", "asyncio"):
+    for noisy in ("aiokafka", "uvicorn", "asyncio", "httpx", "websockets"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     # It calls every look for a coordinator that is not there yet an error, and then looks again.
     logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)

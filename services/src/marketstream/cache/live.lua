@@ -1,8 +1,9 @@
 -- Writes the live state of one symbol, unless what Redis holds is newer.
 --
 -- KEYS: stream, price, current candle, last candle; then, for the default exchange, the short names of the last three.
--- ARGV: fence, then MsgPack of {price, price_id, current, last, stream}: the first two and the values as text, the
---       candles and the stream as maps; nil where there is nothing to write.
+-- ARGV: fence, then MsgPack of {price, price_id, price_time, current, last, stream}: values as text, the candles and the
+--       stream as maps; nil where there is nothing to write. Then the channel and the frame that is published on it, for
+--       those who listen, once all is written.
 -- Answers "fenced" when a later owner has claimed the symbol, "lost" when this owner's claim is not there (Redis has
 -- lost its data, or never saw the claim), else "ok".
 local fence = tonumber(ARGV[1])
@@ -55,4 +56,5 @@ for name, value in pairs(state.stream) do
   flat[#flat + 1] = value
 end
 redis.call('HSET', KEYS[1], unpack(flat))
+redis.call('PUBLISH', ARGV[3], ARGV[4])
 return 'ok'

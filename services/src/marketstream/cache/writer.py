@@ -10,12 +10,13 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from marketstream.cache.errors import CacheUnavailableError
+from marketstream.cache.frames import CHANNEL, Frame, encode
 from marketstream.cache.keys import Keys
 
 LIMIT_S: Final = 3.0
 """Seconds for one round trip, retries included."""
 
-Call = tuple[str, list[str], Sequence[int | bytes]]
+Call = tuple[str, list[str], Sequence[int | str | bytes]]
 """A call of a script: its digest, keys and arguments."""
 
 Outcome = Literal["ok", "fenced", "lost"]
@@ -61,14 +62,16 @@ class LiveWriter:
         calls: list[Call] = [(self._claim.sha, [Keys.of(*symbol).stream], [fence]) for symbol, fence in fences.items()]
         await self._evaluate(calls)
 
-    async def write(self, states: dict[tuple[str, str], tuple[int, LiveState]]) -> dict[tuple[str, str], Outcome]:
-        """Writes the state of each symbol under its fence, in one round trip.
+    async def write(
+        self, states: dict[tuple[str, str], tuple[int, LiveState, Frame]]
+    ) -> dict[tuple[str, str], Outcome]:
+        """Writes the state of each symbol under its fence and publishes its frame, in one round trip.
 
         "fenced": a later owner has claimed the symbol. "lost": Redis does not know the claim; claim again.
         """
         calls: list[Call] = [
-            (self._write.sha, self._keys(*symbol), [fence, self._encode(state)])
-            for symbol, (fence, state) in states.items()
+            (self._write.sha, self._keys(*symbol), [fence, self._encode(state), CHANNEL, encode(frame)])
+            for symbol, (fence, state, frame) in states.items()
         ]
         return dict(zip(states, await self._evaluate(calls), strict=True))
 

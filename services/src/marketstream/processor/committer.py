@@ -91,6 +91,8 @@ class Committer:
                 metrics.CANDLES.inc(len(numbered.commit.candles))
         for key, row in committed.newest_closed.items():
             by_key[key].newest_row = row
+        for key, starts in committed.changed.items():
+            by_key[key].changed |= starts
         for key in committed.fenced:
             metrics.FENCED.labels(*key).inc()
             log.warning("fenced: another process owns the symbol", **key._asdict(), fence=by_key[key].fence)

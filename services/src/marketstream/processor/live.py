@@ -1,8 +1,11 @@
-"""What is shown of a symbol while it happens: from the aggregator's state to the fields in Redis."""
+"""What is shown of a symbol while it happens: from the aggregator's state to the fields in Redis, and to the frame
+that tells what has changed since the last one."""
 
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
+from marketstream.cache.frames import MOST_TRADES, Frame, FramePrice, FrameTrade
 from marketstream.cache.writer import LiveState
 from marketstream.market.candle import HOLE, UNCONFIRMED, Candle
 from marketstream.market.number import decimal_text, to_text
@@ -33,6 +36,37 @@ def live_state(owned: OwnedSymbol, *, lag: int, now_s: str) -> LiveState:
         current=_current(owned, price, price_id),
         last=row_fields(row, owned.fence) if row is not None else None,
     )
+
+
+def take_frame(owned: OwnedSymbol, state: LiveState) -> Frame:
+    """The frame of a live state: with the trades applied and the windows stored since the last call."""
+    received_us = max((record.received_us for record in owned.tape), default=None)
+    trades = [
+        FrameTrade(
+            trade.id,
+            trade.time,
+            to_text(trade.price, record.trades.price_scale),
+            to_text(trade.quantity, record.trades.quantity_scale),
+            trade.taker_buy,
+        )
+        for record in owned.tape
+        for trade in islice(record.trades, max(0, len(record.trades) - MOST_TRADES), None)
+    ]
+    frame = Frame(
+        owned.key.exchange,
+        owned.key.symbol,
+        received_us=received_us,
+        price=FramePrice(state.price, state.price_time, int(state.price_id))
+        if state.price and state.price_time and state.price_id
+        else None,
+        candle=state.current,
+        changed=sorted(owned.changed),
+        trades=trades[-MOST_TRADES:],
+        stream=state.stream,
+    )
+    owned.tape.clear()
+    owned.changed.clear()
+    return frame
 
 
 def _stream(owned: OwnedSymbol, lag: int, now_s: str) -> dict[str, str]:

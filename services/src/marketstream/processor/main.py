@@ -1,6 +1,7 @@
 """The processor as a process of its own."""
 
 import asyncio
+import gc
 
 from marketstream.processor.service import run_processor
 from marketstream.service import Health, health_app, run_until_stopped, serving
@@ -11,6 +12,7 @@ from marketstream.telemetry import configure_logging
 def main(settings: Settings) -> None:
     """Runs the processor, with its health and metrics over HTTP, until SIGTERM or Ctrl-C."""
     configure_logging(settings.log_level, settings.log_format)
+    spare_collector()
 
     async def run(stop: asyncio.Event) -> None:
         health = Health()
@@ -18,3 +20,13 @@ def main(settings: Settings) -> None:
             await run_processor(settings, stop, health=health)
 
     run_until_stopped(run)
+
+
+def spare_collector() -> None:
+    """Sets Python's garbage collector to look seldom, and not at what was imported, which lives for good.
+
+    Messages come by the thousand and none is part of a cycle: at its defaults it costs a tenth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

@@ -9,7 +9,7 @@ from marketstream.cache.errors import CacheUnavailableError
 from marketstream.cache.writer import LiveState, LiveWriter
 from marketstream.processor import metrics
 from marketstream.processor.holdings import Holdings
-from marketstream.processor.live import live_state, seconds
+from marketstream.processor.live import live_state, seconds, take_frame
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 from marketstream.streams.consumer import Consumer, ConsumerError
@@ -70,7 +70,9 @@ class Publisher:
         states = self._states()
         if not states:
             return
-        outcomes = await self._live.write({symbol.key: (symbol.fence, state) for symbol, state in states.items()})
+        outcomes = await self._live.write(
+            {symbol.key: (symbol.fence, state, take_frame(symbol, state)) for symbol, state in states.items()}
+        )
         for symbol in states:
             published = self._published[symbol]
             if outcomes[symbol.key] == "lost":

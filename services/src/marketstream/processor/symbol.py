@@ -1,18 +1,22 @@
 """One symbol in the hands of its owner: what the records of its topic come to."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from marketstream.codec import CodecError, End, Heartbeat, TradesRecord, decode
+from marketstream.codec import CodecError, End, Heartbeat, Record, TradesRecord, decode
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.errors import TradeError
-from marketstream.market.joined import joined
+from marketstream.market.trade import FUTURE_US
 from marketstream.processor import metrics
+from marketstream.processor.joined import joined
 from marketstream.settings import Settings
 from marketstream.stores.writer import Claim, Key, Numbered
 from marketstream.telemetry import logger
 
 log = logger(__name__)
+
+TAPE_RECORDS: Final = 50
 
 
 class OwnedSymbol:
@@ -32,6 +36,10 @@ class OwnedSymbol:
             max_id_jump=settings.max_id_jump,
             max_holes=settings.max_holes,
         )
+        self.tape: Final[deque[TradesRecord]] = deque(maxlen=TAPE_RECORDS)
+        """The newest records applied, for those who watch; whoever shows them empties it."""
+        self.changed: set[int] = set()
+        """The starts (Unix seconds) of windows whose stored candles have changed, in the same way."""
         self._commit_number = claim.commit_number
         self._stored_position = claim.progress.position
 
@@ -52,13 +60,25 @@ class OwnedSymbol:
         self._stored_position = self.position
         return Numbered(self.fence, self._commit_number, commit)
 
-    def apply(self, messages: Iterable[Any]) -> None:
+    def apply(self, messages: Sequence[Any]) -> None:
         """Applies the messages of its topic, each with `offset` and `value`.
 
         What cannot be decoded or cannot be true is set aside: counted, logged with its offset, and passed over.
         """
-        position = self.position
-        records: list[tuple[int, TradesRecord]] = []
+        for offset, end, record in joined(self._decoded(messages)):
+            try:
+                self._apply(offset, record)
+            except TradeError as error:
+                if end == offset + 1:
+                    self._set_aside(offset, error)
+                else:
+                    self._apply_singly([message for message in messages if offset <= message.offset < end])
+        if messages:
+            self.position = max(self.position, messages[-1].offset + 1)
+
+    def _decoded(self, messages: Iterable[Any]) -> Iterator[tuple[int, Record]]:
+        """What of the messages is new and can be decoded, each record with its offset."""
+        position, (exchange, symbol) = self.position, self.key
         for message in messages:
             offset = message.offset
             if offset != position:
@@ -67,21 +87,35 @@ class OwnedSymbol:
                 self._miss(position, offset)
             position = offset + 1
             try:
-                record = decode(message.value)
+                record = decode(message.value or b"")  # a message may have none
             except CodecError as error:
                 self._set_aside(offset, error)
                 continue
-            if type(record) is TradesRecord:
-                records.append((offset, record))
-                continue
-            self._apply_trades(records)
-            records.clear()
-            if type(record) is Heartbeat:
-                self.aggregator.heartbeat(record.closes_before_us)
-            elif type(record) is End:
-                log.info("the producer of this symbol has ended", **self.key._asdict())
-        self._apply_trades(records)
-        self.position = position
+            if record.symbol == symbol and record.exchange == exchange:
+                yield offset, record
+            else:
+                self._set_aside(offset, CodecError(f"a record of {record.exchange} {record.symbol} in {self.topic}"))
+
+    def _apply_singly(self, messages: Iterable[Any]) -> None:
+        """Applies records that cannot be true together, though some of them may be."""
+        for message in messages:
+            try:
+                self._apply(message.offset, decode(message.value))
+            except TradeError as error:
+                self._set_aside(message.offset, error)
+
+    def _apply(self, offset: int, record: Record) -> None:
+        if type(record) is TradesRecord:
+            self.aggregator.apply(record.trades, offset, record.received_us)
+            self.tape.append(record)
+        elif type(record) is Heartbeat:
+            if record.closes_before_us > record.received_us + FUTURE_US:
+                raise TradeError(
+                    f"a heartbeat at {record.closes_before_us}, received at {record.received_us}: expected µs"
+                )
+            self.aggregator.heartbeat(record.closes_before_us)
+        elif type(record) is End:
+            log.info("the producer of this symbol has ended", **self.key._asdict())
 
     def skip_lost(self, begin: int, end: int) -> None:
         """The topic holds the offsets `begin` to `end` (exclusive): when it has lost the one to go on from, reading
@@ -89,37 +123,6 @@ class OwnedSymbol:
         if not begin <= self.position <= end:
             self._miss(self.position, begin)
             self.position = begin
-
-    def _apply_trades(self, records: list[tuple[int, TradesRecord]]) -> None:
-        """Applies records, each with its offset: those that go on from each other together."""
-        own = [(offset, record) for offset, record in records if self._is_own(offset, record)]
-        start = 0
-        for size, trades in joined([record.trades for _, record in own]):
-            group = own[start : start + size]
-            start += size
-            offset = group[0][0]
-            try:
-                self.aggregator.apply(trades, offset, min([record.received_us for _, record in group]))
-            except TradeError as error:
-                if size == 1:
-                    self._set_aside(offset, error)
-                else:
-                    self._apply_singly(group)
-
-    def _apply_singly(self, records: list[tuple[int, TradesRecord]]) -> None:
-        for offset, record in records:
-            try:
-                self.aggregator.apply(record.trades, offset, record.received_us)
-            except TradeError as error:
-                self._set_aside(offset, error)
-
-    def _is_own(self, offset: int, record: TradesRecord) -> bool:
-        exchange, symbol = self.key
-        if record.symbol == symbol and record.exchange == exchange:
-            return True
-        error = CodecError(f"trades of {record.exchange} {record.symbol} in {self.topic}")
-        self._set_aside(offset, error)
-        return False
 
     def _miss(self, expected: int, found: int) -> None:
         metrics.LOST_RECORDS.labels(*self.key).inc(max(found - expected, 0))

@@ -44,10 +44,11 @@ class Numbered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a commit came to: the symbols that are another's by now, of which nothing was stored, and the newest
-    closed candle, as a row of candles_10s, of each symbol whose candles changed."""
+    """What a commit came to: the symbols that are another's by now, of which nothing was stored; of each symbol whose
+    candles changed the starts (Unix seconds) of their windows, and its newest closed candle, a row of candles_10s."""
 
     fenced: frozenset[Key]
+    changed: dict[Key, set[int]]
     newest_closed: dict[Key, asyncpg.Record]
 
 
@@ -83,7 +84,7 @@ class Writer:
                 rows = await connection.fetch(NEWEST_CLOSED, *_columns(changed, 2)) if changed else []
         except AWAY as error:
             raise StoreUnavailableError(f"PostgreSQL is away: {said(error)}") from error
-        return Committed(frozenset(commits.keys() - owned), _by_key(rows))
+        return Committed(frozenset(commits.keys() - owned), changed, _by_key(rows))
 
     async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         try:
@@ -121,8 +122,8 @@ async def _guard(connection: Any, commits: dict[Key, Numbered]) -> None:
         raise StoreError(f"commits out of order for {sorted(missing)}: each must have the number after the last one's")
 
 
-async def _store(connection: Any, commits: dict[Key, Commit]) -> set[Key]:
-    """Writes candles, verdicts and rollups. The symbols whose candles changed."""
+async def _store(connection: Any, commits: dict[Key, Commit]) -> dict[Key, set[int]]:
+    """Writes candles, verdicts and rollups. The starts of the windows whose candles changed, by symbol."""
     candles = [(key, closed) for key, commit in commits.items() for closed in commit.candles]
     verdicts = [(key, verdict) for key, commit in commits.items() for verdict in commit.verdicts]
     touched = {(*key, start_s(closed.candle.window)) for key, closed in candles}
@@ -138,7 +139,10 @@ async def _store(connection: Any, commits: dict[Key, Commit]) -> set[Key]:
         keys = {(exchange, symbol, interval.start_of(start)) for exchange, symbol, start in keys}
         if keys:
             await connection.execute(statement, *_columns(sorted(keys), 3))
-    return {Key(exchange, symbol) for exchange, symbol, _ in touched}
+    changed: dict[Key, set[int]] = {}
+    for exchange, symbol, start in touched:
+        changed.setdefault(Key(exchange, symbol), set()).add(start)
+    return changed
 
 
 def _candle_row(key: Key, closed: ClosedCandle) -> tuple[Any, ...]:

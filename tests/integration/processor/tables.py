@@ -1,0 +1,48 @@
+"""What the tables hold, in the form of tests/model.py."""
+
+from typing import Any
+
+import asyncpg
+from marketstream.market.progress import Progress
+from marketstream.market.window import INTERVALS, ROLLUPS, Interval
+from marketstream.stores.writer import Key
+
+from tests.model import Row, reference_rollup
+
+COLUMNS = ", ".join(Row.__dataclass_fields__)
+
+
+def row_of(record: Any) -> Row:
+    """A row of a candle table."""
+    return Row(**{column: record[column] for column in Row.__dataclass_fields__})
+
+
+async def stored_rows(connection: Any, key: Key, interval: Interval = INTERVALS["10s"]) -> dict[int, Row]:
+    """The candles of a symbol, by window start in seconds."""
+    records: list[asyncpg.Record] = await connection.fetch(
+        f"SELECT {COLUMNS} FROM {interval.table} WHERE (exchange, symbol) = ($1, $2)",  # noqa: S608
+        *key,
+    )
+    return {record["window_start"]: row_of(record) for record in records}
+
+
+async def stored_reasons(connection: Any, key: Key) -> dict[int, str | None]:
+    """Why each window of 10 seconds is not complete, by window start in seconds."""
+    records = await connection.fetch(
+        "SELECT window_start, incomplete_reason FROM candles_10s WHERE (exchange, symbol) = ($1, $2)", *key
+    )
+    return {record["window_start"]: record["incomplete_reason"] for record in records}
+
+
+async def assert_rollups_follow(connection: Any, key: Key, rows: dict[int, Row]) -> None:
+    """Every table of longer candles holds exactly what the candles of 10 seconds, `rows`, come to."""
+    for interval in ROLLUPS:
+        rows = reference_rollup(rows, interval, INTERVALS[interval.children or ""].seconds)
+        assert await stored_rows(connection, key, interval) == rows, interval.name
+
+
+def account(progress: Progress) -> tuple[Any, ...]:
+    """Progress as a value that can be compared."""
+    runs = tuple((run.low, run.high, run.low_time, run.high_time) for run in progress.counted)
+    offsets = progress.resume_offset, progress.position, progress.closed_until
+    return (*offsets, runs, progress.unfillable, progress.settled_id)
