@@ -58,7 +58,7 @@ class Market:
     async def processed(self) -> AsyncIterator[None]:
         """A processor runs in this block, and ends in good order after it."""
         stop = asyncio.Event()
-        processor = asyncio.create_task(run_processor(self.settings, stop))
+        processor = asyncio.create_task(run_processor(self.settings, stop, history=None))
         try:
             yield
         finally:

@@ -11,7 +11,7 @@ from marketstream.market.progress import ClosedCandle, Commit, Progress
 from marketstream.market.trade import Trade
 from marketstream.market.verdict import Verdict
 from marketstream.market.window import INTERVALS, WINDOW_S, WINDOW_US
-from marketstream.stores.errors import StoreError
+from marketstream.stores.errors import StoreError, StoreUnavailableError
 from marketstream.stores.statements import CLAIM
 from marketstream.stores.writer import Claim, Key, Numbered, Writer
 
@@ -122,6 +122,24 @@ async def test_a_claim_waits_for_the_commit_that_was_there_first_and_sees_it(poo
     new = await asyncio.wait_for(claiming, 10)
     assert (new.fence, new.commit_number) == (old.fence + 1, old.commit_number + 1)
     assert account(new.progress) == account(commit.commit.progress)
+
+
+async def test_a_lock_that_another_holds_for_too_long_is_a_failure_that_passes(
+    pool: asyncpg.Pool, database_url: str
+) -> None:
+    """A service ends at any other StoreError, but tries this again."""
+    commit = numbered(await claim(Writer(pool)))
+    impatient = {"lock_timeout": "100ms"}
+    async with pool.acquire() as connection, asyncpg.create_pool(database_url, server_settings=impatient) as hasty:
+        obstacle = connection.transaction()
+        await obstacle.start()
+        await connection.execute("SELECT FROM progress FOR UPDATE")
+        with pytest.raises(StoreUnavailableError):
+            await Writer(hasty).commit({KEY: commit})
+        with pytest.raises(StoreUnavailableError):
+            await claim(Writer(hasty))
+        await obstacle.rollback()
+        assert not (await Writer(hasty).commit({KEY: commit})).fenced
 
 
 async def test_of_several_symbols_only_the_lost_ones_are_dropped(pool: asyncpg.Pool) -> None:

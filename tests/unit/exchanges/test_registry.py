@@ -27,9 +27,8 @@ def test_a_replay_is_stored_under_its_own_name_unless_told_otherwise(recordings:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings(exchange="binance"), "does not exist yet; expected simulator or replay"),
-        (Settings(exchange="mtgox"), "'mtgox': expected simulator or replay"),
-        (Settings(), "'': expected simulator or replay"),
+        (Settings(exchange="mtgox"), "'mtgox': expected binance, simulator or replay"),
+        (Settings(), "'': expected binance, simulator or replay"),
         (Settings(exchange="replay"), "RECORDING"),
         (Settings(exchange="replay", recording=RECORDING, replay_speed="slow"), "REPLAY_SPEED"),
     ],

@@ -10,6 +10,9 @@ from marketstream.market.ledger import Ledger
 class Account(Protocol):
     """One symbol that this process owns."""
 
+    backfilling: bool
+    """Whether its trades are being fetched now; written here, for those who watch."""
+
     @property
     def symbol(self) -> str:
         """Its name at the exchange."""
@@ -34,10 +37,6 @@ class Account(Protocol):
     @property
     def quiet_for_s(self) -> float:
         """Seconds for which the exchange's feed has brought nothing of the symbol, by the local clock."""
-
-    @property
-    def heard_us(self) -> int:
-        """The latest exchange time heard of it, Unix µs."""
 
 
 class Hole(NamedTuple):

@@ -6,8 +6,9 @@ when the processor reads it from there, so that the log holds every trade.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final
 
 from marketstream.backfill import metrics
@@ -15,6 +16,7 @@ from marketstream.backfill.account import Account, Hole, newest_hole
 from marketstream.backoff import delays
 from marketstream.codec import TradesRecord, encode
 from marketstream.exchanges.base import Exchange, ExchangeError
+from marketstream.market.counted import Run
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US, window_of
 from marketstream.streams.publisher import Publisher
@@ -65,46 +67,33 @@ class Backfill:
         self._empty_answers: dict[tuple[str, int], int] = {}
         self._begun: set[Account] = set()
         self._asked_at: dict[Account, float] = {}
-        self.busy_with: Account | None = None
-        """The symbol that is being backfilled now."""
 
     async def run(self) -> None:
         """Backfills until cancelled. An exchange that fails is asked again later; nothing else waits for it."""
         waits = delays(0.5, 30.0)
         while True:
             try:
-                await self._look()
+                while work := self._next_work():
+                    await work
                 waits, wait_s = delays(0.5, 30.0), LOOK_S
             except ExchangeError as error:
                 wait_s = next(waits)
+                metrics.FAILURES.labels(self._exchange.name).inc()
                 log.warning("the exchange's history does not answer", error=str(error), retry_s=round(wait_s, 1))
-                if self.busy_with is not None:
-                    metrics.FAILURES.labels(self._exchange.name, self.busy_with.symbol).inc()
-            finally:
-                self.busy_with = None
             await asyncio.sleep(wait_s)
 
-    async def _look(self) -> None:
-        """Does what there is to do, until nothing is left."""
-        while work := self._next_work():
-            account, step = work
-            self.busy_with = account
-            await step
-        self.busy_with = None
-
-    def _next_work(self) -> tuple[Account, Awaitable[None]] | None:
+    def _next_work(self) -> Awaitable[None] | None:
         accounts = list(self._accounts())
         self._begun &= set(accounts)
         found = newest_hole(accounts)
         if found is not None:
-            return found[0], self._fill(*found)
+            return self._fill(*found)
         for account in accounts:
             if account.is_read_up and account.ledger.counted.runs:
                 if account.is_first_start and account not in self._begun:
-                    self._begun.add(account)
-                    return account, self._begin(account)
+                    return self._begin(account)
                 if self._is_to_be_asked(account):
-                    return account, self._ask_newest(account)
+                    return self._ask_newest(account)
         return None
 
     def _is_to_be_asked(self, account: Account) -> bool:
@@ -116,16 +105,17 @@ class Backfill:
 
     async def _fill(self, account: Account, hole: Hole) -> None:
         """Fetches one page of a hole, from its first id on."""
-        page = await self._exchange.history(
-            account.symbol, hole.first, hole.last, after_us=hole.after_us, before_us=hole.before_us
-        )
-        if page is None:
-            await self._miss(account, hole.first, hole.last)
-            return
-        begins = min(page.all_ids())
-        if begins > hole.first:
-            await self._miss(account, hole.first, begins - 1)
-        await self._publish(account, list(page), page)
+        with _marked(account):
+            page = await self._exchange.history(
+                account.symbol, hole.first, hole.last, after_us=hole.after_us, before_us=hole.before_us
+            )
+            if page is None:
+                await self._miss(account, hole.first, hole.last)
+                return
+            begins = min(page.all_ids())
+            if begins > hole.first:
+                await self._miss(account, hole.first, begins - 1)
+            await self._publish(account, list(page), page)
 
     async def _miss(self, account: Account, first: int, last: int) -> None:
         """The exchange's history lacks the ids `first` to `last`: asked again a few times, then given up."""
@@ -144,25 +134,36 @@ class Backfill:
         """At a first start: back to the beginning of the window in which the first trade was heard."""
         lowest = account.ledger.counted.runs[0]
         window_us = window_of(lowest.low_time) * WINDOW_US
-        low, before_us = lowest.low, lowest.low_time
-        for _ in range(BEGIN_PAGES):
-            if low == 0:
-                return
-            page = await self._exchange.history(
-                account.symbol, max(0, low - BEGIN_PAGE), low - 1, after_us=window_us, before_us=before_us
-            )
+        with _marked(account):
+            for _ in range(BEGIN_PAGES):
+                if lowest.low == 0 or lowest.low_time < window_us:
+                    break
+                if not await self._reach_back(account, lowest, window_us):
+                    break
+                lowest = account.ledger.counted.runs[0]
+        self._begun.add(account)
+
+    async def _reach_back(self, account: Account, lowest: Run, window_us: int) -> bool:
+        """Fetches what is before the lowest trade, of which only what happened from `window_us` on is wanted. Whether
+        the way back goes on."""
+        first_id = max(0, lowest.low - BEGIN_PAGE)
+        before: Trade | None = None
+        while first_id < lowest.low:
+            page = await self._exchange.history(account.symbol, first_id, lowest.low - 1, before_us=lowest.low_time)
             if page is None:
-                return
+                return False
             trades = list(page)
+            first_id = trades[-1].id + trades[-1].n
             within = [trade for trade in trades if trade.time >= window_us]
+            if len(within) < len(trades):
+                before = trades[-len(within) - 1]
             if within:
                 await self._publish(account, within, page)
-            if len(within) < len(trades):
-                last_before = trades[len(trades) - len(within) - 1]
-                if account.ledger.confirm_begin(last_before.id + last_before.n, last_before.time):
-                    self._on_verdict()
-                return
-            low, before_us = trades[0].id, trades[0].time
+        if before is None:
+            return True
+        if account.ledger.confirm_begin(before.id + before.n, before.time):
+            self._on_verdict()
+        return False
 
     async def _ask_newest(self, account: Account) -> None:
         """Whether a quiet symbol really is quiet. If so its windows are proven; if not, its feed has died silently,
@@ -192,3 +193,12 @@ class Backfill:
                 log.warning("fetched trades were not counted in time", symbol=account.symbol, first_id=first)
                 return
             await asyncio.sleep(0.01)
+
+
+@contextlib.contextmanager
+def _marked(account: Account) -> Iterator[None]:
+    account.backfilling = True
+    try:
+        yield
+    finally:
+        account.backfilling = False

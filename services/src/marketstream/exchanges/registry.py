@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
+from marketstream.cache.budget import Budget
+from marketstream.cache.client import connect
 from marketstream.exchanges.base import Exchange
+from marketstream.exchanges.binance.exchange import REST_URL, WS_URL, Binance
 from marketstream.exchanges.replay import Replay, parse_speed, symbol_of
 from marketstream.exchanges.simulator import Simulator
 from marketstream.settings import Settings, SettingsError
 
 
-def open_exchange(settings: Settings, stored_as: str | None = None) -> Exchange:
-    """The exchange of the settings. `stored_as` is the name under which a replay's trades are stored.
+def open_exchange(settings: Settings, stored_as: str | None = None, budget: Budget | None = None) -> Exchange:
+    """The exchange of the settings. `stored_as` is the name under which a replay's trades are stored; `budget` is the
+    request weight of a real exchange, by default shared through the settings' Redis, if they name one.
 
     Raises SettingsError, naming those that are known, when it is none of them.
     """
@@ -26,9 +30,19 @@ def open_exchange(settings: Settings, stored_as: str | None = None) -> Exchange:
                 speed=parse_speed(settings.replay_speed),
             )
         case "binance":
-            raise SettingsError("EXCHANGE is 'binance': its live feed does not exist yet; expected simulator or replay")
+            return Binance(
+                budget or Budget(connect(settings) if settings.redis_url else None),
+                ws_url=settings.exchange_ws_url or WS_URL,
+                rest_url=settings.exchange_rest_url or REST_URL,
+            )
         case other:
-            raise SettingsError(f"EXCHANGE is {other!r}: expected simulator or replay")
+            raise SettingsError(f"EXCHANGE is {other!r}: expected binance, simulator or replay")
+
+
+def history_of(settings: Settings) -> Exchange | None:
+    """The exchange whose history fills holes; None where the settings name one that has none to ask, as a replay,
+    whose file also holds what has not been replayed yet."""
+    return open_exchange(settings) if settings.exchange in ("binance", "simulator") else None
 
 
 def symbols_of(settings: Settings) -> tuple[str, ...]:

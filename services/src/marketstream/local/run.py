@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from marketstream.api.main import run_api
-from marketstream.exchanges.base import Exchange
+from marketstream.exchanges.base import Exchange, ExchangeError, UnknownSymbolError
 from marketstream.exchanges.registry import open_exchange, symbols_of
 from marketstream.local.errors import LocalError
 from marketstream.local.manifest import read_manifest
@@ -23,6 +23,9 @@ from marketstream.settings import Settings
 from marketstream.telemetry import configure_logging
 
 HOST = "127.0.0.1"
+
+REACH_S = 4.0
+"""Seconds that an exchange has for its first answer; meanwhile the servers start."""
 
 
 class PortInUseError(LocalError):
@@ -38,50 +41,54 @@ def run_local(options: LocalOptions) -> int:
     given = Settings.from_environment({"LOG_LEVEL": "warning", **os.environ})
     configure_logging(given.log_level, given.log_format)
     _refuse_taken(options.port)
-    exchange, symbols = _open_exchange(options, given)
+    wanted = _wanted(options, given)
     with _data_directory(options) as data:
-        run_until_stopped(lambda stop: _run(options, given, exchange, symbols, data, stop))
+        run_until_stopped(lambda stop: _run(options, wanted, data, stop))
     return 0
 
 
-async def _run(
-    options: LocalOptions,
-    given: Settings,
-    exchange: Exchange,
-    symbols: tuple[str, ...],
-    data: Path,
-    stop: asyncio.Event,
-) -> None:
+async def _run(options: LocalOptions, wanted: Settings, data: Path, stop: asyncio.Event) -> None:
     servers = EmbeddedServers(
         data,
         _say,
-        kafka_bootstrap=given.kafka_bootstrap or None,
-        database_url=given.database_url or None,
-        redis_url=given.redis_url or None,
+        kafka_bootstrap=wanted.kafka_bootstrap or None,
+        database_url=wanted.database_url or None,
+        redis_url=wanted.redis_url or None,
     )
-    async with _unless_stopped(servers, stop):
-        if stop.is_set():
-            return
-        settings = given.but(
-            kafka_bootstrap=servers.kafka_bootstrap,
-            database_url=servers.database_url,
-            redis_url=servers.redis_url,
-            exchange=exchange.name,
-            default_exchange=exchange.name,
-            symbols=symbols,
-            http_host=HOST,
-            http_port=options.port,
-        )
-        await _run_services(settings, exchange, servers, stop)
-        _say("Stopping")
+    reachable = asyncio.create_task(_reachable(wanted))  # meanwhile the servers start
+    try:
+        async with _unless_stopped(servers, stop):
+            if stop.is_set():
+                return
+            settings = (await reachable).but(
+                kafka_bootstrap=servers.kafka_bootstrap,
+                database_url=servers.database_url,
+                redis_url=servers.redis_url,
+                http_host=HOST,
+                http_port=options.port,
+            )
+            exchange = open_exchange(settings, stored_as=options.store_as)
+            # What runs is what is served, under the name under which it is stored.
+            settings = settings.but(exchange=exchange.name, default_exchange=exchange.name)
+            history = None if options.recording else exchange
+            try:
+                await _run_services(settings, exchange, history, servers, stop)
+            finally:
+                await exchange.close()
+            _say("Stopping")
+    finally:
+        reachable.cancel()
+        await asyncio.gather(reachable, return_exceptions=True)
 
 
-async def _run_services(settings: Settings, exchange: Exchange, servers: EmbeddedServers, stop: asyncio.Event) -> None:
+async def _run_services(
+    settings: Settings, exchange: Exchange, history: Exchange | None, servers: EmbeddedServers, stop: asyncio.Event
+) -> None:
     """Runs the services until `stop`, or until one of them, or a server, ends by itself: then raises what it raised."""
     ending = asyncio.Event()
     services = [
         asyncio.create_task(run_api(settings, ending, on_serving=lambda port: _announce(settings, servers, port))),
-        asyncio.create_task(run_processor(settings, ending)),
+        asyncio.create_task(run_processor(settings, ending, history=history)),
         asyncio.create_task(run_producer(settings, ending, exchange=exchange)),
     ]
     watching: list[asyncio.Task[Any]] = [asyncio.create_task(servers.watch()), asyncio.create_task(stop.wait())]
@@ -112,21 +119,42 @@ async def _unless_stopped(servers: EmbeddedServers, stop: asyncio.Event) -> Any:
         await servers.__aexit__(None, None, None)
 
 
-def _open_exchange(options: LocalOptions, given: Settings) -> tuple[Exchange, tuple[str, ...]]:
-    """The exchange that really runs, and its symbols."""
+def _wanted(options: LocalOptions, given: Settings) -> Settings:
+    """The settings with the exchange and the symbols that the options, or the manifest, ask for."""
     if options.recording is not None:
         settings = given.but(
             exchange="replay", symbols=options.symbols, recording=str(options.recording), replay_speed=options.speed
         )
-        exchange = open_exchange(settings, stored_as=options.store_as)
-        return exchange, symbols_of(settings)
+        return settings.but(symbols=symbols_of(settings))
     manifest = read_manifest(options.manifest) if options.manifest is not None else None
-    name = options.exchange or (manifest.exchange if manifest else "")
-    symbols = options.symbols or (manifest.symbols if manifest else ())
-    if name == "binance":
-        _say("Binance's live feed does not exist yet: simulating, stored under the exchange `simulator`")
-        name = "simulator"
-    return open_exchange(given.but(exchange=name, symbols=symbols)), symbols
+    return given.but(
+        exchange=options.exchange or (manifest.exchange if manifest else ""),
+        symbols=options.symbols or (manifest.symbols if manifest else ()),
+    )
+
+
+async def _reachable(wanted: Settings) -> Settings:
+    """The settings; with the simulator, and a word about it, where the exchange cannot be reached.
+
+    Raises UnknownSymbolError when it is reached, but does not list all symbols.
+    """
+    exchange = open_exchange(wanted)
+    try:
+        async with asyncio.timeout(REACH_S):
+            await exchange.check(wanted.symbols)
+    except UnknownSymbolError:
+        raise
+    except (ExchangeError, OSError, TimeoutError) as error:
+        if wanted.exchange == "replay":
+            raise
+        _say(
+            f"{wanted.exchange} cannot be reached ({str(error) or 'no answer'}): "
+            f"simulating, stored under the exchange `simulator`"
+        )
+        return wanted.but(exchange="simulator")
+    finally:
+        await exchange.close()
+    return wanted
 
 
 def _refuse_taken(port: int) -> None:

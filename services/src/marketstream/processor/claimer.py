@@ -44,8 +44,7 @@ async def _claim(
         # Revoked meanwhile: not ours. Assigned again meanwhile: this claim is still good, or its fence tells.
         if topic not in holdings.unclaimed:
             continue
-        owned = OwnedSymbol(key, topic, claims[key], newest.get(key), settings)
-        owned.skip_lost(*offsets[topic])
+        owned = OwnedSymbol(key, topic, claims[key], newest.get(key), offsets[topic], settings)
         if consumer.read_from(topic, owned.position):
             holdings.own(owned)
             log.info("claimed", **key._asdict(), fence=owned.fence, offset=owned.position)

@@ -77,7 +77,7 @@ def _stream(owned: OwnedSymbol, lag: int, now_s: str) -> dict[str, str]:
         "heard_until": seconds(heard_us) if (heard_us := owned.aggregator.heard_us) else "",
         "lag": str(lag),
         "open_holes": str(sum(1 for _ in ledger.holes())),
-        "backfilling": "0",
+        "backfilling": str(int(owned.backfilling)),
         "updated_at": now_s,
     }
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 
+from marketstream.exchanges.registry import history_of
 from marketstream.processor.service import run_processor
 from marketstream.service import Health, health_app, run_until_stopped, serving
 from marketstream.settings import Settings
@@ -17,7 +18,12 @@ def main(settings: Settings) -> None:
     async def run(stop: asyncio.Event) -> None:
         health = Health()
         async with serving(health_app(health), settings.http_host, settings.http_port):
-            await run_processor(settings, stop, health=health)
+            history = history_of(settings)
+            try:
+                await run_processor(settings, stop, history=history, health=health)
+            finally:
+                if history is not None:
+                    await history.close()
 
     run_until_stopped(run)
 

@@ -34,7 +34,7 @@ class _Published:
         self.at = 0.0
 
 
-class Publisher:
+class LivePublisher:
     """The live side of the owned symbols.
 
     Before it writes anything of a symbol it claims it in Redis, and then waits until it has read what the topic held

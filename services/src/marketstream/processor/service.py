@@ -1,6 +1,6 @@
 """The processor: reads trades, keeps the account of their ids, stores candles and shows what is live.
 
-Five tasks share the owned symbols in one event loop, without locks: none of them awaits in the middle of a change.
+Seven tasks share the owned symbols in one event loop, without locks: none of them awaits in the middle of a change.
 """
 
 import asyncio
@@ -9,14 +9,16 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+from marketstream.backfill.service import Backfill
 from marketstream.backoff import delays
 from marketstream.cache.client import connect
 from marketstream.cache.writer import LiveWriter
+from marketstream.exchanges.base import Exchange
 from marketstream.processor import metrics
 from marketstream.processor.claimer import claim_symbols
 from marketstream.processor.committer import Committer
 from marketstream.processor.holdings import Holdings
-from marketstream.processor.publisher import Publisher
+from marketstream.processor.publisher import LivePublisher
 from marketstream.processor.reader import read_records
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.service import Health
@@ -26,6 +28,7 @@ from marketstream.stores.migrate import migrate
 from marketstream.stores.writer import Key, Writer
 from marketstream.streams.admin import ensure_topics
 from marketstream.streams.consumer import Consumer, ConsumerError
+from marketstream.streams.publisher import Publisher
 from marketstream.streams.topics import topic_name
 from marketstream.telemetry import logger
 
@@ -38,8 +41,11 @@ LAST_COMMIT_S: Final = 2.0
 """Seconds that the last commit may take when the service stops."""
 
 
-async def run_processor(settings: Settings, stop: asyncio.Event, *, health: Health | None = None) -> None:
-    """Processes the symbols of the settings until `stop` is set.
+async def run_processor(
+    settings: Settings, stop: asyncio.Event, *, history: Exchange | None, health: Health | None = None
+) -> None:
+    """Processes the symbols of the settings until `stop` is set. Holes are filled from `history`; without one they
+    stay until their trades come.
 
     Raises SettingsError, StoreError or StreamError when it cannot begin.
     """
@@ -54,7 +60,7 @@ async def run_processor(settings: Settings, stop: asyncio.Event, *, health: Heal
     try:
         await migrate(pool)
         live = LiveWriter(redis, settings.default_exchange)
-        processor = _Processor(settings, keys, Writer(pool), live, health or Health())
+        processor = _Processor(settings, keys, Writer(pool), live, history, health or Health())
         await processor.run(stop)
     finally:
         await redis.aclose()
@@ -63,12 +69,19 @@ async def run_processor(settings: Settings, stop: asyncio.Event, *, health: Heal
 
 class _Processor:
     def __init__(
-        self, settings: Settings, keys: dict[str, Key], writer: Writer, live: LiveWriter, health: Health
+        self,
+        settings: Settings,
+        keys: dict[str, Key],
+        writer: Writer,
+        live: LiveWriter,
+        history: Exchange | None,
+        health: Health,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._writer = writer
         self._live = live
+        self._history = history
         self._health = health
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -87,7 +100,7 @@ class _Processor:
         holdings = Holdings()
         consumer = Consumer(self._settings, list(self._keys), assigned=holdings.assign, revoked=holdings.revoke)
         committer = Committer(self._settings, holdings, self._writer)
-        publisher = Publisher(self._settings, holdings, self._live, consumer)
+        publisher = LivePublisher(self._settings, holdings, self._live, consumer)
         await consumer.start()
         tasks = {
             "reader": asyncio.create_task(read_records(holdings, consumer)),
@@ -97,6 +110,8 @@ class _Processor:
             "publisher": asyncio.create_task(publisher.run()),
             "metrics": asyncio.create_task(_measure(holdings, consumer)),
         }
+        if self._history is not None:
+            tasks["backfill"] = asyncio.create_task(_backfill(self._settings, self._history, holdings))
         for name, task in tasks.items():
             self._health.watch(name, task)
         self._health.add("commits", lambda: _failing(committer))
@@ -108,6 +123,15 @@ class _Processor:
             await asyncio.gather(*tasks.values(), return_exceptions=True)
             await _commit_at_last(committer, consumer)
             await consumer.stop()
+
+
+async def _backfill(settings: Settings, history: Exchange, holdings: Holdings) -> None:
+    publisher = Publisher(settings)
+    try:
+        await publisher.start()
+        await Backfill(history, publisher, holdings.owned.values, holdings.wants_commit.set).run()
+    finally:
+        await publisher.close()
 
 
 async def _commit_at_last(committer: Committer, consumer: Consumer) -> None:

@@ -1,5 +1,6 @@
 """One symbol in the hands of its owner: what the records of its topic come to."""
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -7,11 +8,13 @@ from typing import Any, Final
 from marketstream.codec import CodecError, End, Heartbeat, Record, TradesRecord, decode
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.errors import TradeError
+from marketstream.market.ledger import Ledger
 from marketstream.market.trade import FUTURE_US
 from marketstream.processor import metrics
 from marketstream.processor.joined import joined
 from marketstream.settings import Settings
 from marketstream.stores.writer import Claim, Key, Numbered
+from marketstream.streams.consumer import Offsets
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -22,7 +25,9 @@ TAPE_RECORDS: Final = 50
 class OwnedSymbol:
     """A symbol that this processor has claimed, from the claim to the loss of it."""
 
-    def __init__(self, key: Key, topic: str, claim: Claim, newest_row: Any, settings: Settings) -> None:
+    def __init__(
+        self, key: Key, topic: str, claim: Claim, newest_row: Any, offsets: Offsets, settings: Settings
+    ) -> None:
         self.key: Final = key
         self.topic: Final = topic
         self.fence: Final = claim.fence
@@ -40,8 +45,35 @@ class OwnedSymbol:
         """The newest records applied, for those who watch; whoever shows them empties it."""
         self.changed: set[int] = set()
         """The starts (Unix seconds) of windows whose stored candles have changed, in the same way."""
+        self.backfilling = False
+        """Whether its trades are being fetched from the exchange's history now."""
+        self.is_first_start: Final = not claim.progress.counted
+        """Whether nothing of the symbol was stored before it was claimed."""
         self._commit_number = claim.commit_number
         self._stored_position = claim.progress.position
+        self._end_at_claim: Final = offsets.end
+        self._traded_at = time.monotonic()
+        self._skip_lost(offsets)
+
+    @property
+    def symbol(self) -> str:
+        """Its name at the exchange."""
+        return self.key.symbol
+
+    @property
+    def ledger(self) -> Ledger:
+        """The account of its trade ids."""
+        return self.aggregator.ledger
+
+    @property
+    def is_read_up(self) -> bool:
+        """Whether all that the topic held at the claim has been applied."""
+        return self.position >= self._end_at_claim
+
+    @property
+    def quiet_for_s(self) -> float:
+        """Seconds since the last trade was applied, by the local clock."""
+        return time.monotonic() - self._traded_at
 
     @property
     def is_due(self) -> bool:
@@ -108,6 +140,7 @@ class OwnedSymbol:
         if type(record) is TradesRecord:
             self.aggregator.apply(record.trades, offset, record.received_us)
             self.tape.append(record)
+            self._traded_at = time.monotonic()
         elif type(record) is Heartbeat:
             if record.closes_before_us > record.received_us + FUTURE_US:
                 raise TradeError(
@@ -117,12 +150,12 @@ class OwnedSymbol:
         elif type(record) is End:
             log.info("the producer of this symbol has ended", **self.key._asdict())
 
-    def skip_lost(self, begin: int, end: int) -> None:
-        """The topic holds the offsets `begin` to `end` (exclusive): when it has lost the one to go on from, reading
-        goes on at its begin. What was lost is missing by its ids, so it is a hole."""
-        if not begin <= self.position <= end:
-            self._miss(self.position, begin)
-            self.position = begin
+    def _skip_lost(self, offsets: Offsets) -> None:
+        """Where the topic has lost the record to go on from, reading goes on at its begin. What was lost is missing by
+        its ids, so it is a hole."""
+        if not offsets.begin <= self.position <= offsets.end:
+            self._miss(self.position, offsets.begin)
+            self.position = offsets.begin
 
     def _miss(self, expected: int, found: int) -> None:
         metrics.LOST_RECORDS.labels(*self.key).inc(max(found - expected, 0))

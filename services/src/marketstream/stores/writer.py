@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
@@ -14,6 +14,9 @@ from marketstream.market.verdict import Verdict
 from marketstream.market.window import WINDOW_S, start_s
 from marketstream.stores.errors import AWAY, StoreError, StoreUnavailableError, said
 from marketstream.stores.statements import CLAIM, GUARD, JUDGE, LOCK, MERGE, NEWEST_CLOSED, PROVE_EMPTY, ROLL_UP
+
+_PASSING: Final = (*AWAY, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+"""What passes: the database is away, or another transaction stood in the way for too long."""
 
 
 class Key(NamedTuple):
@@ -82,14 +85,14 @@ class Writer:
                 await _guard(connection, {key: commits[key] for key in due})
                 changed = await _store(connection, {key: commits[key].commit for key in due})
                 rows = await connection.fetch(NEWEST_CLOSED, *_columns(changed, 2)) if changed else []
-        except AWAY as error:
+        except _PASSING as error:
             raise StoreUnavailableError(f"PostgreSQL is away: {said(error)}") from error
         return Committed(frozenset(commits.keys() - owned), changed, _by_key(rows))
 
     async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         try:
             rows: list[asyncpg.Record] = await self._pool.fetch(statement, *arguments)
-        except AWAY as error:
+        except _PASSING as error:
             raise StoreUnavailableError(f"PostgreSQL is away: {said(error)}") from error
         return rows
 

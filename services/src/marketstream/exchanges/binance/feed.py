@@ -1,0 +1,115 @@
+"""The live feed: shards of symbols, each on a connection of its own, read as one."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from random import Random
+from typing import Final
+
+from marketstream.exchanges.base import Clock, FeedError, Heard
+from marketstream.exchanges.binance.connection import MOST_STREAMS, Connection
+from marketstream.exchanges.binance.inbox import MOST_TRADES, Inbox
+from marketstream.exchanges.binance.scales import Scales
+from marketstream.exchanges.binance.shard import Shard
+from marketstream.exchanges.binance.timing import Timing
+from marketstream.exchanges.binance.watchdog import NewestIds, Watchdog
+from marketstream.exchanges.clock import Now, now_us
+from marketstream.exchanges.refusals import Refusals
+
+CLOCK_SAFETY_US: Final = 250_000
+"""By how much a Clock stays behind the latest event time heard on the symbol's connection. Binance promises order
+within a stream only: when one symbol's event of some time has come, another symbol's of the same time may still be on
+its way."""
+
+
+class Feed:
+    """One reading of the live feed of `symbols`. `scales` has those of every symbol."""
+
+    def __init__(
+        self,
+        url: str,
+        symbols: Sequence[str],
+        scales: Mapping[str, Scales],
+        newest_ids: NewestIds,
+        timing: Timing,
+        *,
+        now: Now = now_us,
+        rng: Random | None = None,
+        most_streams: int = MOST_STREAMS,
+        most_trades: int = MOST_TRADES,
+    ) -> None:
+        self._url = url
+        self._scales = scales
+        self._timing = timing
+        self._now = now
+        self._most_trades = most_trades
+        self._refuse = Refusals()
+        self._wake = asyncio.Event()
+        rng = rng or Random()
+        self._shards = [
+            Shard(symbols[start : start + most_streams], self._open, timing, rng)
+            for start in range(0, len(symbols), most_streams)
+        ]
+        self._told_us: dict[Shard, int] = dict.fromkeys(self._shards, 0)
+        self._clocks_due_s = 0.0
+        self._watchdog = Watchdog(symbols, newest_ids, self._replace, timing)
+
+    async def events(self) -> AsyncGenerator[Heard | Clock, None]:
+        """What is heard, until the caller closes it. Lost connections are made again without end; raises FeedError
+        only when something fails that should not."""
+        works = [self._watchdog.run(), *(shard.run() for shard in self._shards)]
+        tasks = [asyncio.create_task(work, name="binance-feed") for work in works]
+        for task in tasks:
+            task.add_done_callback(lambda _: self._wake.set())
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._timing.clock_s):
+                        await self._wake.wait()
+                self._wake.clear()
+                _raise_if_ended(tasks)
+                for event in self._take():
+                    yield event
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _take(self) -> list[Heard | Clock]:
+        """All that was heard since the last call, then the clocks: of the connections as they are now, so that no
+        trade that is still to be taken lies before them."""
+        events: list[Heard | Clock] = []
+        for shard in self._shards:
+            for inbox in shard.inboxes:
+                for heard in inbox.take():
+                    self._watchdog.hear(heard)
+                    events.append(heard)
+            shard.forget_ended()
+        if time.monotonic() >= self._clocks_due_s:
+            self._clocks_due_s = time.monotonic() + self._timing.clock_s
+            events.extend(self._clocks())
+        return events
+
+    def _clocks(self) -> Iterator[Clock]:
+        for shard in self._shards:
+            time_us = shard.current.inbox.clock_us - CLOCK_SAFETY_US if shard.current is not None else 0
+            if time_us > self._told_us[shard]:
+                self._told_us[shard] = time_us
+                for symbol in shard.symbols:
+                    yield Clock(symbol, time_us)
+
+    async def _open(self, symbols: Sequence[str]) -> Connection:
+        inbox = Inbox(self._scales, self._refuse, self._wake.set, self._most_trades)
+        return await Connection.open(self._url, symbols, inbox, self._refuse, self._timing, self._now)
+
+    def _replace(self, silent: Sequence[str]) -> None:
+        for shard in self._shards:
+            if not set(silent).isdisjoint(shard.symbols):
+                shard.replace()
+
+
+def _raise_if_ended(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        if task.done():
+            raise FeedError(f"a part of the feed failed: {task.exception()!r}") from task.exception()

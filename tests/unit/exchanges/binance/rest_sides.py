@@ -1,0 +1,44 @@
+"""The REST side of the tests' exchange without a socket, and a client of it."""
+
+import httpx
+from marketstream.cache.budget import Budget
+from marketstream.exchanges.binance.rest import Rest
+from marketstream.exchanges.binance.timing import Timing
+
+from tests.exchange.clock import ExchangeClock
+from tests.exchange.limits import Limits
+from tests.exchange.market import Market
+from tests.exchange.rest import RestSide
+from tests.exchange.sources import ServerTrade
+from tests.unit.clocks import VirtualTime
+
+
+class Case:
+    """A market of given trades, all of which have happened, and a client whose waiting moves `time`."""
+
+    def __init__(self, trades: list[ServerTrade]) -> None:
+        self.time = VirtualTime()
+        self.market = Market("BTCUSDT", trades)
+        self.market.advance(2**62)
+        self.limits = Limits()
+        self.side = RestSide({"BTCUSDT": self.market}, ExchangeClock(self.time.us), self.limits)
+        self.answers: list[httpx.Response | Exception] = []
+        """What is answered before the side is asked."""
+        budget = Budget(now_s=lambda: self.time.us / 1_000_000, sleep=self.time.sleep)
+        self.rest = Rest(
+            "http://test", budget, Timing(), sleep=self.time.sleep, transport=httpx.MockTransport(self._answer)
+        )
+
+    @property
+    def paths(self) -> list[str]:
+        """The last part of each path that was asked for."""
+        return [path.rpartition("/")[2] for path, _ in self.side.requests]
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if self.answers:
+            answer = self.answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        answered = self.side.answer(request.url.raw_path.decode(), request.headers)
+        return httpx.Response(answered.status, headers=answered.headers, text=answered.body)

@@ -1,0 +1,83 @@
+import httpx
+import pytest
+from marketstream.exchanges.binance import endpoints
+from marketstream.exchanges.binance.errors import HistoryUnavailableError, RateLimitedError, RequestRefusedError
+
+from tests.exchange.sources import ServerTrade
+from tests.unit.exchanges.binance.rest_sides import Case
+
+TRADE = ServerTrade(7, 1_790_000_000_000_000, "1.00000000", "2.00000000", buyer_is_maker=True)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout(""),
+        httpx.Response(500, text='{"code":-1000,"msg":"An unknown error occurred."}'),
+        httpx.Response(502, text="<html>"),
+        httpx.Response(200, text='{"serverTime":'),
+        httpx.Response(200, text='[{"id":"7"}]'),
+    ],
+)
+async def test_what_may_pass_is_tried_again_and_not_for_ever(bad: httpx.Response | Exception) -> None:
+    case = Case([TRADE])
+    case.answers = [bad, bad]
+    newest = await endpoints.newest_trade(case.rest, "BTCUSDT")
+    assert newest is not None
+    assert newest.id == 7
+    case.answers = [bad] * 3
+    with pytest.raises(HistoryUnavailableError, match="gave no good answer 3 times"):
+        await endpoints.newest_trade(case.rest, "BTCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (httpx.Response(429, headers={"Retry-After": "17"}, text="{}"), 17),
+        (httpx.Response(429, text="slow down"), 30),
+        (httpx.Response(418, headers={"Retry-After": "45"}, text="{}"), 45),
+    ],
+)
+async def test_the_exchange_is_left_alone_for_as_long_as_it_says(answer: httpx.Response, seconds: int) -> None:
+    case = Case([TRADE])
+    case.answers = [answer]
+    begun_us = case.time.us
+    await endpoints.newest_trade(case.rest, "BTCUSDT")
+    assert seconds <= (case.time.us - begun_us) / 1_000_000 <= seconds * 1.2 + 1
+
+
+async def test_a_long_ban_is_an_error_that_says_until_when() -> None:
+    case = Case([TRADE])
+    case.answers = [httpx.Response(418, headers={"Retry-After": "7200"}, text="{}")]
+    for _ in range(2):
+        with pytest.raises(RateLimitedError, match="told us to stop") as limited:
+            await endpoints.newest_trade(case.rest, "BTCUSDT")
+        assert limited.value.retry_after_s == pytest.approx(7200, rel=0.01)
+    assert case.side.requests == []
+
+
+async def test_a_limit_that_others_use_up_is_left_alone() -> None:
+    case = Case([TRADE])
+    case.limits.spend(5_900)
+    await endpoints.newest_trade(case.rest, "BTCUSDT")
+    begun_us = case.time.us
+    case.limits.used = 0
+    await endpoints.newest_trade(case.rest, "BTCUSDT")
+    assert case.time.us - begun_us >= 10_000_000
+
+
+async def test_a_wrong_request_is_not_repeated() -> None:
+    case = Case([TRADE])
+    with pytest.raises(RequestRefusedError, match="HTTP 400, Invalid symbol") as refused:
+        await endpoints.newest_trade(case.rest, "NOPE")
+    assert (refused.value.code, len(case.side.requests)) == (-1121, 1)
+    case.answers = [httpx.Response(451, text="restricted location")]
+    with pytest.raises(RequestRefusedError, match="HTTP 451, restricted location"):
+        await endpoints.newest_trade(case.rest, "BTCUSDT")
+
+
+async def test_newest_ids_cost_little() -> None:
+    case = Case([TRADE])
+    assert await endpoints.newest_ids(case.rest, ["BTCUSDT"]) == {"BTCUSDT": 7}
+    assert case.limits.used == 2

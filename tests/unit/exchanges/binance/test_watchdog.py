@@ -1,0 +1,103 @@
+from collections.abc import Sequence
+
+from marketstream.exchanges.base import ExchangeError, Heard
+from marketstream.exchanges.binance.timing import Timing
+from marketstream.exchanges.binance.watchdog import Watchdog
+from marketstream.market.trade import Trades
+
+from tests.unit.clocks import VirtualTime
+
+TIMING = Timing(stale_s=15, confirm_s=2, most_stale_s=60)
+
+
+class Case:
+    """A watchdog over A and B, an exchange that answers what is set, and time that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.time = VirtualTime()
+        self.newest: dict[str, int] = {}
+        self.asked: list[list[str]] = []
+        self.silent: list[list[str]] = []
+        self.fails = False
+        self.arrives_meanwhile: int | None = None
+        self.dog = Watchdog(
+            ["A", "B"], self._answer, lambda symbols: self.silent.append(list(symbols)), TIMING,
+            now_s=lambda: self.time.us / 1_000_000, sleep=self._sleep,
+        )  # fmt: skip
+
+    async def _answer(self, symbols: Sequence[str]) -> dict[str, int]:
+        self.asked.append(list(symbols))
+        if self.fails:
+            raise ExchangeError("away")
+        return {symbol: self.newest[symbol] for symbol in symbols if symbol in self.newest}
+
+    async def _sleep(self, seconds: float) -> None:
+        await self.time.sleep(seconds)
+        if self.arrives_meanwhile is not None:
+            self.hear("A", self.arrives_meanwhile)
+
+    def hear(self, symbol: str, trade_id: int) -> None:
+        self.dog.hear(Heard(symbol, Trades(0, 0, trade_id, [1], [1], [1], b"\0"), 1, 1))
+
+    async def look_after(self, seconds: float) -> None:
+        await self.time.sleep(seconds)
+        await self.dog.look()
+
+
+async def test_a_symbol_whose_newer_trades_do_not_come_has_died() -> None:
+    case = Case()
+    case.newest = {"A": 12, "B": 5}
+    case.hear("A", 10)
+    case.hear("B", 5)
+    await case.look_after(14)
+    assert case.asked == []
+    await case.look_after(1)
+    assert (case.asked, case.silent) == ([["A", "B"]], [["A"]])
+
+
+async def test_quiet_is_quiet_without_evidence() -> None:
+    case = Case()
+    case.hear("A", 10)
+    case.newest = {"A": 10}
+    await case.look_after(15)
+    case.fails = True
+    await case.look_after(15)
+    assert (len(case.asked), case.silent) == (2, [])
+
+
+async def test_a_trade_that_was_on_its_way_is_no_evidence() -> None:
+    case = Case()
+    case.newest, case.arrives_meanwhile = {"A": 11}, 11
+    case.hear("A", 10)
+    await case.look_after(15)
+    assert case.silent == []
+
+
+async def test_what_happened_before_anything_was_heard_is_no_evidence_but_what_follows_is() -> None:
+    case = Case()
+    case.newest = {"A": 100}
+    await case.look_after(15)
+    assert case.silent == []
+    case.newest = {"A": 101}
+    await case.look_after(15)
+    assert case.silent == [["A"]]
+
+
+async def test_a_dead_symbol_is_told_again_only_for_newer_trades_and_ever_less_often() -> None:
+    case = Case()
+    case.hear("A", 10)
+    case.newest = {"A": 12}
+    await case.look_after(15)
+    await case.look_after(60)
+    assert case.silent == [["A"]]
+    case.newest = {"A": 13}
+    await case.look_after(60)
+    assert case.silent == [["A"], ["A"]]
+    before = len(case.asked)
+    case.newest = {"A": 14}
+    await case.look_after(40)
+    assert [symbols for symbols in case.asked[before:] if "A" in symbols] == []
+    case.hear("A", 14)
+    case.newest = {"A": 15}
+    await case.look_after(15)
+    assert case.silent == [["A"]] * 3
