@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.registry import open_exchange, symbols_of
 from marketstream.exchanges.replay import Replay
 from marketstream.exchanges.simulator import Simulator
@@ -13,6 +14,17 @@ def test_the_simulator() -> None:
     exchange = open_exchange(Settings(exchange="simulator"))
     assert isinstance(exchange, Simulator)
     assert exchange.name == "simulator"
+
+
+async def test_binance_at_its_own_address_or_another() -> None:
+    for settings in (
+        Settings(exchange="binance"),
+        Settings(exchange="binance", exchange_rest_url="http://127.0.0.1:1"),
+    ):
+        exchange = open_exchange(settings)
+        assert isinstance(exchange, Binance)
+        assert exchange.name == "binance"
+        await exchange.close()
 
 
 def test_a_replay_is_stored_under_its_own_name_unless_told_otherwise(recordings: Path) -> None:

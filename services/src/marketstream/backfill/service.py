@@ -70,10 +70,16 @@ class Backfill:
 
     async def run(self) -> None:
         """Backfills until cancelled. An exchange that fails is asked again later; nothing else waits for it."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repeat(self._next_fetch))
+            # Apart, so that a hole does not wait while there is no request weight left to ask who is quiet.
+            tasks.create_task(self._repeat(self._next_question))
+
+    async def _repeat(self, next_work: Callable[[], Awaitable[None] | None]) -> None:
         waits = delays(0.5, 30.0)
         while True:
             try:
-                while work := self._next_work():
+                while work := next_work():
                     await work
                 waits, wait_s = delays(0.5, 30.0), LOOK_S
             except ExchangeError as error:
@@ -82,26 +88,32 @@ class Backfill:
                 log.warning("the exchange's history does not answer", error=str(error), retry_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)
 
-    def _next_work(self) -> Awaitable[None] | None:
-        accounts = list(self._accounts())
-        self._begun &= set(accounts)
+    def _next_fetch(self) -> Awaitable[None] | None:
+        """The newest hole; when there is none, the beginning of a symbol just started."""
+        accounts = self._known()
         found = newest_hole(accounts)
         if found is not None:
             return self._fill(*found)
+        self._begun &= set(accounts)
         for account in accounts:
-            if account.is_read_up and account.ledger.counted.runs:
-                if account.is_first_start and account not in self._begun:
-                    return self._begin(account)
-                if self._is_to_be_asked(account):
-                    return self._ask_newest(account)
+            if account.is_first_start and account not in self._begun:
+                return self._begin(account)
         return None
 
-    def _is_to_be_asked(self, account: Account) -> bool:
+    def _next_question(self) -> Awaitable[None] | None:
+        """A symbol that has been quiet for long, and was not asked about for as long."""
         now = time.monotonic()
-        if account.quiet_for_s < QUIET_S or now < self._asked_at.get(account, 0.0) + QUIET_S:
-            return False
-        self._asked_at[account] = now
-        return True
+        accounts = self._known()
+        self._asked_at = {account: at for account, at in self._asked_at.items() if account in accounts}
+        for account in accounts:
+            if account.quiet_for_s >= QUIET_S and now >= self._asked_at.get(account, 0.0) + QUIET_S:
+                self._asked_at[account] = now
+                return self._ask_newest(account)
+        return None
+
+    def _known(self) -> list[Account]:
+        """The accounts that have begun and have read what their topics held: before, nothing is known to be missing."""
+        return [account for account in self._accounts() if account.is_read_up and account.ledger.counted.runs]
 
     async def _fill(self, account: Account, hole: Hole) -> None:
         """Fetches one page of a hole, from its first id on."""
@@ -175,7 +187,7 @@ class Backfill:
         if newest.id > highest.high:
             hole = Hole(highest.high + 1, newest.id, highest.high_time, newest.time_us + 1)
             await self._fill(account, hole)
-        elif account.ledger.confirm_quiet(newest.id, newest.at_us - QUIET_MARGIN_US):
+        elif account.confirm_quiet(newest.id, newest.at_us - QUIET_MARGIN_US):
             self._on_verdict()
 
     async def _publish(self, account: Account, trades: list[Trade], page: Trades) -> None:

@@ -85,6 +85,14 @@ class OwnedSymbol:
         """Whether records were applied since the last commit."""
         return self.position != self._stored_position
 
+    def confirm_quiet(self, newest_id: int, until_us: int) -> bool:
+        """The exchange knew of no trade after `newest_id` up to `until_us` (Unix µs): when it is ours as well, the
+        windows up to then are closed and proven. Whether it is."""
+        if not self.ledger.confirm_quiet(newest_id, until_us):
+            return False
+        self.aggregator.heartbeat(until_us)
+        return True
+
     def take(self) -> Numbered:
         """What to store next. It must be stored before the one that the next call returns."""
         commit = self.aggregator.take(self.position)

@@ -89,7 +89,7 @@ class Rest:
                 problem = f"{path}: {error or type(error).__name__}"
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 problem = f"{path} was answered with something else: {error}"
-            log.warning("a request to Binance failed", problem=problem, attempt=attempt + 1)
+            log.info("a request to Binance failed", problem=problem, attempt=attempt + 1)
         raise HistoryUnavailableError(f"{self._client.base_url} gave no good answer {ATTEMPTS} times: {problem}")
 
     async def close(self) -> None:

@@ -67,8 +67,7 @@ class Shard:
                     self._waits = delays(self._timing.first_retry_s, self._timing.most_retry_s, self._rng)
                 await self._succeed(self.current, reason)
         finally:
-            for connection in self._connections:
-                await connection.close()
+            await asyncio.gather(*(connection.close() for connection in self._connections))
 
     async def _succeed(self, old: Connection, reason: str) -> None:
         """Has a successor take over; the old connection is read on meanwhile, if it still lives."""

@@ -1,0 +1,68 @@
+"""Request weight that two processes share through a real Redis."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from marketstream.cache.budget import Budget, BudgetSpentError
+from marketstream.cache.client import connect
+from marketstream.settings import Settings
+
+
+@pytest.fixture
+async def budgets(redis_url: str) -> AsyncIterator[tuple[Budget, Budget]]:
+    """Those of two processes that wait for nothing: 400 a minute, of them 100 at once."""
+    both = [Budget(connect(Settings(redis_url=redis_url)), limit=500, most_wait_s=0) for _ in range(2)]
+    yield both[0], both[1]
+    for budget in both:
+        await budget.close()
+
+
+async def spend(budget: Budget, weight: int) -> int:
+    """Takes weight until there is none; how much it was."""
+    spent = 0
+    while spent < 10_000:
+        try:
+            await budget.acquire(weight)
+        except BudgetSpentError:
+            return spent
+        spent += weight
+    raise AssertionError("a budget without end")
+
+
+async def test_two_processes_spend_one_budget(budgets: tuple[Budget, Budget]) -> None:
+    one, other = budgets
+    await one.acquire(60)
+    assert await spend(other, 10) in (40, 50)  # what flows in meanwhile is 5 a second
+    with pytest.raises(BudgetSpentError, match="no request weight is left") as spent:
+        await one.acquire(60)
+    assert 5 < spent.value.retry_after_s <= 12
+
+
+async def test_who_waits_gets_what_flows_in(redis_url: str) -> None:
+    hasty = Budget(connect(Settings(redis_url=redis_url)), most_wait_s=0)
+    await spend(hasty, 100)
+    await hasty.close()
+    budget = Budget(connect(Settings(redis_url=redis_url)))
+    begun = time.monotonic()
+    await budget.acquire(60)
+    assert 0 < time.monotonic() - begun < 5
+    await budget.close()
+
+
+async def test_every_process_stops_when_one_is_told_to(budgets: tuple[Budget, Budget]) -> None:
+    one, other = budgets
+    await one.stop(120)
+    await one.stop(1)
+    for budget in (one, other):
+        with pytest.raises(BudgetSpentError, match="told us to stop") as stopped:
+            await budget.acquire(1)
+        assert 115 < stopped.value.retry_after_s <= 120
+
+
+async def test_while_redis_is_away_each_takes_a_tenth() -> None:
+    budget = Budget(connect(Settings(redis_url="redis://127.0.0.1:1/0")), limit=5_000, most_wait_s=0)
+    begun = time.monotonic()
+    assert 100 <= await spend(budget, 5) <= 125  # a tenth of the 1,000 at once; then 5 a second
+    assert time.monotonic() - begun < 3  # Redis is not waited for each time
+    await budget.close()

@@ -1,0 +1,114 @@
+"""Reads a feed of Binance as a producer does, and holds it against what really happened."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from marketstream.cache.budget import Budget
+from marketstream.exchanges.base import Clock, Heard
+from marketstream.exchanges.binance.exchange import Binance
+from marketstream.exchanges.binance.timing import Timing
+from marketstream.market.number import to_text
+from marketstream.market.trade import Trade, Trades
+
+from tests.exchange.server import BinanceServer
+
+LIMIT_S = 15.0
+"""Seconds in which anything that a test waits for must happen."""
+
+IMPATIENT = Timing(
+    open_s=2, answer_s=2, ping_s=0.5, pong_s=0.5, first_retry_s=0.05, most_retry_s=0.5, steady_s=0.5, overlap_s=0.5,
+    stale_s=1.0, confirm_s=0.3, clock_s=0.05,
+)  # fmt: skip
+"""Like the default, faster: two pings a second stay within the five messages that the exchange takes."""
+
+
+async def until(condition: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
+    """Waits until the condition holds; a test fails that waits too long."""
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110 - what the conditions look at tells nobody when it changes
+            await asyncio.sleep(0.01)
+
+
+class Listener:
+    """What the feed has brought of each symbol."""
+
+    def __init__(self, server: BinanceServer, exchange: Binance) -> None:
+        self.server = server
+        self.exchange = exchange
+        self.heard: dict[str, list[int]] = defaultdict(list)
+        self.clocks: dict[str, int] = defaultdict(int)
+        self.late = 0
+        """Trades that came after a Clock that had passed them."""
+
+    def hear(self, event: Heard | Clock) -> None:
+        """Takes in an event; every trade must be as it happened."""
+        if isinstance(event, Clock):
+            self.clocks[event.symbol] = max(self.clocks[event.symbol], event.time_us)
+            return
+        event.trades.check(event.received_us)
+        self.late += sum(time < self.clocks[event.symbol] for time in event.trades.times)
+        self.heard[event.symbol] += [trade.id for trade in event.trades]
+        self.compare(event.symbol, event.trades)
+
+    def compare(self, symbol: str, trades: Trades) -> None:
+        """Fails unless the trades are those that happened, to the digit."""
+        market = self.server.markets[symbol]
+        for trade in trades:
+            happened = market.from_id(trade.id, trade.n)
+            assert [one.id for one in happened] == list(range(trade.id, trade.id + trade.n))
+            assert {(one.time_us, not one.buyer_is_maker) for one in happened} == {(trade.time, trade.taker_buy)}
+            if trade.n == 1:
+                assert _same(happened[0].price, trade, trades.price_scale)
+                assert float(happened[0].quantity) == trade.quantity / 10**trades.quantity_scale
+
+    async def catch_up(self) -> None:
+        """Waits until something has been heard of every symbol that happens after this call."""
+        newest = {symbol: market.trades[-1].id for symbol, market in self.server.markets.items()}
+        await until(lambda: all(max(self.heard[symbol], default=0) > newest[symbol] for symbol in newest))
+
+    def missing(self, symbol: str) -> list[int]:
+        """Ids between the first and the last heard that were not heard."""
+        heard = set(self.heard[symbol])
+        return [trade_id for trade_id in range(min(heard), max(heard)) if trade_id not in heard]
+
+    async def fill(self) -> None:
+        """Fetches what is missing from the history, hole by hole."""
+        for symbol in list(self.heard):
+            while missing := self.missing(symbol):
+                first = last = missing[0]
+                while last + 1 in missing:
+                    last += 1
+                page = await self.exchange.history(symbol, first, last)
+                assert page is not None
+                self.compare(symbol, page)
+                self.heard[symbol] += page.all_ids()
+
+
+def _same(text: str, trade: Trade, scale: int) -> bool:
+    return to_text(trade.price, scale) == text.rstrip("0").rstrip(".")
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    server: BinanceServer, symbols: Sequence[str], timing: Timing = IMPATIENT
+) -> AsyncIterator[Listener]:
+    """A feed that is read until the end of the block."""
+    exchange = Binance(Budget(limit=60_000), ws_url=server.ws_url, rest_url=server.rest_url, timing=timing)
+    listener = Listener(server, exchange)
+
+    async def read() -> None:
+        async with contextlib.aclosing(exchange.feed(symbols)) as feed:
+            async for event in feed:
+                listener.hear(event)
+
+    reading = asyncio.create_task(read())
+    try:
+        yield listener
+        assert not reading.done(), "the feed has ended"
+    finally:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+        await exchange.close()
