@@ -20,7 +20,7 @@ def row_of(record: Any) -> Row:
 async def stored_rows(connection: Any, key: Key, interval: Interval = INTERVALS["10s"]) -> dict[int, Row]:
     """The candles of a symbol, by window start in seconds."""
     records: list[asyncpg.Record] = await connection.fetch(
-        f"SELECT {COLUMNS} FROM {interval.table} WHERE (exchange, symbol) = ($1, $2)",  # noqa: S608
+        f"SELECT {COLUMNS} FROM {interval.table} WHERE (exchange, symbol) = ($1, $2)",
         *key,
     )
     return {record["window_start"]: row_of(record) for record in records}

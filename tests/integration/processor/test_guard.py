@@ -60,7 +60,7 @@ def verdict(first: int, last: int, reason: str | None, low: int = 0, high: int =
 async def everything(pool: asyncpg.Pool) -> dict[str, list[Any]]:
     """All rows of all tables that a commit writes."""
     tables = ["progress", *(interval.table for interval in INTERVALS.values())]
-    return {table: await pool.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in tables}  # noqa: S608
+    return {table: await pool.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in tables}
 
 
 async def waits_for_lock(pool: asyncpg.Pool, statement: str) -> None:
@@ -150,7 +150,7 @@ async def test_of_several_symbols_only_the_lost_ones_are_dropped(pool: asyncpg.P
     assert committed.fenced == {OTHER}
     assert set(committed.newest_closed) == {KEY}
     for interval in INTERVALS.values():
-        rows = await pool.fetch(f"SELECT symbol FROM {interval.table}")  # noqa: S608
+        rows = await pool.fetch(f"SELECT symbol FROM {interval.table}")
         assert [row["symbol"] for row in rows] == [KEY.symbol]
 
 

@@ -32,6 +32,7 @@ class Committer:
         self._writer = writer
         self._reclaim_s = settings.kafka_session_timeout_ms / 1000 * 2
         self._next_progress = 0.0
+        self._taken: list[tuple[OwnedSymbol, Numbered]] = []
         self._stored: dict[str, int] = {}
         self.failing_since: float | None = None
         """Monotonic time of the first failure since the last success."""
@@ -46,27 +47,36 @@ class Committer:
             await self.commit(with_progress=time.monotonic() >= self._next_progress)
 
     async def commit(self, *, with_progress: bool) -> None:
-        """Stores what waits; `with_progress` also that of the symbols that have no candle to store."""
+        """Stores what waits; `with_progress` also that of the symbols that have no candle to store.
+
+        It may be cancelled: what was taken is sent again, and stored once, before anything else.
+        """
+        await self._send_taken()
         if with_progress:
             self._next_progress = time.monotonic() + PROGRESS_S
-        taken = [
+        self._taken = [
             (owned, owned.take())
             for owned in self._holdings.owned.values()
             if owned.is_due or (with_progress and owned.has_moved)
         ]
+        await self._send_taken()
+
+    async def _send_taken(self) -> None:
+        """Sends what was taken until it is stored, or no longer ours to store."""
         started = time.monotonic()
         for delay in delays(0.05, 3.0):
-            taken = [(owned, numbered) for owned, numbered in taken if self._is_still_ours(owned)]
-            if not taken:
+            self._taken = [(owned, numbered) for owned, numbered in self._taken if self._is_still_ours(owned)]
+            if not self._taken:
                 return
             try:
-                await self._store(taken)
+                await self._store(self._taken)
                 break
             except StoreUnavailableError as error:
                 metrics.COMMIT_FAILURES.inc()
                 self.failing_since = self.failing_since or time.monotonic()
                 log.warning("commit failed; it will be sent again", error=str(error), retry_s=round(delay, 2))
             await asyncio.sleep(delay)
+        self._taken = []
         self.failing_since = None
         metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
 

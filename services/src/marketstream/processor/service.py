@@ -37,6 +37,9 @@ log = logger(__name__)
 FAILING_LIMIT_S: Final = 30.0
 """Seconds for which commits may fail before the service says that it is not ready."""
 
+END_TASKS_S: Final = 2.0
+"""Seconds for the tasks to end: one that waits for a frozen server is left behind."""
+
 LAST_COMMIT_S: Final = 2.0
 """Seconds that the last commit may take when the service stops."""
 
@@ -120,7 +123,7 @@ class _Processor:
         finally:
             for task in tasks.values():
                 task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            await asyncio.wait(tasks.values(), timeout=END_TASKS_S)
             await _commit_at_last(committer, consumer)
             await consumer.stop()
 

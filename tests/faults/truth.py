@@ -1,0 +1,38 @@
+"""What is true of the candles, from all trades of the exchange, those included that never reached us."""
+
+from functools import lru_cache
+from typing import Final
+
+from marketstream.market.window import WINDOW_S, WINDOW_US
+
+from tests.faults.exchange import UnreliableExchange
+from tests.model import Row, reference_candles
+
+_CHUNK: Final = 60
+"""Windows that are computed at once."""
+
+
+class Truth:
+    """The rows that are right when they say complete."""
+
+    def __init__(self, exchange: UnreliableExchange) -> None:
+        self._exchange = exchange
+        self._chunk = lru_cache(maxsize=None)(self._compute)
+
+    def row(self, symbol: str, start_s: int) -> Row | None:
+        """The row of the window that starts then (Unix s)."""
+        window = start_s // WINDOW_S
+        return self._chunk(symbol, window // _CHUNK).get(start_s)
+
+    def reference(self, symbol: str, first_id: int, last_id: int) -> dict[int, Row]:
+        """All rows, when the trades with these ids are known and no others."""
+        return reference_candles(
+            self._exchange.trades(symbol, first_id, last_id), *self._exchange.scales(symbol)
+        )  # fmt: skip
+
+    def _compute(self, symbol: str, chunk: int) -> dict[int, Row]:
+        first_us, end_us = chunk * _CHUNK * WINDOW_US, (chunk + 1) * _CHUNK * WINDOW_US
+        first_id = self._exchange.first_id_from(symbol, first_us)
+        end_id = self._exchange.first_id_from(symbol, end_us)
+        rows = self.reference(symbol, first_id - 1, end_id)
+        return {start: row for start, row in rows.items() if first_us <= start * 1_000_000 < end_us}
