@@ -8,7 +8,6 @@ import asyncpg
 from marketstream.local.servers import EmbeddedServers
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.number import to_text
-from marketstream.market.progress import Progress
 from marketstream.market.window import INTERVALS, ROLLUPS, WINDOW_US
 from marketstream.settings import Settings
 from marketstream.stores.connect import close_pool, open_pool

@@ -47,9 +47,9 @@ class Load:
 
 
 LOADS = (
-    Load(packing=1, trades=600_000, goal=200_000),
-    Load(packing=10, trades=3_000_000, goal=700_000),
-    Load(packing=50, trades=6_000_000, goal=1_000_000),
+    Load(packing=1, trades=500_000, goal=200_000),
+    Load(packing=10, trades=2_000_000, goal=700_000),
+    Load(packing=50, trades=5_000_000, goal=1_000_000),
 )
 
 
@@ -147,7 +147,7 @@ async def _check(connection: "asyncpg.Connection[asyncpg.Record]", each: int) ->
     """A fast wrong answer is none."""
     expected = each * len(SYMBOLS)
     for table in ("candles_10s", "candles_1d"):
-        trades = await connection.fetchval(f"SELECT sum(trade_count) FROM {table}")  # noqa: S608
+        trades = await connection.fetchval(f"SELECT sum(trade_count) FROM {table}")
         if trades != expected:
             raise RuntimeError(f"{table} holds {trades} trades, {expected} were published")
     incomplete = await connection.fetchval("SELECT count(*) FROM candles_10s WHERE NOT complete")

@@ -12,7 +12,6 @@ from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 from marketstream.stores.writer import Claim, Key
 from marketstream.streams.consumer import Offsets
-from marketstream.streams.consumer import Offsets
 
 from tests.bench.trades import EXCHANGE, records
 

@@ -39,9 +39,7 @@ class History:
         if start + size > _COLUMN:
             raise ValueError(f"{size} trades from number {first}: records must fit the {_COLUMN} trades of the history")
         part = slice(start, start + size)
-        times = [
-            START_US + number * STEP_US + jitter for number, jitter in enumerate(self._jitters[part], start=first)
-        ]
+        times = [START_US + number * STEP_US + jitter for number, jitter in enumerate(self._jitters[part], start=first)]
         return Trades(
             PRICE_SCALE, QUANTITY_SCALE, FIRST_ID + first, times,
             self._prices[part], self._quantities[part], self._sides[part],
@@ -49,7 +47,7 @@ class History:
 
 
 def records(symbol: str, trades: int, packing: int, seed: int = 1) -> Iterator[bytes]:
-    """The records of a topic: `trades` of them, `packing` in each record, and a heartbeat that closes the last window."""
+    """The records of a topic: so many trades, `packing` in each, and a heartbeat that closes the last window."""
     history = History(seed)
     for first in range(0, trades, packing):
         columns = history.columns(first, packing)

@@ -1,10 +1,19 @@
 """One candle in the making: exact sums and extremes of the trades of one window."""
 
+import sys
 from itertools import compress
 from operator import mul
 from typing import Final
 
 from marketstream.market.trade import Trade, Trades
+
+if sys.version_info >= (3, 12):
+    from math import sumprod  # exact for integers of any size, and three times as fast
+else:
+
+    def sumprod(p: list[int], q: list[int], /) -> int:
+        return sum(map(mul, p, q))
+
 
 HOLE: Final = "hole"
 """Trades are missing that the exchange may still have."""
@@ -74,7 +83,7 @@ class Candle:
         if low < self.low:
             self.low = low
         self.volume += sum(quantities)
-        self.quote_volume += sum(map(mul, prices, quantities))
+        self.quote_volume += sumprod(prices, quantities)
         self.taker_buy_volume += sum(compress(quantities, trades.taker_buys))
         self.trade_count += len(prices)
 

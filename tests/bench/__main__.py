@@ -1,0 +1,73 @@
+"""`python -m tests.bench [--only pure,pipeline,commit] [--write]`: measures, and prints what it has found."""
+
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+from marketstream.local.servers import EmbeddedServers
+from marketstream.telemetry import configure_logging
+
+from tests.bench import commit, pipeline, pure, report
+
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+
+Show = Callable[[str, str, str], None]
+
+
+def main() -> None:
+    """Runs the benchmarks that were asked for. Whether a goal is met does not change the exit code."""
+    parser = ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", default="pure,pipeline,commit", help="which of pure, pipeline, commit (default: all)")
+    parser.add_argument("--write", action="store_true", help=f"also write the tables into {PAGE.name}")
+    parser.add_argument("--repetitions", type=int, default=5, help="how often each is measured (default: 5)")
+    given = parser.parse_args()
+    if unknown := set(given.only.split(",")) - {"pure", "pipeline", "commit"}:
+        parser.error(f"unknown: {', '.join(unknown)}")
+    configure_logging("warning")
+    uvloop.run(_run(given))
+
+
+async def _run(given: Namespace) -> None:
+    sections: dict[str, str] = {}
+
+    def show(name: str, title: str, table: str) -> None:
+        sections[name] = table
+        print(f"\n{title}\n\n{table}", flush=True)
+
+    only = given.only.split(",")
+    if "pure" in only:
+        show("pure", "The core alone, CPU time", report.pure_table(_pure(given.repetitions)))
+    if {"pipeline", "commit"} & set(only):
+        with tempfile.TemporaryDirectory(prefix="marketstream-bench-") as folder:
+            async with EmbeddedServers(Path(folder), lambda line: print(line, file=sys.stderr)) as servers:
+                await _with_servers(only, servers, given.repetitions, show)
+    sections["machine"] = report.machine()
+    print(f"\n{sections['machine']}")
+    if given.write:
+        page = PAGE.read_text()
+        for name, text in sections.items():
+            page = report.replace_section(page, name, text)
+        PAGE.write_text(page)
+        print(f"written to {PAGE}")
+
+
+def _pure(repetitions: int) -> list[pure.Measured]:
+    return [
+        pure.measure(packing, trades, repetitions) for packing, trades in ((1, 50_000), (10, 200_000), (50, 400_000))
+    ]
+
+
+async def _with_servers(only: list[str], servers: EmbeddedServers, repetitions: int, show: Show) -> None:
+    if "pipeline" in only:
+        measured = [await pipeline.measure(servers, load, repetitions) for load in pipeline.LOADS]
+        show("pipeline", "From Kafka to committed candles, CPU time of one process", report.pipeline_table(measured))
+    if "commit" in only:
+        commits = await commit.measure(servers, 6 * repetitions)
+        show("commit", "One commit, rollups included", report.commit_table(commits))
+
+
+if __name__ == "__main__":
+    main()
