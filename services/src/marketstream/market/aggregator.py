@@ -9,47 +9,13 @@ from operator import attrgetter
 from typing import Final
 
 from marketstream.market.candle import Candle
-from marketstream.market.counted import NO_LIMIT, CountedIds, Run
+from marketstream.market.counted import NO_LIMIT, Run
+from marketstream.market.counters import Counters
 from marketstream.market.ledger import Ledger
+from marketstream.market.open_window import OpenWindow
 from marketstream.market.progress import ClosedCandle, Commit, Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US, window_of
-
-
-class OpenWindow:
-    """A window that still takes trades: its candle, its ids, and the offset of the first record that brought one."""
-
-    __slots__ = ("candle", "end_us", "first_offset", "ids")
-
-    def __init__(self, candle: Candle, first_offset: int) -> None:
-        self.candle = candle
-        self.ids = CountedIds()
-        self.first_offset = first_offset
-        self.end_us = (candle.window + 1) * WINDOW_US
-
-
-class Counters:
-    """What happened to trades, for metrics: each a number of trades since the aggregator was made."""
-
-    __slots__ = ("counted", "duplicate", "late", "partial", "settled", "unordered")
-
-    def __init__(self) -> None:
-        self.counted = 0
-        """counted into a candle"""
-        self.duplicate = 0
-        """dropped: counted before"""
-        self.late = 0
-        """of those counted, into a window that was closed"""
-        self.partial = 0
-        """refused: an aggregate some of whose ids were counted before"""
-        self.settled = 0
-        """refused: below what is still accounted for"""
-        self.unordered = 0
-        """of those counted, with a time that does not follow the order of the ids"""
-
-    def as_dict(self) -> dict[str, int]:
-        """The numbers by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 class Aggregator:
@@ -94,7 +60,7 @@ class Aggregator:
         return self._open[max(self._open)].candle if self._open else None
 
     def apply(self, trades: Trades, offset: int, received_us: int) -> None:
-        """Counts the trades of the record at `offset`, received at `received_us` (Unix µs).
+        """Counts the trades of the record at `offset`, received at `received_us` (Unix µs), as the codec decodes them.
 
         Raises TradeError, having counted none of them, when they cannot be trades.
         """
@@ -160,12 +126,11 @@ class Aggregator:
             return False
         if size == 1:
             low = high = prices[0]
-            least_quantity = quantities[0]
         else:
-            low, high, least_quantity = min(prices), max(prices), min(quantities)
+            low, high = min(prices), max(prices)
             if times != sorted(times):
                 return False
-        if low <= 0 or least_quantity < 0:
+        if low <= 0:
             return False
         candle.extend(trades, high, low, last_id)
         window_run = self._window_run

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from operator import add
-from typing import Final, NamedTuple, Self
+from typing import Annotated, Final, NamedTuple, Self
 
 import msgspec
 
@@ -44,8 +44,9 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
     quantity_scale: int
     first_id: int
     times: list[int]
-    prices: list[int]
-    quantities: list[int]
+    # The decoder holds these two, at no cost, so that the hot path need not look.
+    prices: list[Annotated[int, msgspec.Meta(gt=0)]]
+    quantities: list[Annotated[int, msgspec.Meta(ge=0)]]
     taker_buys: bytes
     ids: list[int] | None = None
     counts: list[int] | None = None
