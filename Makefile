@@ -6,6 +6,8 @@ ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
+STATIC := services/src/marketstream/api/static
+PAGE := $(STATIC)/node_modules/.package-lock.json
 UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
@@ -14,10 +16,10 @@ UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
-run: $(READY) ## Run the whole pipeline on this machine; ARGS="--help" shows the options
+run: $(READY) $(PAGE) ## Run the whole pipeline on this machine; ARGS="--help" shows the options
 	@exec $(BIN)/marketstream local $(ARGS)
 
-test: $(READY) ## Run every test that needs no cluster; ARGS are pytest's
+test: $(READY) $(PAGE) ## Run every test that needs no cluster; ARGS are pytest's
 	@exec $(BIN)/pytest -m "not soak" $(ARGS)
 
 check: $(READY) ## Check format, lint, types and layers
@@ -33,7 +35,7 @@ soak: $(READY) ## Run the long tests: faults by the hundred, memory over time
 	@exec $(BIN)/pytest -m soak $(ARGS) tests
 
 clean: ## Remove the environment, caches and build output; the data in .marketstream stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment. uv is locked as a dependency like the others, so that syncing keeps it.
@@ -46,3 +48,10 @@ $(READY): uv.lock pyproject.toml $(wildcard */pyproject.toml)
 	  echo 'Making .venv' && $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check '$(UV)'; }
 	@UV_PYTHON=$(BIN)/python UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --frozen
 	@touch $@
+
+# What the page loads beside its own modules, by the npm that comes as a Python package. Everything but the page works
+# without it, and the page says what is missing; so a registry that cannot be reached stops nothing.
+$(PAGE): $(STATIC)/package-lock.json | $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix $(STATIC) --omit-lockfile-registry-resolved --ignore-scripts \
+	  --no-audit --no-fund --loglevel=error >/dev/null && touch $@ \
+	  || echo 'The packages of the dashboard could not be installed: it will say so. The next make tries again.' >&2

@@ -133,9 +133,10 @@ class MemoryStore:
     def apply(self, commit: Commit) -> None:
         """Stores a commit."""
         for candle, reason in commit.candles:
+            is_new = candle.window not in self.candles and candle.window not in self.empty
             self._merge(candle)
             self.empty.pop(candle.window, None)
-            self._mark(candle.window, reason)
+            self.reasons[candle.window] = reason if is_new else self.reasons.get(candle.window) or "unconfirmed"
         for verdict in commit.verdicts:
             for window in list(self.candles):
                 if verdict.first <= window <= verdict.last:
@@ -168,7 +169,7 @@ class MemoryStore:
         stored.last_id = max(stored.last_id, candle.last_id)
 
     def _mark(self, window: int, reason: str | None) -> None:
-        if self.reasons.get(window, "new") is not None:  # what is proven stays proven
+        if self.reasons[window] is not None:  # what is proven stays proven unless its trades change
             self.reasons[window] = reason
 
     def _prove_empty(self, window: int, low_id: int, high_id: int) -> None:

@@ -1,6 +1,7 @@
 """The records of a topic: MsgPack arrays that begin with their version and kind.
 
-Three kinds: trades that arrived within a few milliseconds, a heartbeat about every second, and the end of a symbol.
+Trades that arrived within a few milliseconds, a heartbeat about every second, the proof that a market was quiet, and
+the end of a symbol.
 A reader that meets another version, kind or shape gets a CodecError and sets the record aside.
 """
 
@@ -38,6 +39,17 @@ class Heartbeat(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.h
     max_acked_id: int
 
 
+class Quiet(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.quiet"):
+    """The exchange's history knew of no trade after `newest_id` up to `until_us` (Unix µs, the exchange's clock): the
+    proof that a market was quiet."""
+
+    exchange: str
+    symbol: str
+    received_us: int
+    newest_id: int
+    until_us: int
+
+
 class End(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.end"):
     """The symbol was removed: its producer sends nothing more."""
 
@@ -46,7 +58,7 @@ class End(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.end"):
     received_us: int
 
 
-Record = TradesRecord | Heartbeat | End
+Record = TradesRecord | Heartbeat | Quiet | End
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Record)

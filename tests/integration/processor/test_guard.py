@@ -96,7 +96,7 @@ async def test_an_owner_that_is_replaced_while_it_commits_writes_nothing(pool: a
     async with pool.acquire() as connection:
         claiming = connection.transaction()
         await claiming.start()
-        await connection.execute(CLAIM, [KEY.exchange], [KEY.symbol], ["another topic"])
+        await connection.execute(CLAIM, [KEY.exchange], [KEY.symbol], ["another topic"], [0])
         committing = asyncio.create_task(writer.commit({KEY: numbered(old)}))
         await waits_for_lock(pool, "FROM progress")
         await claiming.commit()

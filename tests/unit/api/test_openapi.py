@@ -6,6 +6,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 from marketstream.api.app import create_app
+from marketstream.api.hub import Hub
 from marketstream.cache.reader import LiveReader
 from marketstream.service import Health
 from marketstream.settings import Settings
@@ -26,7 +27,7 @@ ENDPOINTS = {
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     # The document is made without a store: nothing is read.
-    app = create_app(Settings(), cast("StoreReader", None), cast("LiveReader", None), Health())
+    app = create_app(Settings(), cast("StoreReader", None), cast("LiveReader", None), cast("Hub", None), Health())
     return cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(app.openapi())))
 
 

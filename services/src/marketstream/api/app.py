@@ -7,22 +7,25 @@ from starlette.middleware.cors import CORSMiddleware
 
 from marketstream.api import openapi, problems
 from marketstream.api.directory import Directory
+from marketstream.api.hub import Hub
 from marketstream.api.metrics import Measured
+from marketstream.api.page import page_routes
 from marketstream.api.routes import routes
+from marketstream.api.ws import websocket_route
 from marketstream.cache.reader import LiveReader
 from marketstream.service import Health, health_app
 from marketstream.settings import Settings
 from marketstream.stores.reader import StoreReader
 
 
-def create_app(settings: Settings, reader: StoreReader, cache: LiveReader, health: Health) -> FastAPI:
+def create_app(settings: Settings, reader: StoreReader, cache: LiveReader, hub: Hub, health: Health) -> FastAPI:
     """The API over these stores, none of which needs to be there yet."""
     app = FastAPI(
         title="MarketStream", version=version("marketstream"), description=openapi.DESCRIPTION, redoc_url=None
     )
     directory = Directory(reader, settings.default_exchange, settings.symbols)
     app.include_router(routes(directory, reader, cache))
-    app.router.routes.extend(health_app(health).routes)
+    app.router.routes.extend([websocket_route(directory, hub), *page_routes(), *health_app(health).routes])
     problems.install(app)
     openapi.install(app)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])

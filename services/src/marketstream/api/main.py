@@ -6,10 +6,13 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from marketstream.api.app import create_app
+from marketstream.api.hub import Hub
+from marketstream.api.server import serving
 from marketstream.api.watch import Watch
 from marketstream.cache.client import connect
+from marketstream.cache.frames import FrameListener
 from marketstream.cache.reader import LiveReader
-from marketstream.service import Health, run_until_stopped, serving
+from marketstream.service import Health, run_until_stopped
 from marketstream.settings import Settings
 from marketstream.stores.connect import Pool, close_pool, lazy_pool
 from marketstream.stores.migrate import migrate
@@ -42,17 +45,21 @@ async def run_api(
     """
     health = health or Health()
     async with AsyncExitStack() as stack:
-        watches: list[asyncio.Task[None]] = []
-        stack.push_async_callback(_ended, watches)
+        tasks: list[asyncio.Task[None]] = []
+        stack.push_async_callback(_ended, tasks)
         pool = await lazy_pool(settings, size=CONNECTIONS)
-        stack.push_async_callback(close_pool, pool)  # by force if need be, which ends a watch that hangs in it
+        stack.push_async_callback(close_pool, pool)  # by force if need be, which ends a task that hangs in it
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
         reader, cache = StoreReader(pool), LiveReader(redis)
         for store, probe in (("postgresql", _migrated(pool, reader)), ("redis", cache.ping)):
-            watches.append(_watch(health, store, probe))
-            stack.callback(watches[-1].cancel)
-        app = create_app(settings, reader, cache, health)
+            tasks.append(_watch(health, store, probe))
+            stack.callback(tasks[-1].cancel)
+        hub = Hub(FrameListener(settings), reader, cache)
+        tasks.append(asyncio.create_task(hub.run(), name="live data"))
+        stack.callback(tasks[-1].cancel)
+        health.watch("live data", tasks[-1])
+        app = create_app(settings, reader, cache, hub, health)
         port = await stack.enter_async_context(serving(app, settings.http_host, settings.http_port))
         log.info("the API serves", host=settings.http_host, port=port)
         if on_serving is not None:

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUESTS: Final = Counter("marketstream_api_requests_total", "Requests answered", ("route", "method", "status"))
@@ -13,6 +13,11 @@ SECONDS: Final = Histogram(
     ("route",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+CLIENTS: Final = Gauge("marketstream_api_websocket_clients", "Clients of /ws that are connected")
+BEHIND: Final = Counter(
+    "marketstream_api_websocket_behind_total", "Times that a client fell behind and skipped messages"
+)
+STUCK: Final = Counter("marketstream_api_websocket_stuck_total", "Clients closed because they read nothing")
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 

@@ -1,6 +1,5 @@
 """What backfill needs to know of a symbol: the contract that the processor's owned symbols fulfil."""
 
-from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -38,10 +37,6 @@ class Account(Protocol):
     def quiet_for_s(self) -> float:
         """Seconds for which the exchange's feed has brought nothing of the symbol, by the local clock."""
 
-    def confirm_quiet(self, newest_id: int, until_us: int) -> bool:
-        """The exchange knew of no trade after `newest_id` up to `until_us` (Unix µs): when it is ours as well, the
-        windows up to then are closed and proven. Whether it is."""
-
 
 class Hole(NamedTuple):
     """The ids `first` to `last` are missing; the trades around them happened at `after_us` and `before_us`."""
@@ -60,9 +55,3 @@ def holes_of(ledger: Ledger) -> list[Hole]:
         for before, after in reversed(list(pairwise(ledger.counted)))
         if (before.high + 1, after.low - 1) in fillable
     ]
-
-
-def newest_hole(accounts: Iterable[Account]) -> tuple[Account, Hole] | None:
-    """Of all symbols the hole that ended last: what people look at is now."""
-    candidates = [(account, holes[0]) for account in accounts if (holes := holes_of(account.ledger))]
-    return max(candidates, key=lambda candidate: candidate[1].before_us, default=None)

@@ -57,10 +57,21 @@ class LiveWriter:
         self._claim = redis.register_script(_CLAIM)
         self._encode = msgspec.msgpack.Encoder().encode
 
-    async def claim(self, fences: dict[tuple[str, str], int]) -> None:
-        """From now on what owners with a lower fence write is refused."""
+    async def fences(self, symbols: Sequence[tuple[str, str]]) -> list[int]:
+        """The fence that Redis knows of each symbol, 0 for none."""
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                pipeline = self._redis.pipeline(transaction=False)
+                for symbol in symbols:
+                    pipeline.hget(Keys.of(*symbol).stream, "fence")
+                return [int(fence or 0) for fence in await pipeline.execute()]
+        except (RedisError, OSError, TimeoutError) as error:
+            raise CacheUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
+
+    async def claim(self, fences: dict[tuple[str, str], int]) -> dict[tuple[str, str], Outcome]:
+        """From now on what owners with a lower fence write is refused. "fenced" where a later owner was here first."""
         calls: list[Call] = [(self._claim.sha, [Keys.of(*symbol).stream], [fence]) for symbol, fence in fences.items()]
-        await self._evaluate(calls)
+        return dict(zip(fences, await self._evaluate(calls), strict=True))
 
     async def write(
         self, states: dict[tuple[str, str], tuple[int, LiveState, Frame]]

@@ -54,6 +54,8 @@ def readable(stored: Stored) -> dict[str, Any]:
     match record:
         case codec.TradesRecord():
             return {**place, "kind": "trades", **head, "trades": _trades(record.trades)}
+        case codec.Quiet():
+            return {**place, "kind": "quiet", **head, "newest_id": record.newest_id, "until": _iso(record.until_us)}
         case codec.Heartbeat():
             closes = {"closes_before": _iso(record.closes_before_us), "max_acked_id": record.max_acked_id}
             return {**place, "kind": "heartbeat", **head, **closes}

@@ -12,7 +12,11 @@ class ExchangeError(Exception):
     """Base of all that an exchange answers but trades."""
 
 
-class UnknownSymbolError(ExchangeError):
+class UnusableError(ExchangeError):
+    """What was asked for is wrong and stays wrong: waiting does not help. All other errors may pass."""
+
+
+class UnknownSymbolError(UnusableError):
     """Symbols that the exchange does not list; the message names them."""
 
 

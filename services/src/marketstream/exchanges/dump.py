@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from marketstream.exchanges.base import ExchangeError
+from marketstream.exchanges.base import UnusableError
 from marketstream.exchanges.dump_parser import COLUMNS, DumpParser
 
 BLOCK_BYTES: Final = 64 * 1024
@@ -17,7 +17,7 @@ _LONGEST_LINE: Final = 1024 * 1024
 _HEAD_LINES: Final = 10
 
 
-class RecordingError(ExchangeError):
+class RecordingError(UnusableError):
     """A recording that is missing, damaged, or no dump of trades."""
 
 

@@ -69,7 +69,6 @@ class Aggregator:
         trades.check(received_us)
         if self._extend_across(trades, offset) or self._skip_known(trades):
             return
-        trades = self._at_own_scales(trades)
         for trade in trades:
             self._count_one(trade, trades.price_scale, trades.quantity_scale, offset)
         self._hear(max(trades.times))
@@ -157,8 +156,6 @@ class Aggregator:
             or times[0] < run.high_time
             or window_of(times[0]) < self.ledger.closed_until
             or times != sorted(times)
-            or (trades.price_scale, trades.quantity_scale)
-            != (self._window.candle.price_scale, self._window.candle.quantity_scale)
         ):
             return False
         start = 0
@@ -184,11 +181,11 @@ class Aggregator:
             if len(part) > 1:
                 rest = part.part(1, len(part))
                 opened.candle.extend(rest, max(rest.prices), min(rest.prices), last_id)
-        elif opened.candle.last_id < part.first_id and opened.candle.close_time <= part.times[0]:
+        elif opened.candle.can_extend(part):
             opened.candle.extend(part, max(part.prices), min(part.prices), last_id)
-        else:  # trades of higher ids came before these
+        else:  # other scales, or trades of higher ids came before these
             for trade in part:
-                opened.candle.add(trade)
+                opened.candle.count(trade, part.price_scale, part.quantity_scale)
         index = opened.ids.add(part.first_id, last_id, part.times[0], last_time)
         self._window, self._window_run = opened, opened.ids.runs[index]
 
@@ -218,12 +215,13 @@ class Aggregator:
             return
         counters.counted += trade.n
         counters.unordered += trade.n * ledger.out_of_order(low, high, time)
+        counters.jumped += trade.n * ledger.jumps(low)
         index = ledger.count(low, high, time, time)
         window = window_of(time)
         if window < self.ledger.closed_until:
             counters.late += trade.n
             ledger.close(Run(low, high, time, time))
-            _count_into(self._to_store, window, trade, price_scale, quantity_scale)
+            self._correct(window, trade, price_scale, quantity_scale)
             # The ledger's runs may have been joined: what the next record extends is not known.
             self._window = None
             return
@@ -231,21 +229,27 @@ class Aggregator:
         if opened is None:
             opened = self._open[window] = OpenWindow(Candle(window, price_scale, quantity_scale, trade), offset)
         else:
-            opened.candle.add(trade)
+            opened.candle.count(trade, price_scale, quantity_scale)
         window_index = opened.ids.add(low, high, time, time)
         self._window, self._window_run = opened, opened.ids.runs[window_index]
         self._run, self._limit = ledger.counted.runs[index], ledger.counted.limit_after(index)
         if self._run.high != high or self._window_run.high != high:
             self._window = None  # it filled a hole: the next record extends something else
 
-    def _at_own_scales(self, trades: Trades) -> Trades:
-        """The trades and all candles in memory at the greatest scales of both."""
-        candles = [window.candle for window in self._open.values()] + list(self._to_store.values())
-        price_scale = max(trades.price_scale, *(candle.price_scale for candle in candles), 0)
-        quantity_scale = max(trades.quantity_scale, *(candle.quantity_scale for candle in candles), 0)
-        for candle in candles:
-            candle.rescale(price_scale, quantity_scale)
-        return trades.rescaled(price_scale, quantity_scale)
+    def _correct(self, window: int, trade: Trade, price_scale: int, quantity_scale: int) -> None:
+        """Counts a trade that came late for a closed window."""
+        candle = self._to_store.get(window)
+        if candle is None:
+            candle = self._to_store[window] = Candle(window, price_scale, quantity_scale, trade)
+        else:
+            candle.count(trade, price_scale, quantity_scale)
+        self._remember(candle)
+
+    def _remember(self, closed: Candle) -> None:
+        """Keeps the closed candle with the newest trade."""
+        last = self._last_closed
+        if last is None or (closed.close_time, closed.close_id) > (last.close_time, last.close_id):
+            self._last_closed = closed
 
     def _hear(self, time_us: int) -> None:
         """Moves the watermark: windows that ended a grace before the latest time heard are closed."""
@@ -260,7 +264,8 @@ class Aggregator:
         self.ledger.closed_until = closed_until
         for number in sorted(window for window in self._open if window < closed_until):
             window = self._open.pop(number)
-            self._to_store[number] = self._last_closed = window.candle
+            self._to_store[number] = window.candle
+            self._remember(window.candle)
             for run in window.ids:
                 self.ledger.close(run)
             if window is self._window:
@@ -268,11 +273,3 @@ class Aggregator:
             self.ledger.doubt(empty_from, number - 1)
             empty_from = number + 1
         self.ledger.doubt(empty_from, closed_until - 1)
-
-
-def _count_into(candles: dict[int, Candle], window: int, trade: Trade, price_scale: int, quantity_scale: int) -> None:
-    candle = candles.get(window)
-    if candle is None:
-        candles[window] = Candle(window, price_scale, quantity_scale, trade)
-    else:
-        candle.add(trade)

@@ -5,6 +5,7 @@ from itertools import compress
 from operator import mul
 from typing import Final
 
+from marketstream.market.number import rescale
 from marketstream.market.trade import Trade, Trades
 
 if sys.version_info >= (3, 12):
@@ -71,6 +72,25 @@ class Candle:
         if taker_buy:
             self.taker_buy_volume += quantity
         self.trade_count += n
+
+    def count(self, trade: Trade, price_scale: int, quantity_scale: int) -> None:
+        """Counts one entry of any scales: those of the candle widen where they must."""
+        self.rescale(max(price_scale, self.price_scale), max(quantity_scale, self.quantity_scale))
+        self.add(
+            trade._replace(
+                price=rescale(trade.price, price_scale, self.price_scale),
+                quantity=rescale(trade.quantity, quantity_scale, self.quantity_scale),
+            )
+        )
+
+    def can_extend(self, trades: Trades) -> bool:
+        """Whether the columns, plain and in order, follow the candle's last trade and are at its scales."""
+        return (
+            self.last_id < trades.first_id
+            and self.close_time <= trades.times[0]
+            and self.price_scale == trades.price_scale
+            and self.quantity_scale == trades.quantity_scale
+        )
 
     def extend(self, trades: Trades, high: int, low: int, last_id: int) -> None:
         """Counts columns that follow the candle's last trade in id and time; `high` and `low` are their extremes."""

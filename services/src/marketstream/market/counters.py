@@ -4,13 +4,15 @@
 class Counters:
     """What happened to trades, for metrics: each a number of trades since the aggregator was made."""
 
-    __slots__ = ("counted", "duplicate", "late", "partial", "settled", "unordered")
+    __slots__ = ("counted", "duplicate", "jumped", "late", "partial", "settled", "unordered")
 
     def __init__(self) -> None:
         self.counted = 0
         """counted into a candle"""
         self.duplicate = 0
         """dropped: counted before"""
+        self.jumped = 0
+        """of those counted, after a jump of ids that began a new segment"""
         self.late = 0
         """of those counted, into a window that was closed"""
         self.partial = 0

@@ -7,6 +7,7 @@ commit stores: the others are counted again when the log is read from the resume
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from operator import attrgetter
 
 from marketstream.market.candle import HOLE, UNCONFIRMED, UNFILLABLE
 from marketstream.market.counted import NO_LIMIT, CountedIds, Run
@@ -79,13 +80,15 @@ class Ledger:
     def confirm_quiet(self, newest_id: int, until_us: int) -> bool:
         """The exchange knew of no trade after `newest_id` up to `until_us` (Unix µs): when it is our newest as well,
         the windows up to then are proven. Whether it is."""
-        if not self.counted.runs or self.counted.runs[-1].high != newest_id:
+        newest = self.newest_run()
+        if newest is None or newest.high != newest_id:
             return False
         for account in (self.counted, self.closed):
-            newest = account.runs[-1] if account.runs else None
-            if newest is not None and newest.high == newest_id and newest.high_time < until_us:
-                self.doubt(window_of(newest.high_time), window_of(until_us))
-                newest.high_time = until_us
+            index = account.index_before(newest_id)
+            run = account.runs[index] if index >= 0 else None
+            if run is not None and run.high == newest_id and run.high_time < until_us:
+                self.doubt(window_of(run.high_time), window_of(until_us))
+                run.high_time = until_us
         return True
 
     def confirm_begin(self, lowest_id: int, since_us: int) -> bool:
@@ -114,12 +117,23 @@ class Ledger:
             if self._between(before, after) == HOLE:
                 yield before.high + 1, after.low - 1
 
+    def newest_run(self) -> Run | None:
+        """The run that reaches furthest in time: a stray id from beyond a jump may lie above it."""
+        return max(self.counted, key=attrgetter("high_time"), default=None)
+
+    def jumps(self, low: int) -> bool:
+        """Whether an id lies so far above all that is counted below it that it begins a new segment."""
+        index = self.counted.index_before(low)
+        return index >= 0 and low - self.counted.runs[index].high > self._max_id_jump
+
     def complete_until(self) -> int | None:
-        """The window before which, back to the start of the account or a hole given up, all are proven complete."""
+        """The window before which, back to the start of the account, a jump of ids or a hole given up, all are proven
+        complete."""
         for before, after in pairwise(self.counted):
             if self._between(before, after) == HOLE:
                 return window_of(before.high_time)
-        return self.counted.runs[-1].last_proven + 1 if self.counted.runs else None
+        newest = self.newest_run()
+        return newest.last_proven + 1 if newest is not None else None
 
     def reason(self, window: int, first_id: int, last_id: int) -> str | None:
         """Why a window with trades `first_id` to `last_id` is not proven complete; None when it is."""

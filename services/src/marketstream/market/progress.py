@@ -41,8 +41,3 @@ class Commit:
     candles: list[ClosedCandle] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     progress: Progress
-
-    @property
-    def changes_candles(self) -> bool:
-        """Whether it holds more than progress."""
-        return bool(self.candles or self.verdicts)

@@ -13,6 +13,9 @@ from marketstream.market.number import MAX_SCALE, rescale
 EARLIEST_US: Final = 1_230_940_800_000_000
 """2009-01-03, the day of the first Bitcoin block: an earlier time is a mistake of unit (ms or s read as µs)."""
 
+LATEST_US: Final = 4_102_444_800_000_000
+"""2100-01-01: a later time is a mistake of unit (ns read as µs), whatever the clock of the receiver says."""
+
 FUTURE_US: Final = 3600 * 1_000_000
 """How far a trade's time may lie after it was received, in µs: a wrong clock, but not a wrong unit (ns read as µs)."""
 
@@ -119,7 +122,7 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
             raise TradeError(f"a price of {min(self.prices)} at scale {self.price_scale}: a price is above 0")
         if min(self.quantities) < 0:
             raise TradeError(f"a quantity of {min(self.quantities)}: a quantity is not below 0")
-        if min(self.times) < EARLIEST_US or max(self.times) > received_us + FUTURE_US:
+        if min(self.times) < EARLIEST_US or max(self.times) > min(received_us + FUTURE_US, LATEST_US):
             raise TradeError(
                 f"times {min(self.times)} to {max(self.times)}, received at {received_us}: expected Unix µs, "
                 f"between 2009 and an hour after they were received"

@@ -1,9 +1,11 @@
 """Claims the symbols of assigned topics, and sets the reader to where they were left."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from marketstream.backoff import delays
+from marketstream.cache.errors import CacheUnavailableError
+from marketstream.cache.writer import LiveWriter
 from marketstream.processor.holdings import Holdings
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
@@ -16,7 +18,12 @@ log = logger(__name__)
 
 
 async def claim_symbols(
-    settings: Settings, holdings: Holdings, keys: Mapping[str, Key], writer: Writer, consumer: Consumer
+    settings: Settings,
+    holdings: Holdings,
+    keys: Mapping[str, Key],
+    writer: Writer,
+    live: LiveWriter,
+    consumer: Consumer,
 ) -> None:
     """Claims whatever waits for it, until cancelled. `keys` names the symbol of each topic."""
     while True:
@@ -24,7 +31,7 @@ async def claim_symbols(
         for delay in delays(0.1, 5.0):
             holdings.wants_claim.clear()
             try:
-                await _claim(settings, holdings, keys, writer, consumer)
+                await _claim(settings, holdings, keys, writer, live, consumer)
                 break
             except (StoreUnavailableError, ConsumerError) as error:
                 log.warning("symbols cannot be claimed yet", error=str(error), retry_s=round(delay, 1))
@@ -32,19 +39,34 @@ async def claim_symbols(
 
 
 async def _claim(
-    settings: Settings, holdings: Holdings, keys: Mapping[str, Key], writer: Writer, consumer: Consumer
+    settings: Settings,
+    holdings: Holdings,
+    keys: Mapping[str, Key],
+    writer: Writer,
+    live: LiveWriter,
+    consumer: Consumer,
 ) -> None:
     topics = {keys[topic]: topic for topic in sorted(holdings.unclaimed)}
     if not topics:
         return
-    claims = await writer.claim(topics)
+    assignment = holdings.assignments
+    claims = await writer.claim(topics, await _known_fences(live, topics))
     newest = await writer.newest_closed(topics)
     offsets = await consumer.offsets(topics.values())
     for key, topic in topics.items():
-        # Revoked meanwhile: not ours. Assigned again meanwhile: this claim is still good, or its fence tells.
-        if topic not in holdings.unclaimed:
+        # Assigned anew meanwhile: another may have claimed it in between, so it is claimed again.
+        if holdings.assignments != assignment or topic not in holdings.unclaimed:
             continue
         owned = OwnedSymbol(key, topic, claims[key], newest.get(key), offsets[topic], settings)
         if consumer.read_from(topic, owned.position):
             holdings.own(owned)
             log.info("claimed", **key._asdict(), fence=owned.fence, offset=owned.position)
+
+
+async def _known_fences(live: LiveWriter, keys: Collection[Key]) -> dict[Key, int]:
+    """The fences that Redis knows: it may have outlived the database. Without Redis, those of the database count."""
+    try:
+        return dict(zip(keys, await live.fences(list(keys)), strict=True))
+    except CacheUnavailableError as error:
+        log.warning("Redis cannot be asked for its fences", error=str(error))
+        return {}

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from itertools import accumulate
 from typing import Final
 
 from marketstream.backoff import delays
@@ -19,6 +20,9 @@ log = logger(__name__)
 
 PROGRESS_S: Final = 5.0
 """Seconds after which mere progress is stored too, so that little is read again."""
+
+PART_CANDLES: Final = 5_000
+"""Most candles of one transaction, where it is not a single symbol that has more."""
 
 GROUP_S: Final = 1.0
 """Seconds between the offsets told to the consumer group."""
@@ -63,20 +67,24 @@ class Committer:
 
     async def _send_taken(self) -> None:
         """Sends what was taken until it is stored, or no longer ours to store."""
+        if not self._taken:
+            self.failing_since = None
+            return
         started = time.monotonic()
-        for delay in delays(0.05, 3.0):
+        waits = delays(0.05, 3.0)
+        while self._taken:
             self._taken = [(owned, numbered) for owned, numbered in self._taken if self._is_still_ours(owned)]
-            if not self._taken:
-                return
+            part = _first_part(self._taken)
             try:
-                await self._store(self._taken)
-                break
+                await self._store(part)
+                self._taken = self._taken[len(part) :]
+                waits = delays(0.05, 3.0)
             except StoreUnavailableError as error:
+                delay = next(waits)
                 metrics.COMMIT_FAILURES.inc()
                 self.failing_since = self.failing_since or time.monotonic()
                 log.warning("commit failed; it will be sent again", error=str(error), retry_s=round(delay, 2))
-            await asyncio.sleep(delay)
-        self._taken = []
+                await asyncio.sleep(delay)
         self.failing_since = None
         metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
 
@@ -89,10 +97,12 @@ class Committer:
     async def tell_group_once(self, consumer: Consumer) -> None:
         """Tells the consumer group how far the topics are stored that were stored since it was last told."""
         stored, self._stored = self._stored, {}
-        if stored:
-            await consumer.commit(stored)
+        if stored and not await consumer.commit(stored):
+            self._stored = stored | self._stored
 
     async def _store(self, taken: list[tuple[OwnedSymbol, Numbered]]) -> None:
+        if not taken:
+            return
         by_key: dict[Key, OwnedSymbol] = {owned.key: owned for owned, _ in taken}
         committed = await self._writer.commit({owned.key: numbered for owned, numbered in taken})
         for owned, numbered in taken:
@@ -111,3 +121,9 @@ class Committer:
 
     def _is_still_ours(self, owned: OwnedSymbol) -> bool:
         return self._holdings.owned.get(owned.topic) is owned
+
+
+def _first_part(taken: list[tuple[OwnedSymbol, Numbered]]) -> list[tuple[OwnedSymbol, Numbered]]:
+    """As many of the symbols as one transaction should hold, so that its statements end in time: at least one."""
+    rows = accumulate(len(numbered.commit.candles) for _, numbered in taken)
+    return [part for part, total in zip(taken, rows, strict=True) if total <= PART_CANDLES] or taken[:1]

@@ -18,6 +18,8 @@ class Holdings:
         """By topic."""
         self.assigned: set[str] = set()
         self.unclaimed: set[str] = set()
+        self.assignments = 0
+        """How often the group has assigned topics to this process."""
         self.wants_claim = asyncio.Event()
         self.wants_commit = asyncio.Event()
 
@@ -25,6 +27,7 @@ class Holdings:
         """The group has assigned the topics, just now or again: their symbols must be claimed."""
         topics = set(topics)
         log.info("assigned", topics=sorted(topics))
+        self.assignments += 1
         self.assigned = topics
         self._await_claims(topics)
 

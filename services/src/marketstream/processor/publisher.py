@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from marketstream.backoff import delays
 from marketstream.cache.errors import CacheUnavailableError
-from marketstream.cache.writer import LiveState, LiveWriter
+from marketstream.cache.writer import LiveState, LiveWriter, Outcome
 from marketstream.processor import metrics
 from marketstream.processor.holdings import Holdings
 from marketstream.processor.live import live_state, seconds, take_frame
@@ -70,24 +70,36 @@ class LivePublisher:
         states = self._states()
         if not states:
             return
-        outcomes = await self._live.write(
-            {symbol.key: (symbol.fence, state, take_frame(symbol, state)) for symbol, state in states.items()}
-        )
+        frames = {symbol: take_frame(symbol, state) for symbol, state in states.items()}
+        outcomes: dict[tuple[str, str], Outcome] = {}
+        try:
+            outcomes = await self._live.write(
+                {symbol.key: (symbol.fence, state, frames[symbol]) for symbol, state in states.items()}
+            )
+        finally:
+            for symbol, frame in frames.items():
+                if outcomes.get(symbol.key) != "ok":
+                    symbol.changed.update(frame.changed)  # still to be told
+                    self._published[symbol].seen = ()
         for symbol in states:
-            published = self._published[symbol]
-            if outcomes[symbol.key] == "lost":
-                log.warning("Redis has lost this symbol; writing it again", **symbol.key._asdict())
-                published.gate = None
-                published.seen = ()
-            elif outcomes[symbol.key] == "fenced":
-                published.muted = True
+            self._heed(symbol, outcomes[symbol.key])
+
+    def _heed(self, symbol: OwnedSymbol, outcome: Outcome) -> None:
+        if outcome == "lost":
+            log.warning("Redis has lost this symbol; writing it again", **symbol.key._asdict())
+            self._published[symbol].gate = None
+        elif outcome == "fenced":
+            log.warning("Redis knows a later owner of this symbol; it is shown no more", **symbol.key._asdict())
+            metrics.FENCED.labels(*symbol.key).inc()
+            self._published[symbol].muted = True
 
     async def _open_gates(self, symbols: list[OwnedSymbol]) -> None:
         if not symbols:
             return
-        await self._live.claim({symbol.key: symbol.fence for symbol in symbols})
+        outcomes = await self._live.claim({symbol.key: symbol.fence for symbol in symbols})
         offsets = await self._consumer.offsets([symbol.topic for symbol in symbols])
         for symbol in symbols:
+            self._heed(symbol, outcomes[symbol.key])
             self._published[symbol].gate = offsets[symbol.topic].end
 
     def _states(self) -> dict[OwnedSymbol, LiveState]:

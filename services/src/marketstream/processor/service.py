@@ -6,7 +6,6 @@ Seven tasks share the owned symbols in one event loop, without locks: none of th
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from marketstream.backfill.service import Backfill
@@ -21,9 +20,9 @@ from marketstream.processor.holdings import Holdings
 from marketstream.processor.publisher import LivePublisher
 from marketstream.processor.reader import read_records
 from marketstream.processor.symbol import OwnedSymbol
-from marketstream.service import Health
+from marketstream.service import Health, unless_stopped
 from marketstream.settings import Settings
-from marketstream.stores.connect import close_pool, open_pool
+from marketstream.stores.connect import Pool, close_pool, lazy_pool, wait_for
 from marketstream.stores.migrate import migrate
 from marketstream.stores.writer import Key, Writer
 from marketstream.streams.admin import ensure_topics
@@ -57,17 +56,21 @@ async def run_processor(
         topic_name(settings.topic_prefix, settings.exchange, symbol): Key(settings.exchange, symbol)
         for symbol in settings.symbols
     }
-    await ensure_topics(settings, keys)
-    pool = await open_pool(settings, size=4)
-    redis = connect(settings)
-    try:
-        await migrate(pool)
-        live = LiveWriter(redis, settings.default_exchange)
-        processor = _Processor(settings, keys, Writer(pool), live, history, health or Health())
-        await processor.run(stop)
-    finally:
-        await redis.aclose()
-        await close_pool(pool)
+    if not await unless_stopped(stop, ensure_topics(settings, keys)):
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await lazy_pool(settings, size=4)
+        stack.push_async_callback(close_pool, pool)
+        redis = connect(settings)
+        stack.push_async_callback(redis.aclose)
+        if await unless_stopped(stop, _prepare(pool)):
+            live = LiveWriter(redis, settings.default_exchange)
+            await _Processor(settings, keys, Writer(pool), live, history, health or Health()).run(stop)
+
+
+async def _prepare(pool: Pool) -> None:
+    await wait_for(pool)
+    await migrate(pool)
 
 
 class _Processor:
@@ -91,23 +94,25 @@ class _Processor:
         """One consumer after another: when Kafka fails it, a new one begins from what is stored."""
         for delay in delays(0.2, 5.0):
             try:
-                async with self._consuming() as tasks:
-                    await _first_of(stop, tasks)
+                await self._consume(stop)
             except ConsumerError as error:
                 log.warning("the consumer failed; beginning anew", error=str(error), retry_s=round(delay, 1))
             if await _stopped_within(stop, delay):
                 return
 
-    @contextlib.asynccontextmanager
-    async def _consuming(self) -> AsyncIterator[list["asyncio.Task[Any]"]]:
+    async def _consume(self, stop: asyncio.Event) -> None:
         holdings = Holdings()
         consumer = Consumer(self._settings, list(self._keys), assigned=holdings.assign, revoked=holdings.revoke)
         committer = Committer(self._settings, holdings, self._writer)
         publisher = LivePublisher(self._settings, holdings, self._live, consumer)
-        await consumer.start()
+        if not await unless_stopped(stop, consumer.start()):
+            await consumer.stop()
+            return
         tasks = {
             "reader": asyncio.create_task(read_records(holdings, consumer)),
-            "claimer": asyncio.create_task(claim_symbols(self._settings, holdings, self._keys, self._writer, consumer)),
+            "claimer": asyncio.create_task(
+                claim_symbols(self._settings, holdings, self._keys, self._writer, self._live, consumer)
+            ),
             "committer": asyncio.create_task(committer.run()),
             "group": asyncio.create_task(committer.tell_group(consumer)),
             "publisher": asyncio.create_task(publisher.run()),
@@ -119,22 +124,29 @@ class _Processor:
             self._health.watch(name, task)
         self._health.add("commits", lambda: _failing(committer))
         try:
-            yield list(tasks.values())
+            await _first_of(stop, list(tasks.values()))
         finally:
             for task in tasks.values():
                 task.cancel()
             await asyncio.wait(tasks.values(), timeout=END_TASKS_S)
-            await _commit_at_last(committer, consumer)
-            await consumer.stop()
+            try:
+                await _commit_at_last(committer, consumer)
+            finally:
+                await consumer.stop()
 
 
 async def _backfill(settings: Settings, history: Exchange, holdings: Holdings) -> None:
-    publisher = Publisher(settings)
-    try:
-        await publisher.start()
-        await Backfill(history, publisher, holdings.owned.values, holdings.wants_commit.set).run()
-    finally:
-        await publisher.close()
+    """Backfills until cancelled. Whatever goes wrong with it, the live flow goes on."""
+    for delay in delays(1.0, 60.0):
+        publisher = Publisher(settings)
+        try:
+            await publisher.start()
+            await Backfill(history, publisher, holdings.owned.values, holdings.wants_commit.set).run()
+        except Exception:
+            log.exception("backfill failed; it begins anew", retry_s=round(delay, 1))
+        finally:
+            await publisher.close()
+        await asyncio.sleep(delay)
 
 
 async def _commit_at_last(committer: Committer, consumer: Consumer) -> None:

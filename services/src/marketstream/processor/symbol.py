@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from marketstream.codec import CodecError, End, Heartbeat, Record, TradesRecord, decode
+from marketstream.codec import CodecError, End, Heartbeat, Quiet, Record, TradesRecord, decode
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.errors import TradeError
 from marketstream.market.ledger import Ledger
-from marketstream.market.trade import FUTURE_US
+from marketstream.market.trade import FUTURE_US, LATEST_US
 from marketstream.processor import metrics
 from marketstream.processor.joined import joined
 from marketstream.settings import Settings
@@ -20,6 +20,10 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 TAPE_RECORDS: Final = 50
+"""Records kept for those who watch; a frame shows no more trades than that."""
+
+LOGGED_EACH: Final = 100
+"""Records set aside that are logged one by one; beyond it, one of as many."""
 
 
 class OwnedSymbol:
@@ -51,6 +55,7 @@ class OwnedSymbol:
         """Whether nothing of the symbol was stored before it was claimed."""
         self._commit_number = claim.commit_number
         self._stored_position = claim.progress.position
+        self._set_aside_count = 0
         self._end_at_claim: Final = offsets.end
         self._traded_at = time.monotonic()
         self._skip_lost(offsets)
@@ -85,14 +90,6 @@ class OwnedSymbol:
         """Whether records were applied since the last commit."""
         return self.position != self._stored_position
 
-    def confirm_quiet(self, newest_id: int, until_us: int) -> bool:
-        """The exchange knew of no trade after `newest_id` up to `until_us` (Unix µs): when it is ours as well, the
-        windows up to then are closed and proven. Whether it is."""
-        if not self.ledger.confirm_quiet(newest_id, until_us):
-            return False
-        self.aggregator.heartbeat(until_us)
-        return True
-
     def take(self) -> Numbered:
         """What to store next. It must be stored before the one that the next call returns."""
         commit = self.aggregator.take(self.position)
@@ -114,7 +111,7 @@ class OwnedSymbol:
                 else:
                     self._apply_singly([message for message in messages if offset <= message.offset < end])
         if messages:
-            self.position = max(self.position, messages[-1].offset + 1)
+            self.position = messages[-1].offset + 1
 
     def _decoded(self, messages: Iterable[Any]) -> Iterator[tuple[int, Record]]:
         """What of the messages is new and can be decoded, each record with its offset."""
@@ -122,8 +119,6 @@ class OwnedSymbol:
         for message in messages:
             offset = message.offset
             if offset != position:
-                if offset < position:
-                    continue
                 self._miss(position, offset)
             position = offset + 1
             try:
@@ -151,11 +146,16 @@ class OwnedSymbol:
                 self.tape.append(record)
             self._traded_at = time.monotonic()
         elif type(record) is Heartbeat:
-            if record.closes_before_us > record.received_us + FUTURE_US:
+            if record.closes_before_us > min(record.received_us + FUTURE_US, LATEST_US):
                 raise TradeError(
                     f"a heartbeat at {record.closes_before_us}, received at {record.received_us}: expected µs"
                 )
             self.aggregator.heartbeat(record.closes_before_us)
+        elif type(record) is Quiet:
+            if record.until_us > min(record.received_us + FUTURE_US, LATEST_US):
+                raise TradeError(f"a quiet market until {record.until_us}, received at {record.received_us}")
+            if self.ledger.confirm_quiet(record.newest_id, record.until_us):
+                self.aggregator.heartbeat(record.until_us)
         elif type(record) is End:
             log.info("the producer of this symbol has ended", **self.key._asdict())
 
@@ -167,9 +167,10 @@ class OwnedSymbol:
             self.position = offsets.begin
 
     def _miss(self, expected: int, found: int) -> None:
+        """The record expected next is gone: too old for the topic, or the topic was made anew and begins again."""
         metrics.LOST_RECORDS.labels(*self.key).inc(max(found - expected, 0))
         log.error(
-            "the topic has lost records; their trades are holes until they are filled",
+            "the topic has lost records; what is missing of their trades are holes until they are filled",
             **self.key._asdict(),
             topic=self.topic,
             expected_offset=expected,
@@ -178,4 +179,7 @@ class OwnedSymbol:
 
     def _set_aside(self, offset: int, error: Exception) -> None:
         metrics.SET_ASIDE.labels(*self.key).inc()
+        self._set_aside_count += 1
+        if self._set_aside_count > LOGGED_EACH and self._set_aside_count % LOGGED_EACH:
+            return  # a producer that sends nothing else must not fill the disk
         log.error("record set aside", **self.key._asdict(), topic=self.topic, offset=offset, error=str(error))

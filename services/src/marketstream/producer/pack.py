@@ -13,8 +13,11 @@ MOST_TRADES: Final = 500
 """Most trades in one record."""
 
 FAR_US: Final = 24 * 3600 * 1_000_000
-"""How far a trade's time may lie from the time of the message that brought it, in µs. More is a mistake of unit,
-which must not close windows."""
+"""How far a trade's time may lie before the time of the message that brought it, in µs. More is a mistake of unit."""
+
+AHEAD_US: Final = 60 * 1_000_000
+"""How far it may lie after it. Both are the exchange's clock; a trade ahead of its time would close windows that have
+not happened."""
 
 Refuse = Callable[[str, int, str, str], None]
 """Is told of trades that are refused: why (one word), how many, their symbol, the whole reason."""
@@ -93,10 +96,10 @@ class Packer:
 def _check(heard: Heard) -> None:
     trades = heard.trades
     trades.check(heard.received_us)
-    if min(trades.times) < heard.event_us - FAR_US or max(trades.times) > heard.event_us + FAR_US:
+    if min(trades.times) < heard.event_us - FAR_US or max(trades.times) > heard.event_us + AHEAD_US:
         raise TradeError(
-            f"times {min(trades.times)} to {max(trades.times)} in a message of {heard.event_us}: expected less than a "
-            f"day between them"
+            f"times {min(trades.times)} to {max(trades.times)} in a message of {heard.event_us}: expected at most a "
+            f"day before it and a minute after it"
         )
 
 

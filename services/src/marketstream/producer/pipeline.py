@@ -17,7 +17,7 @@ from typing import Final
 
 from marketstream.backoff import delays
 from marketstream.codec import Heartbeat, TradesRecord, encode
-from marketstream.exchanges.base import Exchange, FeedError
+from marketstream.exchanges.base import Exchange, ExchangeError, FeedError, UnusableError
 from marketstream.exchanges.clock import now_us
 from marketstream.exchanges.refusals import Refusals
 from marketstream.producer import metrics
@@ -73,11 +73,23 @@ class Pipeline:
 
     async def open(self) -> None:
         """Everything that must be there before the feed is read."""
-        await self._exchange.check(list(self._symbols))
+        await self._check()
         await ensure_topics(self._settings, [symbol.topic for symbol in self._symbols.values()])
         await self._publisher.start()
         self._heard_at = time.monotonic()
         log.info("publishing", exchange=self._exchange.name, symbols=list(self._symbols))
+
+    async def _check(self) -> None:
+        """Raises UnusableError when the exchange does not have what is asked for; waits for one that is away."""
+        for delay in delays(0.5, 30.0):
+            try:
+                await self._exchange.check(list(self._symbols))
+                break
+            except UnusableError:
+                raise
+            except ExchangeError as error:
+                log.warning("the exchange does not answer yet", error=str(error), retry_s=round(delay, 1))
+            await asyncio.sleep(delay)
 
     async def close(self) -> None:
         """Waits a little for Kafka's last answers, then disconnects from it."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from marketstream.exchanges.base import Exchange
 from marketstream.exchanges.registry import open_exchange, symbols_of
 from marketstream.producer.pipeline import Pipeline
-from marketstream.service import Health
+from marketstream.service import Health, unless_stopped
 from marketstream.settings import Settings
 
 FLUSH_S: Final = 1.5
@@ -36,7 +36,7 @@ async def run_producer(
     started = asyncio.Event()
     health.add("start", lambda: None if started.is_set() else "the feed is not being read yet")
     try:
-        if not await _unless(stop, pipeline.open()):
+        if not await unless_stopped(stop, pipeline.open()):
             return
         reading = asyncio.create_task(pipeline.read(), name="feed")
         health.watch("feed", reading)
@@ -53,22 +53,6 @@ async def run_producer(
         await pipeline.close()
         if exchange is None:  # one that was given belongs to the caller
             await opened.close()
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Does the work, unless `stop` comes first: then it is cancelled, and the answer is False."""
-    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopping.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task])
-    if task.cancelled():
-        return False
-    await task
-    return True
 
 
 async def _run_until(

@@ -45,7 +45,7 @@ async def open_pool(settings: Settings, *, size: int, wait_s: float = WAIT_S) ->
     """
     pool = await lazy_pool(settings, size=size)
     try:
-        await _wait_for(pool, wait_s)
+        await wait_for(pool, wait_s)
     except BaseException:
         pool.terminate()
         raise
@@ -68,7 +68,8 @@ async def lazy_pool(settings: Settings, *, size: int) -> asyncpg.Pool:
     )
 
 
-async def _wait_for(pool: asyncpg.Pool, wait_s: float) -> None:
+async def wait_for(pool: asyncpg.Pool, wait_s: float = WAIT_S) -> None:
+    """Returns once the database answers. Raises as open_pool does."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     for delay in delays(FIRST_DELAY_S, MOST_DELAY_S):

@@ -14,9 +14,11 @@ MAX_EMPTY_WINDOWS: Final = 7 * 24 * 3600 // WINDOW_S
 
 CLAIM: Final = """
 INSERT INTO progress AS p (exchange, symbol, topic, fence)
-SELECT exchange, symbol, topic, 1 FROM unnest($1::text[], $2::text[], $3::text[]) AS n (exchange, symbol, topic)
+SELECT exchange, symbol, topic, known + 1
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS n (exchange, symbol, topic, known)
 ORDER BY exchange, symbol
-ON CONFLICT (exchange, symbol) DO UPDATE SET fence = p.fence + 1, topic = excluded.topic, updated_at = now()
+ON CONFLICT (exchange, symbol) DO UPDATE
+SET fence = greatest(p.fence + 1, excluded.fence), topic = excluded.topic, updated_at = now()
 RETURNING exchange, symbol, fence, commit_number, resume_offset, position, closed_until,
           counted, edge_times, unfillable, settled_id
 """
@@ -46,7 +48,7 @@ RETURNING p.exchange, p.symbol
 _KEY: Final = "exchange, symbol, window_start"
 
 # A new window is inserted; trades that come late for a closed one are added to what it holds. Whether it is complete
-# then is for the verdicts: they look at the whole row.
+# then, as it may have been before, is for the verdicts: they look at the whole row.
 MERGE: Final = f"""
 INSERT INTO candles_10s AS c
     ({_KEY}, open, high, low, close, volume, quote_volume, taker_buy_volume, open_time, open_id, close_time, close_id,
@@ -81,6 +83,8 @@ ON CONFLICT ({_KEY}) DO UPDATE SET
                           ELSE least(c.first_trade_id, excluded.first_trade_id) END,
     last_trade_id = CASE WHEN c.trade_count = 0 THEN excluded.last_trade_id
                          ELSE greatest(c.last_trade_id, excluded.last_trade_id) END,
+    complete = false,
+    incomplete_reason = coalesce(c.incomplete_reason, 'unconfirmed'),
     revision = c.revision + 1,
     updated_at = now()
 """
@@ -90,7 +94,8 @@ unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigin
     AS v (exchange, symbol, first, last, reason, low_id, high_id)
 """
 
-# What is proven stays proven; and a row is proven only when all of its own ids lie in the run that proves the window.
+# What is proven stays proven unless its trades change; and a row is proven only when all of its own ids lie in the run
+# that proves the window.
 JUDGE: Final = f"""
 UPDATE candles_10s AS c
 SET complete = v.reason IS NULL, incomplete_reason = v.reason, revision = c.revision + 1, updated_at = now()

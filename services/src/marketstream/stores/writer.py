@@ -1,6 +1,8 @@
 """Writes what the processor has computed: exactly once, and only while it owns the symbol."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -61,9 +63,16 @@ class Writer:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def claim(self, topics: dict[Key, str]) -> dict[Key, Claim]:
-        """Takes ownership of the symbols, each with the topic that holds its trades."""
-        rows = await self._fetch(CLAIM, *_columns(topics, 2), list(topics.values()))
+    async def claim(self, topics: dict[Key, str], known_fences: Mapping[Key, int] | None = None) -> dict[Key, Claim]:
+        """Takes ownership of the symbols, each with the topic that holds its trades.
+
+        The new fence is above the one in `known_fences`, too, that some other store has seen: it may have outlived the
+        database in which the fences were counted.
+        """
+        known = known_fences or {}
+        rows = await self._fetch(
+            CLAIM, *_columns(topics, 2), list(topics.values()), [known.get(key, 0) for key in topics]
+        )
         return {
             Key(row["exchange"], row["symbol"]): Claim(row["fence"], row["commit_number"], _progress(row))
             for row in rows
@@ -80,10 +89,12 @@ class Writer:
         already is not stored twice.
         """
         try:
-            async with self._pool.acquire() as connection, connection.transaction():
+            async with self._pool.acquire() as connection, _transaction(connection):
                 owned, due = await _lock(connection, commits)
                 await _guard(connection, {key: commits[key] for key in due})
                 changed = await _store(connection, {key: commits[key].commit for key in due})
+                for key in owned - due:
+                    changed[key] = {start_s(closed.candle.window) for closed in commits[key].commit.candles}
                 rows = await connection.fetch(NEWEST_CLOSED, *_columns(changed, 2)) if changed else []
         except _PASSING as error:
             raise StoreUnavailableError(f"PostgreSQL is away: {said(error)}") from error
@@ -95,6 +106,24 @@ class Writer:
         except _PASSING as error:
             raise StoreUnavailableError(f"PostgreSQL is away: {said(error)}") from error
         return rows
+
+
+@contextlib.asynccontextmanager
+async def _transaction(connection: Any) -> AsyncIterator[None]:
+    """A transaction that, cancelled or timed out, ends with its session: a server that does not answer would not
+    answer a rollback either."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+        await transaction.commit()
+    except (TimeoutError, asyncio.CancelledError):
+        connection.terminate()
+        raise
+    except BaseException:
+        with contextlib.suppress(*_PASSING):
+            await transaction.rollback()
+        raise
 
 
 async def _lock(connection: Any, commits: dict[Key, Numbered]) -> tuple[set[Key], set[Key]]:

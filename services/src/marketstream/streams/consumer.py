@@ -132,18 +132,20 @@ class Consumer:
         end = self._client.highwater(partition) if partition else None
         return max(0, (end or position) - position)
 
-    async def commit(self, positions: dict[str, int], limit_s: float = 5.0) -> None:
-        """Tells the group how far the topics are stored, where it still assigns them to this member."""
+    async def commit(self, positions: dict[str, int], limit_s: float = 5.0) -> bool:
+        """Tells the group how far the topics are stored, where it still assigns them to this member. Whether it
+        took it; a rebalance is the usual reason when not, and the truth is in PostgreSQL."""
         offsets = {TopicPartition(topic, 0): position for topic, position in positions.items()}
         held = {partition: offset for partition, offset in offsets.items() if partition in self._client.assignment()}
         if not held:
-            return
+            return True
         try:
             async with asyncio.timeout(limit_s):
                 await self._client.commit(held)
         except (KafkaError, OSError, TimeoutError) as error:
-            # The truth is in PostgreSQL; a rebalance, the usual reason, brings a new commit soon.
             log.debug("the group did not take the offsets", error=str(error) or "time-out")
+            return False
+        return True
 
     def _held(self, topics: Iterable[str]) -> list[TopicPartition]:
         assignment = self._client.assignment()

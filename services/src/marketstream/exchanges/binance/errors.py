@@ -3,12 +3,13 @@
 ExchangeError
 ├── RateLimitedError          later, and it is known when
 ├── HistoryUnavailableError   later, perhaps
-├── RequestRefusedError       never
+├── UnusableError
+│   └── RequestRefusedError   never
 └── FeedError
     └── ConnectionFailedError a connection that did not open, or did not bring what was asked of it
 """
 
-from marketstream.exchanges.base import ExchangeError, FeedError
+from marketstream.exchanges.base import ExchangeError, FeedError, UnusableError
 
 
 class RateLimitedError(ExchangeError):
@@ -26,7 +27,7 @@ class HistoryUnavailableError(ExchangeError):
     """The REST API cannot be reached, does not answer in time or well, or its history is behind. Later may help."""
 
 
-class RequestRefusedError(ExchangeError):
+class RequestRefusedError(UnusableError):
     """The exchange says that the request is wrong; the same request again would be as wrong.
 
     `code` is Binance's own (chapter Error Codes), 0 when the answer had none.

@@ -56,9 +56,10 @@ CREATE TABLE progress (
     -- first trade, and the time until which no other trade follows its last one.
     counted int8multirange NOT NULL DEFAULT '{}',
     edge_times bigint[] NOT NULL DEFAULT '{}',
-    -- Holes given up: the exchange has no such trades, or there were too many holes to keep in mind.
+    -- Holes given up: the exchange has no such trades.
     unfillable int8multirange NOT NULL DEFAULT '{}',
-    -- Ids up to here are no longer accounted for: whatever still comes of them is refused.
+    -- Ids up to here are no longer accounted for, as there were too many holes to keep in mind: whatever still comes
+    -- of them is refused.
     settled_id bigint NOT NULL DEFAULT -1,
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (exchange, symbol)

@@ -1,0 +1,114 @@
+"""The API's HTTP server: uvicorn, with a way to write the same ready-made WebSocket frame to many clients.
+
+Through ASGI every message costs a coroutine, a dictionary and an encoding for each client, about as much again as the
+system call. A frame of a server is not masked and, without compression, the same for all; so it is made once, and goes
+to each transport as it is.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Any, Final, Protocol
+
+import uvicorn
+from starlette.types import ASGIApp, Scope
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from marketstream.service import STOP_LIMIT_S
+
+MAX_MESSAGE: Final = 16 * 1024
+"""Bytes of the greatest message that a client may send: a subscription to all streams it may have has half of it."""
+
+PING_EVERY_S: Final = 20.0
+PONG_WITHIN_S: Final = 20.0
+
+SEND_BUFFER: Final = 128 * 1024
+"""Bytes that the kernel keeps for a client. Left to itself it takes megabytes, minutes of messages: a client that fell
+behind would have to read all of them before the newest."""
+
+LINGER_S: Final = 5.0
+"""Seconds for which a client that does not read may still take the reason why it is closed."""
+
+_EXTENSION: Final = "marketstream.outlet"
+
+
+class Outlet(Protocol):
+    """The writing end of one WebSocket, beside ASGI's."""
+
+    def write(self, frames: bytes) -> None:
+        """Writes whole frames, now or as soon as the client reads. Nothing once the connection is closing."""
+
+    def buffered(self) -> int:
+        """Bytes that wait for the client to read."""
+
+    def give_up(self, code: int, reason: str) -> None:
+        """Closes the connection even if the client does not read."""
+
+
+def outlet_of(scope: Scope) -> Outlet:
+    """The outlet of a WebSocket that this server has accepted."""
+    outlet: Outlet = scope["extensions"][_EXTENSION]
+    return outlet
+
+
+class DirectWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which offers itself to the application as an Outlet."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:  # else the handshake was refused, and there is no scope
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[_EXTENSION] = self
+
+    def write(self, frames: bytes) -> None:
+        if not self.close_sent and not self.transport.is_closing():
+            self.transport.write(frames)
+
+    def buffered(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def give_up(self, code: int, reason: str) -> None:
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.close_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Leaves the signals to run_until_stopped."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
+    """Serves `app` over HTTP and WebSocket inside the block; gives the port, which is a free one for port 0.
+
+    Raises OSError when the address is taken.
+    """
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, lifespan="off", server_header=False,
+        timeout_graceful_shutdown=STOP_LIMIT_S,
+        ws=DirectWebSocket, ws_max_size=MAX_MESSAGE, ws_ping_interval=PING_EVERY_S, ws_ping_timeout=PONG_WITHIN_S,
+        ws_per_message_deflate=False,
+    )  # fmt: skip
+    with config.bind_socket() as listener:
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task

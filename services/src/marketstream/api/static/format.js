@@ -1,0 +1,99 @@
+// Decimal text for people. Amounts arrive as text and stay text: a float would lose digits.
+
+/** The digits after the point of a decimal text. */
+export function decimalsOf(text) {
+  const point = text.indexOf('.');
+  return point < 0 ? 0 : text.length - point - 1;
+}
+
+/** "39491.7" as "39,491.70": thousands apart, at least `decimals` digits after the point. */
+export function amount(text, decimals = 0) {
+  const [whole, fraction = ''] = text.split('.');
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ',');
+  const padded = fraction.padEnd(decimals, '0');
+  return padded ? `${grouped}.${padded}` : grouped;
+}
+
+/** A decimal text cut to `decimals` digits after the point, for places too narrow for all of them. */
+export function cut(text, decimals) {
+  const [whole, fraction = ''] = text.split('.');
+  return amount(decimals ? `${whole}.${fraction.slice(0, decimals)}` : whole, decimals);
+}
+
+/** A quantity in a narrow place: 12.3K, 4.56M. */
+export function compact(text) {
+  const whole = text.split('.')[0].replace('-', '');
+  for (const [digits, unit] of [[9, 'B'], [6, 'M'], [3, 'K']]) {
+    if (whole.length > digits) {
+      const head = whole.slice(0, -digits);
+      const tail = whole.slice(-digits, -digits + Math.max(0, 4 - head.length - 1));
+      return tail ? `${head}.${tail}${unit}` : `${head}${unit}`;
+    }
+  }
+  return cut(text, Math.max(0, 5 - whole.length));
+}
+
+function scaled(text, decimals) {
+  const [whole, fraction = ''] = text.split('.');
+  return BigInt(whole + fraction.padEnd(decimals, '0'));
+}
+
+/** The change from one price to another, exactly: {sign: -1 | 0 | 1, absolute: "+1.25", percent: "+0.31 %"}. */
+export function change(from, to) {
+  const decimals = Math.max(decimalsOf(from), decimalsOf(to));
+  const base = scaled(from, decimals);
+  const difference = scaled(to, decimals) - base;
+  const size = difference < 0n ? -difference : difference;
+  const sign = difference > 0n ? 1 : difference < 0n ? -1 : 0;
+  const hundredths = base ? (size * 10000n + base / 2n) / base : 0n;
+  return {
+    sign,
+    absolute: `${signOf(sign)}${amount(unscaled(size, decimals))}`,
+    percent: `${signOf(hundredths ? sign : 0)}${unscaled(hundredths, 2)} %`, // never "−0.00 %"
+  };
+}
+
+function unscaled(value, decimals) {
+  const digits = String(value).padStart(decimals + 1, '0');
+  return decimals ? `${digits.slice(0, -decimals)}.${digits.slice(-decimals)}` : digits;
+}
+
+/** "+", "−" or "": a true minus, as wide as a plus. */
+function signOf(sign) {
+  return sign > 0 ? '+' : sign < 0 ? '−' : '';
+}
+
+/** The class of a rise or a fall. */
+export function tone(sign) {
+  return sign > 0 ? 'up' : sign < 0 ? 'down' : '';
+}
+
+const formats = new Map();
+
+function parts(seconds, zone, options) {
+  const key = `${zone}|${Object.entries(options)}`;
+  let format = formats.get(key);
+  if (!format) {
+    format = new Intl.DateTimeFormat('en-GB', { hourCycle: 'h23', timeZone: zone === 'utc' ? 'UTC' : undefined, ...options });
+    formats.set(key, format);
+  }
+  return format.format(seconds * 1000);
+}
+
+/** 14:03:10 */
+export const clock = (seconds, zone) => parts(seconds, zone, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+/** 14:03 */
+export const hours = (seconds, zone) => parts(seconds, zone, { hour: '2-digit', minute: '2-digit' });
+
+/** 23 Nov */
+export const day = (seconds, zone) => parts(seconds, zone, { day: 'numeric', month: 'short' });
+
+/** Nov */
+export const month = (seconds, zone) => parts(seconds, zone, { month: 'short' });
+
+/** 2026 */
+export const year = (seconds, zone) => parts(seconds, zone, { year: 'numeric' });
+
+/** 23 Nov 2026, 14:03:10 */
+export const moment = (seconds, zone) => `${day(seconds, zone)} ${year(seconds, zone)}, ${clock(seconds, zone)}`;

@@ -1,0 +1,43 @@
+// Every key that does something. The list in index.html tells the user.
+
+import { INTERVALS } from './intervals.js';
+
+/** Calls `actions` for keys, unless the user is typing or holds a modifier that belongs to the browser. */
+export function listen(actions) {
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+    const action = actionOf(event, actions);
+    if (!action) return;
+    event.preventDefault();
+    action();
+  });
+}
+
+function actionOf({ key, shiftKey }, actions) {
+  const interval = INTERVALS[Number(key) - 1];
+  if (interval) return () => actions.interval(interval.name);
+  switch (key) {
+    case 'ArrowUp':
+      return () => actions.symbol(-1);
+    case 'ArrowDown':
+      return () => actions.symbol(1);
+    case 'ArrowLeft':
+      return () => actions.scroll(-1, shiftKey);
+    case 'ArrowRight':
+      return () => actions.scroll(1, shiftKey);
+    case '+':
+    case '=':
+      return () => actions.zoom(0.8);
+    case '-':
+      return () => actions.zoom(1.25);
+    case 'End':
+      return actions.latest;
+    case 'u':
+    case 'U':
+      return actions.zone;
+    case '?':
+      return actions.help;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,56 @@
+// The line above the chart: the candle pointed at, or the latest.
+
+import { setClass, write } from './dom.js';
+import { amount, change, compact, moment, tone } from './format.js';
+import { isMissing } from './bars.js';
+
+const REASONS = {
+  hole: 'incomplete: trades are missing, and may still come',
+  unfillable: 'incomplete: the exchange no longer has the missing trades',
+  unconfirmed: 'not confirmed: the trade before or after has not been seen',
+  unordered_ids: 'not provable: the exchange’s trade ids have no order',
+};
+
+/** Why a candle is not complete, for people; empty for one that is. */
+export function reasonOf(candle, isOpen) {
+  if (candle.complete) return '';
+  if (isOpen && !isMissing(candle)) return 'open';
+  return REASONS[candle.incomplete_reason] ?? candle.incomplete_reason;
+}
+
+/** A legend in `element`, which gives the function that shows a candle. */
+export function createLegend(element) {
+  const cells = new Map();
+  for (const name of ['time', 'O', 'H', 'L', 'C', 'change', 'V', 'n', 'VWAP', 'note']) {
+    const cell = document.createElement('span');
+    const value = document.createElement('b');
+    if (name.length === 1 || name === 'VWAP') cell.append(`${name} `);
+    cell.className = `legend-${name.toLowerCase()}`;
+    cell.append(value);
+    element.append(cell);
+    cells.set(name, value);
+  }
+  cells.get('V').parentElement.title = 'Volume';
+  cells.get('n').parentElement.title = 'Number of trades';
+
+  function fill(name, text, className = '') {
+    write(cells.get(name), text);
+    setClass(cells.get(name), className);
+  }
+
+  return function show(candle, { isOpen, decimals, zone }) {
+    element.hidden = !candle;
+    if (!candle) return;
+    const { sign, absolute, percent } = change(candle.open, candle.close);
+    fill('time', moment(candle.window_start, zone));
+    for (const [name, price] of [['O', candle.open], ['H', candle.high], ['L', candle.low], ['C', candle.close]]) {
+      fill(name, amount(price, decimals), tone(sign));
+    }
+    fill('change', `${absolute} (${percent})`, tone(sign));
+    fill('V', compact(candle.volume));
+    fill('n', amount(String(candle.trade_count)));
+    fill('VWAP', candle.vwap === null ? '—' : amount(candle.vwap));
+    const revised = candle.revision > 0 && !isOpen ? ` · revision ${candle.revision}` : '';
+    fill('note', reasonOf(candle, isOpen) || `complete${revised}`, isMissing(candle) ? 'warn' : '');
+  };
+}

@@ -1,0 +1,246 @@
+// The page, put together: messages change the state, and a frame at most shows it.
+
+import { createView } from './chart.js';
+import { createFoot } from './foot.js';
+import { amount, hours } from './format.js';
+import { createFrames } from './frames.js';
+import { createHistory, fetchSymbols } from './history.js';
+import { createIntervals, intervalOf, isInterval } from './intervals.js';
+import { listen } from './keyboard.js';
+import { createLegend } from './legend.js';
+import { createQuote } from './quote.js';
+import { createReferences } from './reference.js';
+import { connect, keyOf } from './socket.js';
+import { allCandles, apply, emptyStream } from './state.js';
+import { createStatus, stateOf } from './status.js';
+import { createTape } from './tape.js';
+import { readTheme } from './theme.js';
+import { createWatchlist } from './watchlist.js';
+
+const LIBRARY = './node_modules/lightweight-charts/dist/lightweight-charts.standalone.production.mjs';
+const WATCHED = { interval: '1m', limit: 60 };
+const MOST_WATCHED = 40; // symbols of the watchlist that are followed live
+const SYMBOLS_MS = 15_000;
+
+const byId = (id) => document.getElementById(id);
+
+function notice(text) {
+  byId('notice').hidden = !text;
+  byId('notice').textContent = text;
+}
+
+function announce(text) {
+  byId('announcer').textContent = text;
+}
+
+async function start() {
+  let library;
+  try {
+    library = await import(LIBRARY);
+  } catch {
+    notice('The chart library is not installed beside this page. In the project’s folder, `make` installs it; then load the page again.');
+    return;
+  }
+  run(library);
+}
+
+function run(library) {
+  const asked = new URLSearchParams(location.search);
+  const chosen = {
+    entry: null, // {exchange, symbol}
+    interval: isInterval(asked.get('interval')) ? asked.get('interval') : '10s',
+    zone: localStorage.getItem('zone') === 'local' ? 'local' : 'utc',
+  };
+  let entries = [];
+  let connection = { connected: false, retryAt: null };
+  let pointed = null;
+  const streams = new Map();
+  const references = createReferences();
+
+  const whenChosen = (show) => () => chosen.entry && show(current());
+  // The price moves in every frame, the chart in every second one, and what is to be read as fast as one can read.
+  const schedule = createFrames([
+    { everyMs: 0, show: showState },
+    { everyMs: 33, show: whenChosen(() => view.draw()) },
+    { everyMs: 100, show: whenChosen(showCandle) },
+    { everyMs: 100, show: whenChosen(({ trades, decimals }) => showTape(trades, { decimals, zone: chosen.zone })) },
+    { everyMs: 100, show: whenChosen(showWatchlist) },
+    { everyMs: 250, show: whenChosen((stream) => showFoot(stream, { isConnected: connection.connected, zone: chosen.zone })) },
+    { everyMs: 1000, show: whenChosen(showTitle) },
+  ]);
+  const showStatus = createStatus(byId('badges'));
+  const showLegend = createLegend(byId('legend'));
+  const showQuote = createQuote(byId('price'), byId('change'));
+  const showFoot = createFoot(byId('proof'), byId('latency'));
+  const showTape = createTape(byId('tape'));
+  const watchlist = createWatchlist(byId('watchlist'), select);
+  const loadOlder = createHistory(schedule);
+  const view = createView(byId('chart'), library, readTheme(), {
+    onPoint(start) {
+      pointed = start;
+      schedule();
+    },
+    onEdge: () => loadOlder(current(), currentKey()),
+    onScroll(isLatest) {
+      byId('latest').hidden = isLatest;
+    },
+  });
+  const socket = connect(`${location.origin.replace('http', 'ws')}/ws`, {
+    onMessage(message) {
+      const stream = streamOf(message);
+      const corrected = apply(stream, message);
+      if (corrected && stream === current()) {
+        view.flash(corrected.window_start);
+        announce(`Candle of ${hours(corrected.window_start, chosen.zone)} corrected`);
+      }
+      schedule();
+    },
+    onStatus(status) {
+      connection = status;
+      schedule();
+    },
+  });
+
+  function streamOf(stream) {
+    const key = keyOf(stream);
+    if (!streams.has(key)) streams.set(key, emptyStream());
+    return streams.get(key);
+  }
+
+  const currentKey = () => ({ ...chosen.entry, interval: chosen.interval });
+  const current = () => streamOf(currentKey());
+
+  function showState() {
+    showStatus({ connection, freshness: chosen.entry && current().freshness, exchange: chosen.entry?.exchange });
+    const connected = String(connection.connected);
+    if (document.body.dataset.connected !== connected) document.body.dataset.connected = connected;
+    if (chosen.entry) showQuote(current(), referenceOf(chosen.entry));
+  }
+
+  function showCandle() {
+    const stream = current();
+    const newest = stream.open ?? [...stream.candles.values()].at(-1);
+    const at = pointed === null ? null : (stream.open?.window_start === pointed ? stream.open : stream.candles.get(pointed));
+    const candle = at ?? newest;
+    showLegend(candle, { isOpen: candle === stream.open, decimals: stream.decimals, zone: chosen.zone });
+  }
+
+  function showWatchlist() {
+    for (const entry of entries) {
+      const watched = streams.get(keyOf({ ...entry, interval: WATCHED.interval }));
+      watchlist.show(entry, {
+        stream: watched,
+        reference: referenceOf(entry),
+        isSelected: entry === chosen.entry,
+        state: stateOf(connection, watched?.freshness),
+      });
+    }
+  }
+
+  function showTitle() {
+    const { price, decimals } = current();
+    document.title = `${price ? `${amount(price.price, decimals)} ` : ''}${chosen.entry.symbol} · MarketStream`;
+  }
+
+  function referenceOf(entry) {
+    return references.of(entry, streams.get(keyOf({ ...entry, interval: WATCHED.interval })), chosen.zone);
+  }
+
+  function select(entry) {
+    chosen.entry = entry;
+    follow();
+  }
+
+  function follow() {
+    const { entry, interval } = chosen;
+    const watched = entries.slice(0, MOST_WATCHED).map((each) => ({ ...named(each), ...WATCHED }));
+    const wanted = [{ ...named(entry), interval, limit: 300 }, ...watched];
+    const unique = [...new Map(wanted.toReversed().map((stream) => [keyOf(stream), stream])).values()];
+    const keys = new Set(unique.map(keyOf));
+    for (const key of streams.keys()) if (!keys.has(key)) streams.delete(key);
+    socket.follow(unique);
+    pointed = null;
+    view.show(current(), intervalOf(interval).seconds);
+    byId('symbol').textContent = entry.symbol;
+    byId('watermark').hidden = entry.exchange !== 'simulator';
+    byId('chart').setAttribute('aria-label', `${entry.symbol}, candles of ${intervalOf(interval).label} and their volumes. Arrow keys scroll, plus and minus zoom.`);
+    showInterval(interval);
+    history.replaceState(null, '', `?${new URLSearchParams({ ...named(entry), interval })}`);
+    schedule();
+  }
+
+  function chooseInterval(name) {
+    chosen.interval = name;
+    if (chosen.entry) follow();
+  }
+
+  function setZone(zone) {
+    chosen.zone = zone;
+    localStorage.setItem('zone', zone);
+    byId('zone').textContent = zone === 'utc' ? 'UTC' : 'Local';
+    byId('zone').setAttribute('aria-pressed', String(zone === 'local'));
+    view.zone(zone);
+    schedule();
+  }
+
+  async function refreshSymbols() {
+    try {
+      const found = await fetchSymbols();
+      const known = new Set(entries.map((entry) => keyOf({ ...entry, interval: '' })));
+      const added = found.filter((entry) => !known.has(keyOf({ ...entry, interval: '' }))).map(named);
+      notice(found.length ? '' : 'No symbol is followed yet. This page shows the first as soon as there is one.');
+      if (!added.length) return;
+      entries = [...entries, ...added];
+      select(chosen.entry ?? entries.find(isAsked) ?? entries[0]);
+      added.forEach(references.follow);
+    } catch (error) {
+      if (!entries.length) notice(`The list of symbols cannot be read: ${error.message}. Trying again.`);
+    } finally {
+      setTimeout(refreshSymbols, entries.length ? SYMBOLS_MS : 1_000);
+    }
+  }
+
+  function isAsked({ exchange, symbol }) {
+    return symbol === asked.get('symbol') && exchange === (asked.get('exchange') ?? exchange);
+  }
+
+  const showInterval = createIntervals(byId('intervals'), chooseInterval);
+  byId('zone').addEventListener('click', toggleZone);
+  byId('help-open').addEventListener('click', () => byId('help').showModal());
+  byId('latest').addEventListener('click', view.toLatest);
+
+  function toggleZone() {
+    setZone(chosen.zone === 'utc' ? 'local' : 'utc');
+  }
+
+  listen({
+    interval: chooseInterval,
+    symbol(step) {
+      const index = entries.indexOf(chosen.entry) + step;
+      if (entries[index]) select(entries[index]);
+    },
+    scroll: (direction, isPage) => view.scroll(direction * (isPage ? view.page() : 5)),
+    zoom: view.zoom,
+    latest: view.toLatest,
+    zone: toggleZone,
+    help: () => byId('help').showModal(),
+  });
+  setZone(chosen.zone);
+  refreshSymbols();
+
+  // For tests and the curious: nothing here changes anything.
+  window.marketstream = Object.freeze({
+    candles: () => (chosen.entry ? structuredClone(allCandles(current())) : []),
+    drawn: view.drawn,
+    place: view.place,
+    open: () => (chosen.entry ? structuredClone(current().open) : null),
+    chosen: () => structuredClone({ ...chosen.entry, interval: chosen.interval, zone: chosen.zone }),
+    connected: () => connection.connected,
+  });
+}
+
+function named({ exchange, symbol }) {
+  return { exchange, symbol };
+}
+
+start();

@@ -1,0 +1,18 @@
+// The price of the chosen symbol, at the top of the page.
+
+import { setClass, write } from './dom.js';
+import { amount, change, tone } from './format.js';
+
+/** Gives the function that shows a stream's price, and its change from a reference. */
+export function createQuote(priceElement, changeElement) {
+  return function show({ price, decimals, trades }, reference) {
+    const side = trades.at(-1)?.[4];
+    write(priceElement, price ? amount(price.price, decimals) : '—');
+    setClass(priceElement, `price num ${side === undefined ? '' : tone(side ? 1 : -1)}`);
+    const moved = price && reference ? change(reference.price, price.price) : null;
+    write(changeElement, moved ? moved.percent : '');
+    setClass(changeElement, `change num ${moved ? tone(moved.sign) : ''}`);
+    const since = reference?.since ?? '';
+    if (changeElement.title !== since) changeElement.title = since;
+  };
+}

@@ -1,0 +1,123 @@
+// The connection to /ws: it comes back by itself, and asks again for what it follows.
+
+const FIRST_WAIT_MS = 400;
+const MOST_WAIT_MS = 10_000;
+const QUIET_MS = 8_000; // after which the server is asked for a sign; a live one is rarely silent for a second
+const ANSWER_MS = 4_000; // within which it must give one
+const AGAIN_MS = 2_000; // after which a stream that was refused for now is asked for again
+
+/** The name of a stream. */
+export const keyOf = ({ exchange, symbol, interval }) => `${exchange}:${symbol}:${interval}`;
+
+/**
+ * Opens the connection. `onMessage(message)` gets every message of a followed stream in order, `onStatus(status)` gets
+ * {connected: true} or {connected: false, retryAt}.
+ */
+export function connect(url, { onMessage, onStatus }) {
+  const followed = new Map(); // key → {stream, epoch, seq}
+  let socket = null;
+  let failures = 0;
+  let watchdog = 0;
+
+  function open() {
+    socket = new WebSocket(url);
+    socket.onopen = () => {
+      failures = 0;
+      onStatus({ connected: true });
+      ask([...followed.values()].map((entry) => entry.stream));
+      watch(QUIET_MS);
+    };
+    socket.onmessage = ({ data }) => {
+      watch(QUIET_MS);
+      take(JSON.parse(data));
+    };
+    socket.onclose = lose;
+  }
+
+  function lose() {
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+    socket = null;
+    clearTimeout(watchdog);
+    // Jitter: pages that lost the same server must not come back in step.
+    const wait = Math.min(MOST_WAIT_MS, FIRST_WAIT_MS * 2 ** failures) * (0.5 + Math.random() / 2);
+    failures += 1;
+    onStatus({ connected: false, retryAt: Date.now() + wait });
+    setTimeout(open, wait);
+  }
+
+  function watch(ms) {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(() => {
+      if (ms === ANSWER_MS) return lose();
+      send({ type: 'ping' });
+      watch(ANSWER_MS);
+    }, ms);
+  }
+
+  function take(message) {
+    switch (message.type) {
+      case 'snapshot':
+      case 'candle':
+      case 'price':
+      case 'trades':
+      case 'state':
+        return takeNumbered(message);
+      case 'error':
+        return refused(message);
+      case 'pong':
+      case 'unsubscribed':
+        return undefined;
+      default:
+        throw new Error(`the server sent a message of type ${JSON.stringify(message.type)}, which this page does not know`);
+    }
+  }
+
+  function takeNumbered(message) {
+    const entry = followed.get(keyOf(message));
+    if (!entry) return; // unsubscribed, but it was on its way
+    if (message.type === 'snapshot') {
+      entry.epoch = message.epoch;
+    } else if (entry.epoch !== message.epoch || message.seq !== entry.seq + 1) {
+      if (entry.epoch !== null) {
+        entry.epoch = null; // a message was missed: ask once for all of it, and pass over the rest until it comes
+        ask([entry.stream]);
+      }
+      return;
+    }
+    entry.seq = message.seq;
+    onMessage(message);
+  }
+
+  function refused({ code, detail, stream }) {
+    console.warn(`${code}: ${detail}`);
+    if (code !== 'store-away' || !stream) return;
+    setTimeout(() => {
+      const entry = followed.get(keyOf(stream));
+      if (entry) ask([entry.stream]);
+    }, AGAIN_MS);
+  }
+
+  function ask(streams) {
+    if (streams.length) send({ type: 'subscribe', streams });
+  }
+
+  function send(message) {
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+  }
+
+  open();
+  return {
+    /** Follows exactly these streams: {exchange, symbol, interval, limit}. */
+    follow(streams) {
+      const wanted = new Map(streams.map((stream) => [keyOf(stream), stream]));
+      const dropped = [...followed.keys()].filter((key) => !wanted.has(key)).map((key) => followed.get(key).stream);
+      dropped.forEach((stream) => followed.delete(keyOf(stream)));
+      const added = [...wanted].filter(([key, stream]) => !followed.has(key) || followed.get(key).stream.limit < stream.limit);
+      added.forEach(([key, stream]) => followed.set(key, { stream, epoch: null, seq: 0 }));
+      if (dropped.length) send({ type: 'unsubscribe', streams: dropped });
+      ask(added.map(([, stream]) => stream));
+    },
+  };
+}

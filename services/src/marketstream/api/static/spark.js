@@ -1,0 +1,40 @@
+// The closing prices of an hour as a line of a few pixels.
+
+export const SPARK_WIDTH = 64;
+export const SPARK_HEIGHT = 22;
+const MINUTES = 60;
+
+/** The path of the line, placed by time, broken where candles are missing; notes on the stream whether it rises. */
+export function sparkPath(stream) {
+  const end = newestStart(stream);
+  if (end === null) return '';
+  const begin = end - (MINUTES - 1) * 60;
+  const points = [];
+  for (const candle of stream.candles.values()) {
+    if (candle.window_start >= begin) points.push([candle.window_start, Number(candle.close)]);
+  }
+  if (stream.open) points.push([stream.open.window_start, Number(stream.open.close)]);
+  if (points.length < 2) return '';
+  const closes = points.map(([, close]) => close);
+  const low = Math.min(...closes);
+  const span = Math.max(...closes) - low || 1;
+  // A young market uses the whole width: what there is of the hour.
+  const first = points[0][0];
+  const length = end - first || 1;
+  stream.sparkTone = closes.at(-1) >= closes[0] ? 'up' : 'down';
+  let before = null;
+  return points.map(([time, close]) => {
+    const x = 1 + ((time - first) / length) * (SPARK_WIDTH - 2);
+    const y = 2 + (1 - (close - low) / span) * (SPARK_HEIGHT - 4);
+    const pen = before !== null && time - before <= 60 ? 'L' : 'M';
+    before = time;
+    return `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
+  }).join('');
+}
+
+function newestStart({ open, candles }) {
+  if (open) return open.window_start;
+  let newest = null;
+  for (const start of candles.keys()) newest = start;
+  return newest;
+}

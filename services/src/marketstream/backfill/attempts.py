@@ -1,0 +1,60 @@
+"""When a hole is tried again, and when it is given up."""
+
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from marketstream.backfill.account import Account, Hole, holes_of
+
+FIRST_DELAY_S: Final = 0.5
+MOST_DELAY_S: Final = 60.0
+"""Seconds before a hole is tried again, doubling from the first to the most. Meanwhile others are."""
+
+PATIENCE_S: Final = 60.0
+"""Seconds for which the history may lack trades before they are given up: it may lag behind the feed."""
+
+Key = tuple[str, int]
+"""A topic and the first id of a hole."""
+
+
+class Attempts:
+    """What was tried of each hole without success."""
+
+    def __init__(self) -> None:
+        self._tried: dict[Key, _Tried] = {}
+
+    def newest_due(self, accounts: Iterable[Account]) -> tuple[Account, Hole] | None:
+        """Of all holes that may be tried now the one that ended last: what people look at is now."""
+        now = time.monotonic()
+        holes = {
+            (account.topic, hole.first): (account, hole) for account in accounts for hole in holes_of(account.ledger)
+        }
+        self._tried = {key: tried for key, tried in self._tried.items() if key in holes}
+        due = [found for key, found in holes.items() if key not in self._tried or self._tried[key].not_before <= now]
+        return max(due, key=lambda found: found[1].before_us, default=None)
+
+    def fail(self, account: Account, hole: Hole) -> None:
+        """The hole could not be filled now: it is tried again later."""
+        tried = self._tried.setdefault((account.topic, hole.first), _Tried())
+        tried.not_before = time.monotonic() + tried.delay_s
+        tried.delay_s = min(tried.delay_s * 2, MOST_DELAY_S)
+
+    def miss(self, account: Account, hole: Hole) -> bool:
+        """The history has answered without the hole's first trades: it is tried again later. Whether it has done so for
+        so long that they are given up."""
+        self.fail(account, hole)
+        now = time.monotonic()
+        tried = self._tried[account.topic, hole.first]
+        tried.missed_at = now if tried.missed_at is None else tried.missed_at
+        return now - tried.missed_at >= PATIENCE_S
+
+
+class _Tried:
+    """The tries of one hole, in seconds of the monotonic clock."""
+
+    __slots__ = ("delay_s", "missed_at", "not_before")
+
+    def __init__(self) -> None:
+        self.missed_at: float | None = None
+        self.not_before = 0.0
+        self.delay_s = FIRST_DELAY_S
