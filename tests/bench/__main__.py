@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--only pure,pipeline,commit] [--write]`: measures, and prints what it has found."""
+"""`python -m tests.bench [--only pure,pipeline,commit,latency] [--write]`: measures, and prints what it has found."""
 
 import sys
 import tempfile
@@ -10,9 +10,11 @@ import uvloop
 from marketstream.local.servers import EmbeddedServers
 from marketstream.telemetry import configure_logging
 
-from tests.bench import commit, pipeline, pure, report
+from tests.bench import commit, latency, pipeline, pure, report
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+
+PARTS = "pure,pipeline,commit,latency"
 
 Show = Callable[[str, str, str], None]
 
@@ -20,11 +22,11 @@ Show = Callable[[str, str, str], None]
 def main() -> None:
     """Runs the benchmarks that were asked for. Whether a goal is met does not change the exit code."""
     parser = ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", default="pure,pipeline,commit", help="which of pure, pipeline, commit (default: all)")
+    parser.add_argument("--only", default=PARTS, help="which parts (default: %(default)s)")
     parser.add_argument("--write", action="store_true", help=f"also write the tables into {PAGE.name}")
     parser.add_argument("--repetitions", type=int, default=5, help="how often each is measured (default: 5)")
     given = parser.parse_args()
-    if unknown := set(given.only.split(",")) - {"pure", "pipeline", "commit"}:
+    if unknown := set(given.only.split(",")) - set(PARTS.split(",")):
         parser.error(f"unknown: {', '.join(unknown)}")
     configure_logging("warning")
     uvloop.run(_run(given))
@@ -40,7 +42,7 @@ async def _run(given: Namespace) -> None:
     only = given.only.split(",")
     if "pure" in only:
         show("pure", "The core alone, CPU time", report.pure_table(_pure(given.repetitions)))
-    if {"pipeline", "commit"} & set(only):
+    if set(only) - {"pure"}:
         with tempfile.TemporaryDirectory(prefix="marketstream-bench-") as folder:
             async with EmbeddedServers(Path(folder), lambda line: print(line, file=sys.stderr)) as servers:
                 await _with_servers(only, servers, given.repetitions, show)
@@ -49,7 +51,10 @@ async def _run(given: Namespace) -> None:
     if given.write:
         page = PAGE.read_text()
         for name, text in sections.items():
-            page = report.replace_section(page, name, text)
+            if f"<!-- {name} -->" in page:
+                page = report.replace_section(page, name, text)
+            else:
+                print(f"{PAGE.name} has no section {name}", file=sys.stderr)
         PAGE.write_text(page)
         print(f"written to {PAGE}")
 
@@ -67,6 +72,9 @@ async def _with_servers(only: list[str], servers: EmbeddedServers, repetitions: 
     if "commit" in only:
         commits = await commit.measure(servers, 6 * repetitions)
         show("commit", "One commit, rollups included", report.commit_table(commits))
+    if "latency" in only:
+        latencies = await latency.measure(servers)
+        show("latency", "From the exchange to a client of /ws", report.latency_table(latencies))
 
 
 if __name__ == "__main__":

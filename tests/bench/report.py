@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import commit, pipeline, pure
+from tests.bench import commit, latency, pipeline, pure
 
 RATIO_GOAL = 0.6
 
@@ -74,6 +74,17 @@ def pure_table(measured: Sequence[pure.Measured]) -> str:
     """The core alone."""
     head = ("trades a record", "decode, µs a trade", "decode and count, µs a trade")
     return table(head, [(str(one.packing), f"{one.decode_us:.3f}", f"{one.count_us:.3f}") for one in measured])
+
+
+def latency_table(measured: Sequence[latency.Measured]) -> str:
+    """From the exchange to a client of /ws."""
+    head = ("ms until the client has the message", "messages", "p50", "p99", "greatest", "goal of p99")
+    return table(head, [_latency_row(one) for one in measured])
+
+
+def _latency_row(one: latency.Measured) -> tuple[str, ...]:
+    goal = f"< {one.goal_ms:.0f} {_met(one.p99 < one.goal_ms)}" if one.goal_ms is not None else ""
+    return one.what, str(len(one.ms)), f"{one.p50:.1f}", f"{one.p99:.1f}", f"{max(one.ms):.1f}", goal
 
 
 def memory_table(rows: Sequence[tuple[str, float, float, float]]) -> str:

@@ -182,6 +182,7 @@ def _announce(settings: Settings, servers: EmbeddedServers, port: int) -> None:
     address = f"http://{HOST}:{port}"
     _say(
         f"\nMarketStream serves {settings.exchange} {', '.join(settings.symbols)}\n\n"
+        f"  dashboard       {address}/dashboard\n"
         f"  price           {address}/price\n"
         f"  candles         {address}/candles?limit=50\n"
         f"  open candle     {address}/current-candle\n"

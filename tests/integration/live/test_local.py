@@ -1,0 +1,84 @@
+"""`marketstream local` with the exchange at an address of EXCHANGE_WS_URL and EXCHANGE_REST_URL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from marketstream.local.loopback import free_port
+from marketstream.settings import Settings
+
+from tests.exchange.server import BinanceServer
+from tests.integration.local.clients import within
+from tests.integration.local.test_run import running
+
+LIMIT_S = 60
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+ASKED = ("--exchange", "binance", "--symbols", ",".join(SYMBOLS))
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BinanceServer]:
+    async with BinanceServer.from_generator(SYMBOLS, trades_per_second=20, past_s=30) as started:
+        monkeypatch.setenv("EXCHANGE_WS_URL", started.ws_url)
+        monkeypatch.setenv("EXCHANGE_REST_URL", started.rest_url)
+        yield started
+
+
+async def test_an_exchange_that_answers_is_served(server: BinanceServer, tmp_path: Path) -> None:
+    async with running(tmp_path / "data", *ASKED) as run:
+        async with httpx.AsyncClient(base_url=await run.address()) as client:
+
+            async def live_and_complete() -> None:
+                symbols = (await client.get("/symbols")).json()
+                assert [(one["exchange"], one["symbol"], one["state"]) for one in symbols] == [
+                    ("binance", symbol, "live") for symbol in SYMBOLS
+                ]
+                for symbol in SYMBOLS:
+                    candles = (await client.get("/candles", params={"symbol": symbol})).json()
+                    assert [candle["complete"] for candle in candles] == [True] * max(1, len(candles))
+
+            await within(LIMIT_S, live_and_complete)
+            price = (await client.get("/price")).json()
+        known = {trade.id: trade.price for trade in server.markets["BTCUSDT"].trades}
+        assert float(known[price["trade_id"]]) == float(price["price"])
+        assert f"MarketStream serves binance {', '.join(SYMBOLS)}" in run.said
+        assert "simulat" not in run.said
+
+
+@pytest.fixture
+def with_servers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers of the tests, in the environment: the command starts none of its own, which takes long."""
+    for name, value in settings.but(http_port=8000, symbols=(), exchange="").to_environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("with_servers")
+async def test_an_address_where_nobody_answers_is_said_and_simulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("EXCHANGE_WS_URL", f"ws://{address}")
+    monkeypatch.setenv("EXCHANGE_REST_URL", f"http://{address}")
+    async with running(tmp_path / "data", *ASKED) as run:
+        async with httpx.AsyncClient(base_url=await run.address()) as client:
+
+            async def simulated() -> None:
+                symbols = (await client.get("/symbols")).json()
+                assert [(one["exchange"], one["symbol"], one["state"]) for one in symbols] == [
+                    ("simulator", symbol, "simulated") for symbol in SYMBOLS
+                ]
+
+            await within(LIMIT_S, simulated)
+        assert "binance cannot be reached" in run.said
+        assert "simulating, stored under the exchange `simulator`" in run.said
+        assert "MarketStream serves simulator" in run.said
+
+
+@pytest.mark.usefixtures("with_servers")
+async def test_a_symbol_that_is_not_listed_is_named(server: BinanceServer, tmp_path: Path) -> None:
+    async with running(tmp_path / "data", "--exchange", "binance", "--symbols", "BTCUSDT,NOPEUSDT") as run:
+        output, _ = await asyncio.wait_for(run.process.communicate(), LIMIT_S)
+    assert run.process.returncode == 2
+    assert output.decode().splitlines()[-1].startswith("marketstream local: Binance does not list NOPEUSDT: expected")

@@ -1,0 +1,184 @@
+"""Watches what the pipeline says of its candles, all the time, and waits until all of them are complete."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any, Final
+
+import asyncpg
+import httpx
+from marketstream.cache.keys import Keys
+from marketstream.market.window import WINDOW_S, window_of
+from marketstream.settings import Settings
+from marketstream.stores.connect import close_pool, open_pool
+from marketstream.stores.migrate import migrate
+from marketstream.stores.writer import Key
+from redis.asyncio import Redis
+
+from tests.exchange.server import BinanceServer
+from tests.faults.observer import assert_same
+from tests.integration.live.exchange import Truth
+from tests.integration.processor.tables import COLUMNS, assert_rollups_follow, row_of, stored_rows
+from tests.model import Row
+
+EXCHANGE: Final = "binance"
+GOAL_S: Final = 60
+"""Seconds within which all is complete again after a fault."""
+
+LIMIT_S: Final = 3 * GOAL_S  # the machine may be busy with other things
+LOOK_S: Final = 0.02
+
+
+class Watch:
+    """No candle ever says complete that is not what the exchange's own trades come to: in PostgreSQL, in Redis, and in
+    the API's answers where there is an API at `api_url`."""
+
+    def __init__(self, settings: Settings, server: BinanceServer, api_url: str | None = None) -> None:
+        self._settings = settings
+        self._server = server
+        self._truth = Truth(server)
+        self._api_url = api_url
+        self._since = 0
+        self._watching: list[asyncio.Task[None]] = []
+        self._over = False
+        self.looks = self.claims = self.answers = 0
+        """Looks at the database, candles seen that said complete, and answers of the API."""
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Looks all the time inside the block; a false claim ends whatever waits with `healed`, and the block."""
+        pool = await open_pool(self._settings, size=1)
+        await migrate(pool)  # so that there are tables from the first look on
+        await close_pool(pool)
+        self._watching = [asyncio.create_task(look()) for look in (self._look_at_rows, self._look_at_live)]
+        if self._api_url is not None:
+            self._watching.append(asyncio.create_task(self._look_at_api(self._api_url)))
+        try:
+            yield
+            self.assert_well()
+        finally:
+            self._over = True
+            await asyncio.wait(self._watching, timeout=10)
+
+    def assert_well(self) -> None:
+        """That nothing false was seen so far."""
+        for task in self._watching:
+            if task.done():
+                task.result()
+
+    async def healed(self, limit_s: float = LIMIT_S) -> float:
+        """Waits until every candle of every symbol up to the present is there and complete; seconds that it took."""
+        began = time.monotonic()
+        connection = await asyncpg.connect(self._settings.database_url)
+        try:
+            while not await self._has_begun(connection):
+                self.assert_well()
+                assert time.monotonic() < began + limit_s, f"after {limit_s} s not all symbols have a candle"
+                await asyncio.sleep(0.1)
+            last_s = window_of(self._server.clock.now_us()) * WINDOW_S
+            while missing := await self._missing(connection, last_s):
+                self.assert_well()
+                assert time.monotonic() < began + limit_s, f"after {limit_s} s not complete up to {last_s}: {missing}"
+                await asyncio.sleep(0.1)
+        finally:
+            await connection.close()
+        return time.monotonic() - began
+
+    async def assert_all_as_it_was(self, lost: Mapping[str, Sequence[int]] | None = None) -> None:
+        """Every row of every table is what the trades come to that happened and were not `lost`; of the last window
+        only what it says of itself, as its verdict may come with the next commit."""
+        connection = await asyncpg.connect(self._settings.database_url)
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                for symbol in self._settings.symbols:
+                    rows = await stored_rows(connection, Key(EXCHANGE, symbol))
+                    first, last = min(rows), max(rows)
+                    missing = (lost or {}).get(symbol, ())
+                    expected = self._truth.rows(symbol, rows[first].first_trade_id - 1, missing)
+                    within = {start: row for start, row in expected.items() if first <= start < last}
+                    assert_same({start: row for start, row in rows.items() if start < last}, within, symbol)
+                    await assert_rollups_follow(connection, Key(EXCHANGE, symbol), rows)
+        finally:
+            await connection.close()
+
+    async def _has_begun(self, connection: Any) -> bool:
+        known = await connection.fetchval("SELECT count(DISTINCT symbol) FROM candles_10s")
+        return bool(known == len(self._settings.symbols))
+
+    async def _missing(self, connection: Any, last_s: int) -> dict[str, str]:
+        """Of each symbol that is not complete up to this window, what is wrong."""
+        found = await connection.fetch(
+            "SELECT symbol, min(window_start) AS first, count(*) AS rows, "
+            "array_agg(window_start || ' ' || incomplete_reason) FILTER (WHERE NOT complete) AS incomplete "
+            "FROM candles_10s WHERE window_start <= $1 GROUP BY symbol",
+            last_s,
+        )
+        by_symbol = {row["symbol"]: row for row in found}
+        wrong = {}
+        for symbol in self._settings.symbols:
+            row = by_symbol[symbol]
+            if row["incomplete"] or row["rows"] != (last_s - row["first"]) // WINDOW_S + 1:
+                wrong[symbol] = f"{row['rows']} candles from {row['first']}, incomplete {row['incomplete']}"
+        return wrong
+
+    async def _look_at_rows(self) -> None:
+        connection = await asyncpg.connect(self._settings.database_url)
+        try:
+            while not self._over:
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    # All rows of transactions that the last look did not see: of those below its xmin it saw all.
+                    records = await connection.fetch(
+                        f"SELECT symbol, {COLUMNS} FROM candles_10s WHERE xmin::text::bigint >= $1", self._since
+                    )
+                    self._since = await connection.fetchval(
+                        "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+                    )
+                for record in records:
+                    self._check(record["symbol"], row_of(record), "PostgreSQL")
+                self.looks += 1
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await connection.close()
+
+    async def _look_at_live(self) -> None:
+        async with Redis.from_url(self._settings.redis_url, decode_responses=True) as redis:
+            while not self._over:
+                for symbol in self._settings.symbols:
+                    for key in Keys.of(EXCHANGE, symbol)[1:3]:
+                        fields = await redis.hgetall(key)
+                        if fields:
+                            self._check(symbol, row_of(fields_of(fields)), key)
+                await asyncio.sleep(LOOK_S)
+
+    async def _look_at_api(self, url: str) -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=5) as client:
+            while not self._over:
+                for symbol in self._settings.symbols:
+                    with contextlib.suppress(httpx.TransportError):  # it is being restarted
+                        answer = await client.get("/candles", params={"symbol": symbol, "limit": 100})
+                        if answer.is_success:
+                            for candle in answer.json():
+                                self._check(symbol, row_of(fields_of(candle)), "the API")
+                            self.answers += 1
+                await asyncio.sleep(0.1)
+
+    def _check(self, symbol: str, row: Row, where: str) -> None:
+        if not row.complete:
+            return
+        self.claims += 1
+        truth = self._truth.row(symbol, row.window_start)
+        assert row == truth, f"{symbol} in {where}: says complete, but is not:\n  {row}\n  expected {truth}"
+
+
+def fields_of(texts: Mapping[Any, Any]) -> dict[str, Any]:
+    """The fields of a candle as a row of the database has them, from those of Redis or of the API."""
+    amounts = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume")
+    numbers = ("window_start", "trade_count", "first_trade_id", "last_trade_id")
+    return (
+        {name: Decimal(texts[name]) for name in amounts}
+        | {name: int(texts[name]) for name in numbers}
+        | {"complete": texts["complete"] in (True, "true")}
+    )
