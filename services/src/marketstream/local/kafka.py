@@ -95,6 +95,11 @@ class KafkaServer(ServerProcess):
         self._extra = dict(properties or {})
         self._class_path: list[Path] = []
 
+    def choose_ports(self) -> None:
+        """Takes other ports, free ones, for the broker and for the controller."""
+        super().choose_ports()
+        self._controller_port = free_port()
+
     @property
     def address(self) -> str:
         return f"{HOST}:{self.port}"

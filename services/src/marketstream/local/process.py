@@ -25,6 +25,11 @@ _LOG_LIMIT = 8 * 1024 * 1024  # bytes, twice: the log and the one before it
 _TAIL_LINES = 20
 
 
+_PORT_TRIES = 3
+_PORT_TAKEN = "Address already in use"
+"""How all three servers say so in their logs."""
+
+
 class ServerProcess(ABC):
     """One server of the data directory, on loopback, with a port that it keeps as long as this object lives.
 
@@ -95,16 +100,24 @@ class ServerProcess(ABC):
             return self
         self.log.parent.mkdir(mode=0o700, exist_ok=True)
         self.home.mkdir(mode=0o700, exist_ok=True)
-        await self.kill()  # children that outlived a server which died by itself
-        await self.prepare()
-        self._spawn()
-        self._wanted = True
-        try:
-            await self._wait_ready()
-        except BaseException:
-            await self.kill()
-            raise
+        for tries_left in reversed(range(_PORT_TRIES)):
+            await self.kill()  # children that outlived a server which died by itself
+            await self.prepare()
+            self._spawn()
+            self._wanted = True
+            try:
+                await self._wait_ready()
+                break
+            except BaseException as error:
+                await self.kill()
+                if not tries_left or _PORT_TAKEN not in str(error):
+                    raise
+            self.choose_ports()  # somebody was faster between the look for a free one and the start
         return self
+
+    def choose_ports(self) -> None:
+        """Takes other ports, free ones."""
+        self.port = free_port()
 
     async def stop(self, limit: float = 4.0) -> None:
         """Stop in order; kill after `limit` seconds. Does nothing when the server does not run."""

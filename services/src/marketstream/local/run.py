@@ -57,7 +57,7 @@ async def _run(options: LocalOptions, wanted: Settings, data: Path, stop: asynci
     )
     reachable = asyncio.create_task(_reachable(wanted))  # meanwhile the servers start
     try:
-        async with _unless_stopped(servers, stop):
+        async with _unless_stopped(servers, stop, reachable):
             if stop.is_set():
                 return
             settings = (await reachable).but(
@@ -102,14 +102,19 @@ async def _run_services(
 
 
 @contextlib.asynccontextmanager
-async def _unless_stopped(servers: EmbeddedServers, stop: asyncio.Event) -> Any:
-    """Enters the servers; when `stop` is set while they start, they are stopped at once and the block finds it set."""
+async def _unless_stopped(servers: EmbeddedServers, stop: asyncio.Event, needed: "asyncio.Task[Any]") -> Any:
+    """Enters the servers. When `stop` is set while they start, they are stopped at once and the block finds it set;
+    when `needed` fails meanwhile, they are stopped and what it raised is raised."""
     entering, stopping = asyncio.create_task(servers.__aenter__()), asyncio.create_task(stop.wait())
-    await asyncio.wait([entering, stopping], return_when=asyncio.FIRST_COMPLETED)
+    waiting: set[asyncio.Task[Any]] = {entering, stopping, needed}
+    while waiting and not (entering.done() or stopping.done() or _failed(needed)):
+        _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not entering.done():
         entering.cancel()
         await asyncio.wait([entering])
+        if _failed(needed):
+            await needed
         yield
         return
     await entering
@@ -117,6 +122,10 @@ async def _unless_stopped(servers: EmbeddedServers, stop: asyncio.Event) -> Any:
         yield
     finally:
         await servers.__aexit__(None, None, None)
+
+
+def _failed(task: "asyncio.Task[Any]") -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 def _wanted(options: LocalOptions, given: Settings) -> Settings:
