@@ -24,7 +24,8 @@ class Aggregator:
     def __init__(self, progress: Progress, *, grace_us: int, max_id_jump: int, max_holes: int) -> None:
         self.ledger: Final = Ledger(progress, max_id_jump=max_id_jump, max_holes=max_holes)
         self.counters: Final = Counters()
-        self._heard_us = 0
+        # What has closed the windows that are closed was heard, at the latest a grace after the end of the last.
+        self._heard_us = progress.closed_until * WINDOW_US + grace_us if progress.closed_until else 0
         self._grace_us: Final = grace_us
         self._open: dict[int, OpenWindow] = {}
         self._to_store: dict[int, Candle] = {}

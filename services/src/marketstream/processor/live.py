@@ -9,7 +9,7 @@ from marketstream.cache.frames import MOST_TRADES, Frame, FramePrice, FrameTrade
 from marketstream.cache.writer import LiveState
 from marketstream.market.candle import HOLE, UNCONFIRMED, Candle
 from marketstream.market.number import decimal_text, to_text
-from marketstream.market.window import start_s, window_of
+from marketstream.market.window import start_s
 from marketstream.processor.symbol import OwnedSymbol
 
 
@@ -20,14 +20,11 @@ def seconds(time_us: int) -> str:
 
 def live_state(owned: OwnedSymbol, *, lag: int, now_s: str) -> LiveState:
     """The live state of a symbol; `now_s` is the local time in Unix seconds, as text."""
-    aggregator, row = owned.aggregator, owned.newest_row
-    newest = aggregator.newest()
-    if newest is not None:
-        price, price_id, price_us = to_text(newest.close, newest.price_scale), newest.close_id, newest.close_time
-    elif row is not None:
-        price, price_id, price_us = decimal_text(row["close"]), row["close_id"], row["close_time"]
-    else:
+    newest = _newest_trade(owned)
+    if newest is None:
         return LiveState(stream=_stream(owned, lag, now_s))
+    price_us, price_id, price = newest
+    row = owned.newest_row
     return LiveState(
         stream=_stream(owned, lag, now_s) | {"last_trade_time": seconds(price_us), "last_trade_id": str(price_id)},
         price=price,
@@ -36,6 +33,18 @@ def live_state(owned: OwnedSymbol, *, lag: int, now_s: str) -> LiveState:
         current=_current(owned, price, price_id),
         last=row_fields(row, owned.fence) if row is not None else None,
     )
+
+
+def _newest_trade(owned: OwnedSymbol) -> tuple[int, int, str] | None:
+    """Time (Unix µs), id and price of the newest trade: here, or in what was stored before this owner came. A trade
+    that came late is newer than neither."""
+    candle, row = owned.aggregator.newest(), owned.newest_row
+    known = []
+    if candle is not None:
+        known.append((candle.close_time, candle.close_id, to_text(candle.close, candle.price_scale)))
+    if row is not None:
+        known.append((row["close_time"], row["close_id"], decimal_text(row["close"])))
+    return max(known, default=None)
 
 
 def take_frame(owned: OwnedSymbol, state: LiveState) -> Frame:
@@ -83,13 +92,13 @@ def _stream(owned: OwnedSymbol, lag: int, now_s: str) -> dict[str, str]:
 
 
 def _current(owned: OwnedSymbol, price: str, price_id: int) -> dict[str, str] | None:
-    """The candle of the window in which the exchange's clock is: flat at the last price while it has no trades."""
-    aggregator = owned.aggregator
-    candle = aggregator.open_candle()
-    window = window_of(aggregator.heard_us)
-    if candle is not None and candle.window >= window:
+    """The candle of the newest open window that has trades; without one, that of the first window not closed yet, flat
+    at the last price. Both follow from the log alone, so a new owner does not show less than the one before."""
+    candle = owned.aggregator.open_candle()
+    if candle is not None:
         return open_candle_fields(candle, owned)
-    if not aggregator.heard_us:
+    window = owned.ledger.closed_until
+    if not window:
         return None
     return _fields(
         owned, window, (price, price, price, price), ("0", "0", "0"), (0, price_id + 1, price_id), UNCONFIRMED
