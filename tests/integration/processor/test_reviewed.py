@@ -1,12 +1,15 @@
 """What a review of the stores has found, and must not come back."""
 
 import asyncio
+import time
 
 import asyncpg
+import pytest
 from marketstream.local.postgres import PostgresServer
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_S, WINDOW_US
+from marketstream.stores.errors import StoreUnavailableError
 from marketstream.stores.writer import Committed, Numbered, Writer
 
 from tests.integration.local.clients import within
@@ -99,6 +102,15 @@ async def test_a_commit_sent_again_says_again_what_it_has_changed(pool: asyncpg.
     assert again.newest_closed[KEY]["window_start"] == START + 2 * WINDOW_S
 
 
+async def test_verdicts_sent_again_say_again_what_they_have_changed(pool: asyncpg.Pool) -> None:
+    owner, writer = await Owner.of(pool), Writer(pool)
+    await owner.store(*WHOLE, until=9)
+    commit = owner.take(trade(5, 5.5), until=9)
+    first = await writer.commit({KEY: commit})
+    assert first.changed[KEY] == {START + number * WINDOW_S for number in (2, 3, 4, 5)}
+    assert (await writer.commit({KEY: commit})).changed == first.changed
+
+
 async def test_a_claim_is_above_every_fence_that_is_known(pool: asyncpg.Pool) -> None:
     writer = Writer(pool)
     assert (await writer.claim(TOPICS, {KEY: 41}))[KEY].fence == 42
@@ -117,6 +129,22 @@ async def stored_once(pool: asyncpg.Pool, commit: Numbered) -> None:
     await within(4 * LIMIT_S, is_sent)
     counts = await pool.fetch("SELECT trade_count FROM candles_10s ORDER BY window_start")
     assert [row["trade_count"] for row in counts] == [1, 2, 1]
+
+
+async def test_a_commit_ends_in_time_although_the_database_is_frozen(
+    pool: asyncpg.Pool, postgres: PostgresServer
+) -> None:
+    commit = (await Owner.of(pool)).take(*WHOLE, until=9)
+    postgres.pause()
+    try:
+        started = time.monotonic()
+        with pytest.raises((TimeoutError, StoreUnavailableError)):
+            async with asyncio.timeout(2):
+                await Writer(pool).commit({KEY: commit})
+        assert time.monotonic() - started < LIMIT_S
+    finally:
+        postgres.resume()
+    await stored_once(pool, commit)
 
 
 async def test_a_commit_ends_in_time_although_the_database_freezes_under_it(

@@ -13,8 +13,10 @@ MOST_DELAY_S: Final = 60.0
 PATIENCE_S: Final = 60.0
 """Seconds for which the history may lack trades before they are given up: it may lag behind the feed."""
 
+OLDEST_EACH: Final = 4
+
 Key = tuple[str, int]
-"""A topic and the first id of a hole."""
+"""A topic and the last id of a hole: its first one moves while it is being filled."""
 
 
 class Attempts:
@@ -22,31 +24,41 @@ class Attempts:
 
     def __init__(self) -> None:
         self._tried: dict[Key, _Tried] = {}
+        self._looks = 0
 
     def newest_due(self, accounts: Iterable[Account]) -> tuple[Account, Hole] | None:
-        """Of all holes that may be tried now the one that ended last: what people look at is now."""
+        """Of all holes that may be tried now the one that ended last, for what people look at is now; but each
+        OLDEST_EACH-th time the one that ended first, so that none waits for ever."""
         now = time.monotonic()
         holes = {
-            (account.topic, hole.first): (account, hole) for account in accounts for hole in holes_of(account.ledger)
+            (account.topic, hole.last): (account, hole) for account in accounts for hole in holes_of(account.ledger)
         }
         self._tried = {key: tried for key, tried in self._tried.items() if key in holes}
         due = [found for key, found in holes.items() if key not in self._tried or self._tried[key].not_before <= now]
-        return max(due, key=lambda found: found[1].before_us, default=None)
+        self._looks += 1
+        choose = max if self._looks % OLDEST_EACH else min
+        return choose(due, key=lambda found: found[1].before_us, default=None)
 
     def fail(self, account: Account, hole: Hole) -> None:
-        """The hole could not be filled now: it is tried again later."""
-        tried = self._tried.setdefault((account.topic, hole.first), _Tried())
-        tried.not_before = time.monotonic() + tried.delay_s
-        tried.delay_s = min(tried.delay_s * 2, MOST_DELAY_S)
+        """The exchange did not answer: the hole is tried again later, and its patience begins anew."""
+        self._postpone(account, hole).missed_at = None
 
     def miss(self, account: Account, hole: Hole) -> bool:
         """The history has answered without the hole's first trades: it is tried again later. Whether it has done so for
         so long that they are given up."""
-        self.fail(account, hole)
-        now = time.monotonic()
-        tried = self._tried[account.topic, hole.first]
+        tried, now = self._postpone(account, hole), time.monotonic()
         tried.missed_at = now if tried.missed_at is None else tried.missed_at
         return now - tried.missed_at >= PATIENCE_S
+
+    def forget(self, account: Account, hole: Hole) -> None:
+        """A part of the hole was filled or given up: what is left of it is another one."""
+        self._tried.pop((account.topic, hole.last), None)
+
+    def _postpone(self, account: Account, hole: Hole) -> "_Tried":
+        tried = self._tried.setdefault((account.topic, hole.last), _Tried())
+        tried.not_before = time.monotonic() + tried.delay_s
+        tried.delay_s = min(tried.delay_s * 2, MOST_DELAY_S)
+        return tried
 
 
 class _Tried:

@@ -117,7 +117,9 @@ class Backfill:
             except ExchangeError:
                 self._attempts.fail(account, hole)  # others may be filled meanwhile
                 raise
-            if begins != hole.first:
+            if begins == hole.first:
+                self._attempts.forget(account, hole)
+            else:
                 await self._miss(account, hole, hole.last if begins is None else begins - 1)
 
     async def _miss(self, account: Account, hole: Hole, last: int) -> None:
@@ -130,6 +132,7 @@ class Backfill:
         if last < hole.first:
             return  # a stray id, far ahead of the exchange: nothing is missing below it yet
         account.ledger.give_up(hole.first, last)
+        self._attempts.forget(account, hole)
         metrics.UNFILLABLE.labels(self._exchange.name, account.symbol).inc(last - hole.first + 1)
         log.error("the exchange has no such trades", symbol=account.symbol, first_id=hole.first, last_id=last)
         self._on_verdict()

@@ -25,10 +25,11 @@ shows whether Redis still has it."""
 class _Published:
     """What was written of an owned symbol."""
 
-    __slots__ = ("at", "gate", "muted", "seen")
+    __slots__ = ("at", "beginnings", "gate", "muted", "seen")
 
     def __init__(self) -> None:
         self.gate: int | None = None
+        self.beginnings = 0
         self.muted = False
         self.seen: tuple[Any, ...] = ()
         self.at = 0.0
@@ -66,7 +67,7 @@ class LivePublisher:
         """Writes what has changed, in one round trip. Raises CacheUnavailableError, ConsumerError."""
         owned = list(self._holdings.owned.values())
         self._published = {symbol: self._published.get(symbol) or _Published() for symbol in owned}
-        await self._open_gates([symbol for symbol in owned if self._published[symbol].gate is None])
+        await self._open_gates([symbol for symbol in owned if self._is_shut(symbol)])
         states = self._states()
         if not states:
             return
@@ -93,6 +94,11 @@ class LivePublisher:
             metrics.FENCED.labels(*symbol.key).inc()
             self._published[symbol].muted = True
 
+    def _is_shut(self, symbol: OwnedSymbol) -> bool:
+        """Whether the gate must be looked for: at first, when Redis has lost the claim, when the topic began again."""
+        published = self._published[symbol]
+        return published.gate is None or published.beginnings != symbol.beginnings
+
     async def _open_gates(self, symbols: list[OwnedSymbol]) -> None:
         if not symbols:
             return
@@ -101,6 +107,7 @@ class LivePublisher:
         for symbol in symbols:
             self._heed(symbol, outcomes[symbol.key])
             self._published[symbol].gate = offsets[symbol.topic].end
+            self._published[symbol].beginnings = symbol.beginnings
 
     def _states(self) -> dict[OwnedSymbol, LiveState]:
         now = time.monotonic()

@@ -56,7 +56,9 @@ class OwnedSymbol:
         self._commit_number = claim.commit_number
         self._stored_position = claim.progress.position
         self._set_aside_count = 0
-        self._end_at_claim: Final = offsets.end
+        self._end_at_claim = offsets.end
+        self.beginnings = 0
+        """How often the topic has begun again since the claim."""
         self._traded_at = time.monotonic()
         self._skip_lost(offsets)
 
@@ -120,6 +122,9 @@ class OwnedSymbol:
             offset = message.offset
             if offset != position:
                 self._miss(position, offset)
+                if offset < position:
+                    self.beginnings += 1
+                    self._end_at_claim = 0
             position = offset + 1
             try:
                 record = decode(message.value or b"")  # a message may have none
@@ -146,7 +151,9 @@ class OwnedSymbol:
                 self.tape.append(record)
             self._traded_at = time.monotonic()
         elif type(record) is Heartbeat:
-            if record.closes_before_us > min(record.received_us + FUTURE_US, LATEST_US):
+            # Too late a clock would close windows that have not happened, and for good.
+            heard_us = min(record.received_us, time.time_ns() // 1000)
+            if record.closes_before_us > min(heard_us + FUTURE_US, LATEST_US):
                 raise TradeError(
                     f"a heartbeat at {record.closes_before_us}, received at {record.received_us}: expected µs"
                 )

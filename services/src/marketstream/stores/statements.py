@@ -130,6 +130,10 @@ WHERE v.reason IS NULL AND b.last_trade_id BETWEEN v.low_id AND v.high_id
 RETURNING {_KEY}
 """
 
+STORED: Final = """
+SELECT window_start FROM candles_10s WHERE exchange = $1 AND symbol = $2 AND window_start = ANY($3::bigint[])
+"""
+
 NEWEST_CLOSED: Final = """
 SELECT c.* FROM unnest($1::text[], $2::text[]) AS k (exchange, symbol),
 LATERAL (SELECT * FROM candles_10s AS c WHERE c.exchange = k.exchange AND c.symbol = k.symbol

@@ -15,10 +15,14 @@ from marketstream.market.progress import ClosedCandle, Commit, Progress
 from marketstream.market.verdict import Verdict
 from marketstream.market.window import WINDOW_S, start_s
 from marketstream.stores.errors import AWAY, StoreError, StoreUnavailableError, said
-from marketstream.stores.statements import CLAIM, GUARD, JUDGE, LOCK, MERGE, NEWEST_CLOSED, PROVE_EMPTY, ROLL_UP
+from marketstream.stores.statements import CLAIM, GUARD, JUDGE, LOCK, MERGE, NEWEST_CLOSED, PROVE_EMPTY, ROLL_UP, STORED
 
 _PASSING: Final = (*AWAY, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 """What passes: the database is away, or another transaction stood in the way for too long."""
+
+
+MOST_TOLD: Final = 1_000
+"""Most windows of a verdict that are told of again, when the answer to its commit was lost."""
 
 
 class Key(NamedTuple):
@@ -94,7 +98,7 @@ class Writer:
                 await _guard(connection, {key: commits[key] for key in due})
                 changed = await _store(connection, {key: commits[key].commit for key in due})
                 for key in owned - due:
-                    changed[key] = {start_s(closed.candle.window) for closed in commits[key].commit.candles}
+                    changed[key] = await _stored_windows(connection, key, commits[key].commit)
                 rows = await connection.fetch(NEWEST_CLOSED, *_columns(changed, 2)) if changed else []
         except _PASSING as error:
             raise StoreUnavailableError(f"PostgreSQL is away: {said(error)}") from error
@@ -113,15 +117,15 @@ async def _transaction(connection: Any) -> AsyncIterator[None]:
     """A transaction that, cancelled or timed out, ends with its session: a server that does not answer would not
     answer a rollback either."""
     transaction = connection.transaction()
-    await transaction.start()
     try:
+        await transaction.start()
         yield
         await transaction.commit()
     except (TimeoutError, asyncio.CancelledError):
         connection.terminate()
         raise
     except BaseException:
-        with contextlib.suppress(*_PASSING):
+        with contextlib.suppress(*_PASSING):  # the session, and with it the transaction, may be gone
             await transaction.rollback()
         raise
 
@@ -199,6 +203,16 @@ def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
     """Rows as columns, which is how unnest takes them."""
     columns = [list(column) for column in zip(*rows, strict=True)]
     return columns or [[] for _ in range(width)]
+
+
+async def _stored_windows(connection: Any, key: Key, commit: Commit) -> set[int]:
+    """The starts of the windows that a commit stored before may have changed: of a verdict's, the newest."""
+    candidates = {start_s(closed.candle.window) for closed in commit.candles} | {
+        start_s(window)
+        for verdict in commit.verdicts
+        for window in range(max(verdict.first, verdict.last - MOST_TOLD), verdict.last + 1)
+    }
+    return {row["window_start"] for row in await connection.fetch(STORED, *key, list(candidates))}
 
 
 def _by_key(rows: Iterable[asyncpg.Record]) -> dict[Key, asyncpg.Record]:

@@ -1,0 +1,66 @@
+"""Owned symbols without servers: claimed by hand, and given the records of their topic by hand."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from marketstream.codec import Heartbeat, TradesRecord, encode
+from marketstream.market.progress import Progress
+from marketstream.market.trade import Trade, Trades
+from marketstream.market.window import WINDOW_US
+from marketstream.processor.symbol import OwnedSymbol
+from marketstream.settings import Settings
+from marketstream.stores.writer import Claim, Key
+from marketstream.streams.consumer import Offsets
+
+from tests.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
+
+KEY: Final = Key("simulator", "BTCUSDT")
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the consumer hands over, as far as the processor looks at it."""
+
+    offset: int
+    value: bytes
+
+
+def us(window: float) -> int:
+    """A time in windows since EPOCH as Unix µs."""
+    return EPOCH + round(window * WINDOW_US)
+
+
+def at(trade_id: int, window: float, price: int = 100) -> Trade:
+    """A trade at a time in windows since EPOCH."""
+    return Trade(trade_id, 1, us(window), price, 5, taker_buy=True)
+
+
+def record(*trades: Trade, key: Key = KEY, received_us: int | None = None) -> bytes:
+    """A record of these trades, heard when the last of them happened."""
+    columns = Trades.of(trades, PRICE_SCALE, QUANTITY_SCALE)
+    return encode(TradesRecord(*key, max(columns.times) if received_us is None else received_us, columns))
+
+
+def heartbeat(window: float, key: Key = KEY) -> bytes:
+    """A heartbeat at a time in windows since EPOCH."""
+    return encode(Heartbeat(*key, us(window), us(window), -1))
+
+
+def owner(
+    key: Key = KEY, progress: Progress | None = None, newest_row: Any = None, offsets: Offsets | None = None
+) -> OwnedSymbol:
+    """A symbol just claimed."""
+    topic = f"trades.{key.exchange}.{key.symbol}".lower()
+    claim = Claim(1, 0, progress or Progress())
+    return OwnedSymbol(key, topic, claim, newest_row, offsets or Offsets(0, 0), Settings())
+
+
+def apply(owned: OwnedSymbol, *records: bytes, offset: int | None = None) -> None:
+    """The topic's next records, or those from this offset on."""
+    first = owned.position if offset is None else offset
+    owned.apply([Message(first + index, value) for index, value in enumerate(records)])
+
+
+def counted(owned: OwnedSymbol) -> list[tuple[int, int]]:
+    """The runs of ids that are counted."""
+    return [(run.low, run.high) for run in owned.ledger.counted]
