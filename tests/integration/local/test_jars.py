@@ -35,7 +35,7 @@ async def test_a_jar_that_is_not_the_locked_one_is_refused(tmp_path: Path, monke
     from jgo.maven import PythonResolver
 
     def forged(_resolver: object, artifact: object) -> Path:
-        path = tmp_path / "forged.jar"
+        path = tmp_path / f"forged-{id(artifact)}.jar"  # several are fetched at once
         path.write_bytes(b"something else")
         return path
 
