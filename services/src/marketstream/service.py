@@ -68,14 +68,15 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
-    """Serves `app` over HTTP inside the block; gives the port, which is a free one for port 0.
+async def serving(app: ASGIApp, host: str, port: int, **options: Any) -> AsyncIterator[int]:
+    """Serves `app` over HTTP inside the block; gives the port, which is a free one for port 0. `options` are more of
+    uvicorn's own.
 
     Raises OSError when the address is taken.
     """
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, lifespan="off",
-        timeout_graceful_shutdown=STOP_LIMIT_S, server_header=False,
+        timeout_graceful_shutdown=STOP_LIMIT_S, server_header=False, **options,
     )  # fmt: skip
     with config.bind_socket() as listener:
         server = _Server(config)

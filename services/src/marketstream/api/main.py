@@ -7,12 +7,12 @@ from typing import Final
 
 from marketstream.api.app import create_app
 from marketstream.api.hub import Hub
-from marketstream.api.server import serving
+from marketstream.api.server import WEBSOCKET
 from marketstream.api.watch import Watch
 from marketstream.cache.client import connect
 from marketstream.cache.frames import FrameListener
 from marketstream.cache.reader import LiveReader
-from marketstream.service import Health, run_until_stopped
+from marketstream.service import Health, run_until_stopped, serving
 from marketstream.settings import Settings
 from marketstream.stores.connect import Pool, close_pool, lazy_pool
 from marketstream.stores.migrate import migrate
@@ -60,7 +60,7 @@ async def run_api(
         stack.callback(tasks[-1].cancel)
         health.watch("live data", tasks[-1])
         app = create_app(settings, reader, cache, hub, health)
-        port = await stack.enter_async_context(serving(app, settings.http_host, settings.http_port))
+        port = await stack.enter_async_context(serving(app, settings.http_host, settings.http_port, **WEBSOCKET))
         log.info("the API serves", host=settings.http_host, port=port)
         if on_serving is not None:
             on_serving(port)

@@ -6,17 +6,12 @@ to each transport as it is.
 """
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncIterator
 from typing import Any, Final, Protocol
 
-import uvicorn
-from starlette.types import ASGIApp, Scope
+from starlette.types import Scope
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
-
-from marketstream.service import STOP_LIMIT_S
 
 MAX_MESSAGE: Final = 16 * 1024
 """Bytes of the greatest message that a client may send: a subscription to all streams it may have has half of it."""
@@ -85,30 +80,11 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Leaves the signals to run_until_stopped."""
-        yield
-
-
-@contextlib.asynccontextmanager
-async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
-    """Serves `app` over HTTP and WebSocket inside the block; gives the port, which is a free one for port 0.
-
-    Raises OSError when the address is taken.
-    """
-    config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, lifespan="off", server_header=False,
-        timeout_graceful_shutdown=STOP_LIMIT_S,
-        ws=DirectWebSocket, ws_max_size=MAX_MESSAGE, ws_ping_interval=PING_EVERY_S, ws_ping_timeout=PONG_WITHIN_S,
-        ws_per_message_deflate=False,
-    )  # fmt: skip
-    with config.bind_socket() as listener:
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            await task
+WEBSOCKET: Final[dict[str, Any]] = {
+    "ws": DirectWebSocket,
+    "ws_max_size": MAX_MESSAGE,
+    "ws_ping_interval": PING_EVERY_S,
+    "ws_ping_timeout": PONG_WITHIN_S,
+    "ws_per_message_deflate": False,
+}
+"""Options for `marketstream.service.serving`."""
