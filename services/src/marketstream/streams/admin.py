@@ -1,4 +1,7 @@
-"""Topics are made here when they are missing, one partition each, by whichever service comes first."""
+"""Topics are made here when they are missing, one partition each, by whichever service comes first.
+
+With TOPIC_CREATE=false somebody else makes them (an operator), and they are waited for.
+"""
 
 import asyncio
 from collections.abc import Iterable
@@ -25,7 +28,8 @@ LIMIT_S: Final = 60.0
 
 
 async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: float = LIMIT_S) -> None:
-    """Makes those of `topics` that are missing, with the retention and the replicas of the settings.
+    """Makes those of `topics` that are missing, with the retention and the replicas of the settings; or, with
+    TOPIC_CREATE=false, waits for them.
 
     Tries again while Kafka is not there. Raises StreamError when it is not there within `limit_s` seconds, when it
     refuses, or when a topic has more than one partition, in which a symbol's trades would lose their order.
@@ -53,11 +57,11 @@ async def _ensure(settings: Settings, wanted: list[str]) -> None:
     try:
         await admin.start()
         missing = [topic for topic in wanted if not await _is_there(admin, topic)]
-        if missing:
+        if missing and settings.topic_create:
             await _make(admin, missing, settings)
-            for topic in missing:
-                if not await _is_there(admin, topic):
-                    raise UnknownTopicOrPartitionError(f"{topic} is not there yet")
+        for topic in missing:
+            if not await _is_there(admin, topic):
+                raise UnknownTopicOrPartitionError(f"{topic} is not there yet")
     finally:
         await admin.close()
 

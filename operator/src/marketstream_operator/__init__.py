@@ -1,0 +1,1 @@
+"""The operator: a MarketStream resource becomes running producer/processor pairs."""
