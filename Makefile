@@ -11,7 +11,7 @@ PAGE := $(STATIC)/node_modules/.package-lock.json
 UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak clean
+.PHONY: help run test check bench soak images clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -34,9 +34,23 @@ bench: $(READY) ## Measure speed; ARGS are the benchmark's
 soak: $(READY) ## Run the long tests: faults by the hundred, memory over time
 	@exec $(BIN)/pytest -m soak $(ARGS) tests
 
+images: ## Build both images, marketstream/services:dev and /operator:dev; VERSION and IMAGE_BUILD change that
+	$(call image,services)
+	$(call image,operator)
+
 clean: ## Remove the environment, caches and build output; the data in .marketstream stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Docker where its daemon answers, else buildah; or any command that takes docker build's options:
+# make images IMAGE_BUILD=../shared/cluster/images/bud
+VERSION ?= dev
+IMAGE_PREFIX ?= marketstream/
+IMAGE_BUILD ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buildah build --layers)
+IMAGE_SOURCE ?= $(shell git remote get-url origin 2>/dev/null)
+image = $(IMAGE_BUILD) -f $1/Dockerfile -t $(IMAGE_PREFIX)$1:$(VERSION) --build-arg VERSION=$(VERSION) \
+  --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(git log -1 --format=%cI) \
+  --build-arg 'SOURCE=$(or $(IMAGE_SOURCE),unknown)' .
 
 # The environment. uv is locked as a dependency like the others, so that syncing keeps it.
 $(READY): uv.lock pyproject.toml $(wildcard */pyproject.toml)
