@@ -60,7 +60,7 @@ class PreferredNode(Fields, frozen=True):
     """Nodes that are preferred, and how much."""
 
     weight: Annotated[Weight, about("How much these nodes are preferred, 1 to 100.")]
-    preference: Annotated[NodeSelectorTerm, about("The nodes.")]
+    preference: Annotated[NodeSelectorTerm, about("The nodes that are preferred.")]
 
 
 class NodeAffinity(Fields, frozen=True):
@@ -102,7 +102,7 @@ class WeightedPodAffinityTerm(Fields, frozen=True):
     """Pods that are sought or avoided, and how much."""
 
     weight: Annotated[Weight, about("How much it counts, 1 to 100.")]
-    pod_affinity_term: Annotated[PodAffinityTerm, about("The pods.")]
+    pod_affinity_term: Annotated[PodAffinityTerm, about("The pods that are sought or avoided.")]
 
 
 class PodAffinity(Fields, frozen=True):

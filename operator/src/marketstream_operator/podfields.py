@@ -14,6 +14,7 @@ KEY_LENGTH = 317
 
 Key = Annotated[str, Meta(min_length=1, max_length=KEY_LENGTH)]
 Word = Annotated[str, Meta(max_length=63)]
+LabelValue = Annotated[str, Meta(max_length=63, pattern="^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH)]
 ConfigKey = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH, pattern="^[-._a-zA-Z0-9]+$")]
 
@@ -95,7 +96,7 @@ class EnvVar(Fields, frozen=True):
     """A variable of the container's environment."""
 
     name: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH)],
+        Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH, pattern="^[-._a-zA-Z][-._a-zA-Z0-9]*$")],
         about("Name of the variable. A name that the operator or the connection Secret sets is refused."),
     ]
     value: Annotated[
@@ -134,7 +135,8 @@ class Toleration(Fields, frozen=True):
         about("Effect of the taint; without one, every effect matches."),
     ] = None
     toleration_seconds: Annotated[
-        int | None, about("Seconds for which a NoExecute taint is tolerated; for ever by default.")
+        Annotated[int, Meta(extra_json_schema={"format": "int64"})] | None,
+        about("Seconds for which a NoExecute taint is tolerated; for ever by default."),
     ] = None
 
 
@@ -144,7 +146,7 @@ class LabelExpression(Fields, frozen=True):
     key: Annotated[Key, about("Key of the label.")]
     operator: Annotated[Literal["In", "NotIn", "Exists", "DoesNotExist"], about("How the label relates to the values.")]
     values: Annotated[
-        tuple[Word, ...],
+        tuple[LabelValue, ...],
         about("Values for In and NotIn; none for Exists and DoesNotExist.", listed="atomic", max_length=100),
     ] = ()
 
@@ -152,9 +154,9 @@ class LabelExpression(Fields, frozen=True):
 class LabelSelector(Fields, frozen=True):
     """Selects objects by their labels; an empty one selects all."""
 
-    match_labels: Annotated[dict[str, Word], about("Labels that an object must have, all of them.", max_length=50)] = (
-        field(default_factory=dict)
-    )
+    match_labels: Annotated[
+        dict[str, LabelValue], about("Labels that an object must have, all of them.", max_length=50)
+    ] = field(default_factory=dict)
     match_expressions: Annotated[
         tuple[LabelExpression, ...],
         about("Conditions that an object's labels must meet, all of them.", listed="atomic", max_length=50),

@@ -12,12 +12,12 @@ from marketstream_operator.durations import Bounds, duration_s
 from marketstream_operator.fields import Fields, about
 from marketstream_operator.podfields import (
     EnvVar,
+    LabelValue,
     LocalObjectReference,
     Name,
     ResourceRequirements,
     Toleration,
     TopologySpreadConstraint,
-    Word,
 )
 
 
@@ -39,7 +39,7 @@ EXCHANGES: Final = {
 }
 """The exchanges that a spec may name."""
 
-MAX_AGE: Final = Bounds("5s", "1h")
+MAX_AGE: Final = Bounds("30s", "1h")
 RETENTION: Final = Bounds("1m", "3650d")
 
 TUNING: Final = (
@@ -77,7 +77,6 @@ class Freshness(Fields, frozen=True):
             "The condition Fresh turns False when nothing has been heard of a symbol for longer than this, however "
             f"healthy its pods are. A duration of h, m and s, {MAX_AGE.least} to {MAX_AGE.most}. A market in which "
             "nobody trades is quiet, not stale: its feed is still heard.",
-            examples=["60s", "5m"],
         ),
     ] = "60s"
 
@@ -95,7 +94,6 @@ class Retention(Fields, frozen=True):
         about(
             f"How long Kafka keeps trades. A duration of d, h, m and s, {RETENTION.least} to {RETENTION.most}. "
             "Candles are kept in PostgreSQL and do not depend on it.",
-            examples=["24h", "7d"],
         ),
     ] = "24h"
     on_delete: Annotated[
@@ -132,7 +130,7 @@ class Workload(Fields, frozen=True):
         ),
     ] = ()
     labels: Annotated[
-        dict[str, Word],
+        dict[str, LabelValue],
         about("More labels for the pods. The prefixes app.kubernetes.io and marketstream.io are reserved.",
               max_length=32),
     ] = field(default_factory=dict)  # fmt: skip
@@ -150,7 +148,7 @@ class Workload(Fields, frozen=True):
         Name | None, about("Name of the PriorityClass of the pods; the cluster's default if absent.")
     ] = None
     node_selector: Annotated[
-        dict[str, Word], about("Labels that a node must have for the pods to run on it.", max_length=32)
+        dict[str, LabelValue], about("Labels that a node must have for the pods to run on it.", max_length=32)
     ] = field(default_factory=dict)
     tolerations: Annotated[
         tuple[Toleration, ...], about("Taints of nodes that the pods tolerate.", listed="atomic", max_length=32)
