@@ -11,10 +11,10 @@ PAGE := $(STATIC)/node_modules/.package-lock.json
 UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak images clean
+.PHONY: help run test check bench soak images chart-docs clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 run: $(READY) $(PAGE) ## Run the whole pipeline on this machine; ARGS="--help" shows the options
 	@exec $(BIN)/marketstream local $(ARGS)
@@ -22,11 +22,15 @@ run: $(READY) $(PAGE) ## Run the whole pipeline on this machine; ARGS="--help" s
 test: $(READY) $(PAGE) ## Run every test that needs no cluster; ARGS are pytest's
 	@exec $(BIN)/pytest -m "not soak" $(ARGS)
 
-check: $(READY) ## Check format, lint, types and layers
+check: $(READY) ## Check format, lint, types, layers and what is generated
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m marketstream_operator.generate --check
+
+generate: $(READY) ## Write the CRD and the roles of the chart anew from the operator's code
+	$(BIN)/python -m marketstream_operator.generate
 
 bench: $(READY) ## Measure speed; ARGS are the benchmark's
 	@exec $(BIN)/python -m tests.bench $(ARGS)
@@ -37,6 +41,9 @@ soak: $(READY) ## Run the long tests: faults by the hundred, memory over time
 images: ## Build both images, marketstream/services:dev and /operator:dev; VERSION and IMAGE_BUILD change that
 	$(call image,services)
 	$(call image,operator)
+
+chart-docs: $(READY) ## Write the chart's README from the comments of its values
+	@exec $(BIN)/python charts/readme.py
 
 clean: ## Remove the environment, caches and build output; the data in .marketstream stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules

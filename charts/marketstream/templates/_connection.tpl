@@ -1,0 +1,49 @@
+{{/* How the services reach Kafka, PostgreSQL and Redis: the keys of the connection Secret, as YAML. */}}
+{{- define "marketstream.connection" -}}
+{{- $name := include "marketstream.fullname" . -}}
+{{- $namespace := .Release.Namespace -}}
+{{- with .Values.kafka }}
+{{- if eq .mode "strimzi" }}
+KAFKA_BOOTSTRAP: {{ printf "%s-kafka-bootstrap.%s.svc:%s" $name $namespace (include "marketstream.kafka.port" $) | quote }}
+{{- if .strimzi.secure }}
+KAFKA_SECURITY_PROTOCOL: SASL_SSL
+KAFKA_SASL_MECHANISM: SCRAM-SHA-512
+{{- end }}
+{{- else }}
+KAFKA_BOOTSTRAP: {{ .external.bootstrapServers | quote }}
+KAFKA_SECURITY_PROTOCOL: {{ .external.securityProtocol | quote }}
+{{- if hasPrefix "SASL" .external.securityProtocol }}
+KAFKA_SASL_MECHANISM: {{ .external.saslMechanism | quote }}
+{{- if .external.existingSecret }}
+{{- range list "KAFKA_SASL_USERNAME" "KAFKA_SASL_PASSWORD" }}
+{{ . }}: {{ include "marketstream.secretValue" (list $ $.Values.kafka.external.existingSecret . "kafka.external.existingSecret") | quote }}
+{{- end }}
+{{- else }}
+KAFKA_SASL_USERNAME: {{ .external.saslUsername | quote }}
+KAFKA_SASL_PASSWORD: {{ .external.saslPassword | quote }}
+{{- end }}
+{{- end }}
+{{- with .external.caCertificate }}
+KAFKA_CA_FILE: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.postgresql }}
+{{- if eq .mode "internal" }}
+DATABASE_URL: {{ printf "postgresql://%s:%s@%s-postgresql.%s.svc:5432/%s" (include "marketstream.escaped" .auth.username) (include "marketstream.escaped" (include "marketstream.password" (list $ "postgresql"))) $name $namespace (include "marketstream.escaped" .auth.database) | quote }}
+{{- else if .external.existingSecret }}
+DATABASE_URL: {{ include "marketstream.secretValue" (list $ .external.existingSecret "DATABASE_URL" "postgresql.external.existingSecret") | quote }}
+{{- else }}
+DATABASE_URL: {{ .external.url | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.redis }}
+{{- if eq .mode "internal" }}
+REDIS_URL: {{ printf "redis://:%s@%s-redis.%s.svc:6379/0" (include "marketstream.escaped" (include "marketstream.password" (list $ "redis"))) $name $namespace | quote }}
+{{- else if .external.existingSecret }}
+REDIS_URL: {{ include "marketstream.secretValue" (list $ .external.existingSecret "REDIS_URL" "redis.external.existingSecret") | quote }}
+{{- else }}
+REDIS_URL: {{ .external.url | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}

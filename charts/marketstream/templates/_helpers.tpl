@@ -1,0 +1,173 @@
+{{/* The base of all names: at most 40 characters, for Strimzi and StatefulSets add to it. */}}
+{{- define "marketstream.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains "marketstream" .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-marketstream" (.Release.Name | trunc 27 | trimSuffix "-") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What selects the pods of a component: (list $ "api"). */}}
+{{- define "marketstream.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: marketstream
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* The labels of an object of a component: (list $ "api"). */}}
+{{- define "marketstream.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "marketstream.selector" . }}
+app.kubernetes.io/part-of: marketstream
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The labels of a pod: (list $ "api" podLabels). The version is not among them, so that an upgrade of the chart alone
+rolls nothing. */}}
+{{- define "marketstream.podLabels" -}}
+{{- $root := index . 0 -}}
+{{ include "marketstream.selector" (list $root (index . 1)) }}
+app.kubernetes.io/part-of: marketstream
+{{- with merge (dict) (index . 2) $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The reference of an image: (list $ "services"). */}}
+{{- define "marketstream.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index $root.Values.images (index . 1) -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository ($image.tag | default $root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What every pod has: (list $ userId), and true for one that speaks to the Kubernetes API. */}}
+{{- define "marketstream.pod" -}}
+{{- $root := index . 0 -}}
+automountServiceAccountToken: {{ gt (len .) 2 }}
+# A Service named kafka would otherwise set KAFKA_… in every container.
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ index . 1 }}
+  runAsGroup: {{ index . 1 }}
+  fsGroup: {{ index . 1 }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- with $root.Values.images.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What every container has: whether its root file system is writable. */}}
+{{- define "marketstream.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities:
+    drop: [ALL]
+  readOnlyRootFilesystem: {{ not . }}
+{{- end -}}
+
+{{/* Where a component's pods may run: (list $ "api" .Values.api). */}}
+{{- define "marketstream.scheduling" -}}
+{{- $root := index . 0 -}}
+{{- $values := index . 2 -}}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- if $values.affinity }}
+affinity:
+  {{- toYaml $values.affinity | nindent 2 }}
+{{- else if gt (int ($values.replicas | default 1)) 1 }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "marketstream.selector" (list $root (index . 1)) | nindent 8 }}
+{{- end }}
+{{- end -}}
+
+{{/* The names of things that are made here or given. */}}
+{{- define "marketstream.connectionSecret" -}}
+{{- .Values.connection.existingSecret | default (printf "%s-connection" (include "marketstream.fullname" .)) -}}
+{{- end -}}
+
+{{- define "marketstream.postgresql.secret" -}}
+{{- .Values.postgresql.auth.existingSecret | default (printf "%s-postgresql" (include "marketstream.fullname" .)) -}}
+{{- end -}}
+
+{{- define "marketstream.redis.secret" -}}
+{{- .Values.redis.auth.existingSecret | default (printf "%s-redis" (include "marketstream.fullname" .)) -}}
+{{- end -}}
+
+{{- define "marketstream.kafka.port" -}}
+{{- ternary 9093 9092 .Values.kafka.strimzi.secure -}}
+{{- end -}}
+
+{{/* The namespaces to serve, as a JSON list; ["*"] for all of them. */}}
+{{- define "marketstream.namespaces" -}}
+{{- .Values.operator.watchNamespaces | default (list .Release.Namespace) | uniq | toJson -}}
+{{- end -}}
+
+{{/* A key of a Secret that is there already: (list $ "name" "key" "what for"). */}}
+{{- define "marketstream.secretValue" -}}
+{{- $root := index . 0 -}}
+{{- $data := get (lookup "v1" "Secret" $root.Release.Namespace (index . 1) | default dict) "data" | default dict -}}
+{{- if not (hasKey $data (index . 2)) -}}
+{{- fail (printf "%s: there is no Secret %s with a key %s in the namespace %s. Make it before the release; where the chart is rendered without a cluster (helm template, GitOps), give connection.existingSecret as well, which holds all addresses and passwords." (index . 3) (index . 1) (index . 2) $root.Release.Namespace) -}}
+{{- end -}}
+{{- get $data (index . 2) | b64dec -}}
+{{- end -}}
+
+{{/* The password of an internal server: (list $ "postgresql"). Given, or in a Secret, or the one generated before, or a
+new one, which is remembered so that all that is rendered now has the same. */}}
+{{- define "marketstream.password" -}}
+{{- $root := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- $auth := (index $root.Values $name).auth -}}
+{{- if not $auth.password -}}
+{{- if $auth.existingSecret -}}
+{{- $_ := set $auth "password" (include "marketstream.secretValue" (list $root $auth.existingSecret "password" (printf "%s.auth.existingSecret" $name))) -}}
+{{- else -}}
+{{- $secret := printf "%s-%s" (include "marketstream.fullname" $root) $name -}}
+{{- $data := get (lookup "v1" "Secret" $root.Release.Namespace $secret | default dict) "data" | default dict -}}
+{{- $_ := set $auth "password" (get $data "password" | default "" | b64dec | default (randAlphaNum 32)) -}}
+{{- end -}}
+{{- end -}}
+{{- $auth.password -}}
+{{- end -}}
+
+{{/* A text as part of a URL. */}}
+{{- define "marketstream.escaped" -}}
+{{- urlquery . | replace "+" "%20" -}}
+{{- end -}}
+
+{{/* Names of Secrets, separated by commas. */}}
+{{- define "marketstream.secretNames" -}}
+{{- $names := list -}}
+{{- range . }}{{ $names = append $names .name }}{{ end -}}
+{{- join "," $names -}}
+{{- end -}}
