@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 import yaml
 from marketstream.local.manifest import Manifest, ManifestError, read_manifest
+from marketstream.local.options import LocalOptions
+from marketstream.local.run import _wanted
+from marketstream.settings import Settings
 
 MAJORS = Path(__file__).parents[3] / "manifests" / "majors.yaml"
 
@@ -34,10 +37,33 @@ def test_what_steers_the_operator_is_accepted(tmp_path: Path) -> None:
         tmp_path,
         stream(
             symbolsPerPair=2, paused=False, freshness={"maxAge": "60s"}, producer={"resources": {}}, processor={},
-            retention={"trades": "24h", "onDelete": "delete"},
+            retention={"trades": "24h", "onDelete": "delete"}, connectionSecretRef={"name": "elsewhere"},
         ),
     )  # fmt: skip
     assert read_manifest(path).symbols == ("BTCUSDT", "ETHUSDT")
+
+
+def test_the_addresses_of_the_exchange_can_be_others(tmp_path: Path) -> None:
+    path = written(tmp_path, stream(endpoints={"webSocket": "wss://stream.example:9443", "rest": "http://localhost:1"}))
+    manifest = read_manifest(path)
+    assert (manifest.ws_url, manifest.rest_url) == ("wss://stream.example:9443", "http://localhost:1")
+
+
+@pytest.mark.parametrize(
+    ("exchange", "environment", "expected"),
+    [
+        (None, {}, ("wss://manifest", "https://manifest")),
+        (None, {"EXCHANGE_REST_URL": "https://environment"}, ("wss://manifest", "https://environment")),
+        ("simulator", {}, ("", "")),
+    ],
+)
+def test_a_local_run_takes_the_addresses_unless_told_otherwise(
+    tmp_path: Path, exchange: str | None, environment: dict[str, str], expected: tuple[str, str]
+) -> None:
+    path = written(tmp_path, stream(endpoints={"webSocket": "wss://manifest", "rest": "https://manifest"}))
+    options = LocalOptions.of(manifest=str(path), exchange=exchange)
+    wanted = _wanted(options, Settings.from_environment(environment))
+    assert (wanted.exchange_ws_url, wanted.exchange_rest_url) == expected
 
 
 def test_other_kinds_beside_it_are_passed_over(tmp_path: Path) -> None:
@@ -64,6 +90,9 @@ def test_other_kinds_beside_it_are_passed_over(tmp_path: Path) -> None:
         ([stream(symbols="BTCUSDT")], "spec.symbols is 'BTCUSDT': expected a list of symbols"),
         ([stream(symbols=["BTCUSDT", False])], r"spec.symbols\[1\] is False: expected a symbol"),
         ([stream(symbols=["btcusdt"])], r"spec.symbols\[0\] is 'btcusdt': expected a symbol in upper case"),
+        ([stream(endpoints=5)], "spec.endpoints is 5: expected fields with values"),
+        ([stream(endpoints={"ws": ""})], "spec.endpoints is 'ws': expected only the fields webSocket, rest"),
+        ([stream(endpoints={"rest": "api.example"})], "spec.endpoints.rest is 'api.example': expected scheme, host"),
         ([stream(symbols=["BTCUSDT", "BTCUSDT"])], r"spec.symbols\[1\] is 'BTCUSDT': expected each symbol once"),
     ],
 )

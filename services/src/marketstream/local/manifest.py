@@ -15,9 +15,23 @@ KIND: Final = "MarketStream"
 
 EXCHANGES: Final = ("binance", "simulator")
 
-SPEC: Final = ("exchange", "symbols", "symbolsPerPair", "paused", "freshness", "retention", "producer", "processor")
-"""The fields of a spec. A local run needs the first two; the others steer the operator."""
+SPEC: Final = (
+    "exchange",
+    "symbols",
+    "endpoints",
+    "symbolsPerPair",
+    "paused",
+    "freshness",
+    "retention",
+    "connectionSecretRef",
+    "producer",
+    "processor",
+)
+"""The fields of a spec. A local run needs the first two and takes the third; the others steer the operator."""
 
+ENDPOINTS: Final = ("webSocket", "rest")
+
+_ENDPOINT: Final = re.compile(r"(wss?|https?)://[^/?#\s]+")
 _SYMBOL: Final = re.compile(r"[A-Z0-9]+([-/_.:][A-Z0-9]+)*")
 
 
@@ -32,6 +46,9 @@ class Manifest:
     name: str
     exchange: str
     symbols: tuple[str, ...]
+    ws_url: str = ""
+    rest_url: str = ""
+    """Addresses that replace the exchange's own: scheme, host and port; empty when they do not."""
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -80,7 +97,8 @@ class _Reader:
         exchange = spec.get("exchange")
         if exchange not in EXCHANGES:
             raise self._wrong("spec.exchange", exchange, f"one of {', '.join(EXCHANGES)}")
-        return Manifest(name, exchange, self._symbols(spec.get("symbols")))
+        symbols = self._symbols(spec.get("symbols"))
+        return Manifest(name, exchange, symbols, *self._endpoints(spec.get("endpoints", {})))
 
     def _mapping(self, field: str, given: Any) -> Mapping[str, Any]:
         if not isinstance(given, Mapping):
@@ -97,6 +115,15 @@ class _Reader:
             if symbol in given[:place]:
                 raise self._wrong(field, symbol, "each symbol once")
         return tuple(given)
+
+    def _endpoints(self, given: Any) -> tuple[str, ...]:
+        endpoints = self._mapping("spec.endpoints", given)
+        for field, address in endpoints.items():
+            if field not in ENDPOINTS:
+                raise self._wrong("spec.endpoints", field, f"only the fields {', '.join(ENDPOINTS)}")
+            if not isinstance(address, str) or not (address == "" or _ENDPOINT.fullmatch(address)):
+                raise self._wrong(f"spec.endpoints.{field}", address, "scheme, host and port, as https://api.example")
+        return tuple(endpoints.get(field, "") for field in ENDPOINTS)
 
     def _wrong(self, field: str, given: Any, expected: str) -> ManifestError:
         shown = "missing" if given is None else f"{given!r}"

@@ -135,10 +135,18 @@ def _wanted(options: LocalOptions, given: Settings) -> Settings:
             exchange="replay", symbols=options.symbols, recording=str(options.recording), replay_speed=options.speed
         )
         return settings.but(symbols=symbols_of(settings))
-    manifest = read_manifest(options.manifest) if options.manifest is not None else None
-    return given.but(
-        exchange=options.exchange or (manifest.exchange if manifest else ""),
-        symbols=options.symbols or (manifest.symbols if manifest else ()),
+    if options.manifest is None:
+        return given.but(exchange=options.exchange or "", symbols=options.symbols)
+    manifest = read_manifest(options.manifest)
+    wanted = given.but(
+        exchange=options.exchange or manifest.exchange,
+        symbols=options.symbols or manifest.symbols,
+    )
+    if wanted.exchange != manifest.exchange:
+        return wanted  # the addresses are those of the other
+    return wanted.but(
+        exchange_ws_url=given.exchange_ws_url or manifest.ws_url,
+        exchange_rest_url=given.exchange_rest_url or manifest.rest_url,
     )
 
 
