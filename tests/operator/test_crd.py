@@ -197,7 +197,7 @@ def with_env(*env: dict[str, Any]) -> dict[str, Any]:
         (stream(connectionSecretRef={}), "spec.connectionSecretRef.name: Required value"),
         (
             with_env({"name": "LOG_LEVEL", "value": "debug"}),
-            "spec.producer.env[0].name: Invalid value: LOG_LEVEL is not for env: the operator sets it, from logLevel",
+            "spec.producer.env[0].name: Invalid value: LOG_LEVEL is not for env: the operator sets it, from",
         ),
         (with_env({"name": "X", "value": "1"}, {"name": "X", "value": "2"}), "spec.producer.env[1]: Duplicate value"),
         (

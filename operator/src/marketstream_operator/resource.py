@@ -36,6 +36,7 @@ _INSTEAD: Final = {
     "EXCHANGE_WS_URL": "set spec.endpoints.webSocket",
     "EXCHANGE_REST_URL": "set spec.endpoints.rest",
     "TOPIC_RETENTION_MS": "set spec.retention.trades",
+    "MAX_AGE_S": "set spec.freshness.maxAge",
     "LOG_LEVEL": "set logLevel beside env",
 }
 _CONNECTION: Final = ("KAFKA_", "DATABASE_URL", "REDIS_URL")

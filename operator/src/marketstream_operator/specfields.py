@@ -170,7 +170,7 @@ class Spec(Fields, frozen=True):
         str,
         about(
             "The exchange whose trades are streamed. `simulator` needs no network: it makes plausible trades. "
-            "It cannot be changed: make another MarketStream instead.",
+            "The exchange of a MarketStream cannot be changed: make another one instead.",
             enum=list(EXCHANGES),
         ),
     ]
