@@ -104,8 +104,8 @@ OF_TYPE: Final[dict[type, list[Rule]]] = {
         rule(
             f"!(self.name in [{', '.join(text(name) for name in sorted(RESERVED_ENV))}])",
             "this variable is set by the operator",
-            computed="self.name + ' is not for env: the operator sets it, from exchange, symbols, endpoints, freshness, "
-            "retention, logLevel and the Secret of connectionSecretRef'",
+            computed="self.name + ' is not for env: the operator sets it, from exchange, symbols, endpoints, "
+            "freshness, retention, logLevel and the Secret of connectionSecretRef'",
             path=".name",
         ),
         rule("!(has(self.value) && has(self.valueFrom))", "expected value or valueFrom, not both: remove one of them"),

@@ -81,7 +81,7 @@ def test_a_duration_is_the_sum_of_its_parts(parts: list[int]) -> None:
         (
             {"exchange": "simulator", "symbols": ["BTC/USDT", "BTC-USDT"]},
             "symbols[1]",
-            "got 'BTC-USDT' beside 'BTC/USDT', expected symbols whose topics differ: both would be trades.simulator.btc",
+            "got 'BTC-USDT' beside 'BTC/USDT', expected symbols whose topics differ: both would be trades.simulator",
         ),
         ({"symbolsPerPair": 0}, "symbolsPerPair", "got 0: expected int >= 1"),
         ({"symbolsPerPair": 201}, "symbolsPerPair", "got 201: expected int <= 200"),
