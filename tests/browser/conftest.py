@@ -18,12 +18,6 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from tests.browser.market import Market
 from tests.conftest import PROJECT
-from tests.integration.conftest import (  # noqa: F401 - fixtures
-    database_url,
-    postgres,
-    redis_server,
-    redis_url,
-)
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ARGUMENTS = [
@@ -65,7 +59,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-def settings(database_url: str, redis_url: str) -> Settings:  # noqa: F811
+def settings(database_url: str, redis_url: str) -> Settings:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -21,7 +21,7 @@ READ_S: Final = 10.0
 WRITE_S: Final = 4.0
 """Seconds for one call. A write must end before a lost lease could have been taken over (election.py)."""
 
-LIST_CHUNK: Final = 250
+CHUNK: Final = 250
 """Objects in one page of a list: 4,000 Deployments at once would take 100 MB."""
 
 _APPLY: Final = "application/apply-patch+yaml"
@@ -97,7 +97,7 @@ class Api:
 
     async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> AsyncIterator[dict[str, Any]]:
         """All objects of `kind` in the namespace, or in all for None, a page at a time. Raises ApiError."""
-        query = {"limit": str(LIST_CHUNK)}
+        query = {"limit": str(CHUNK)}
         if selector:
             query["labelSelector"] = selector
         while True:

@@ -54,6 +54,12 @@ class OperatorSettings(Environment):
     log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
     log_format: str = setting("console", "form of log lines", choices=("console", "json"))
 
+    def check(self) -> None:
+        """Raises SettingsError when settings contradict each other."""
+        if self.kafka_mode == "strimzi":
+            self.require("kafka_cluster")
+        self.require("pod_namespace", "services_image", "connection_secret")
+
     @property
     def namespaces(self) -> tuple[str, ...] | None:
         """The namespaces to serve; None for all of them."""

@@ -104,6 +104,12 @@ class Settings(Environment):
     grace_ms: int = setting(1_000, "ms of exchange time for which a window waits for late trades", least=0)
     max_id_jump: int = setting(1_000_000, "a greater jump of trade ids starts a new segment, never a backfill", least=1)
     max_holes: int = setting(1_000, "holes of a symbol kept in mind; the oldest is given up beyond it", least=1)
+    max_age_s: int = setting(
+        60,
+        "seconds without a sign of a symbol's feed after which it is stale; half of it without a trade, and the "
+        "exchange is asked whether the market is quiet",
+        least=10,
+    )
     publish_ms: int = setting(20, "ms for which live state is gathered before it goes to Redis", least=1)
     recording: str = setting("", "file that the exchange `replay` reads")
     replay_speed: str = setting("1", "how many times faster than it was recorded, or max")

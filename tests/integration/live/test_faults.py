@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 from marketstream.backfill import attempts, metrics
-from marketstream.backfill import service as backfill
 from marketstream.cache.budget import Budget
 from marketstream.cache.client import connect
 from marketstream.exchanges.binance.exchange import Binance
@@ -22,8 +21,8 @@ from tests.integration.live.exchange import BUSY, ForgetfulMarket, live_server
 from tests.integration.live.watch import EXCHANGE, LIMIT_S, Watch
 from tests.integration.local.clients import query, within
 
-QUIET_S = 2.0
-"""Seconds after which a quiet symbol is asked about: twenty of the exchange's."""
+MAX_AGE_S = 4
+"""Seconds; after half of it a quiet symbol is asked about: twenty of the exchange's."""
 
 UNHEEDED = 2
 """Requests that may already be on their way when the exchange says stop."""
@@ -36,10 +35,9 @@ async def server() -> AsyncIterator[BinanceServer]:
 
 
 @pytest.fixture
-async def watch(settings: Settings, server: BinanceServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watch]:
+async def watch(settings: Settings, server: BinanceServer) -> AsyncIterator[Watch]:
     """A pipeline that runs until the end of the test, and is watched."""
-    monkeypatch.setattr(backfill, "QUIET_S", QUIET_S)
-    settings = settings.but(exchange_ws_url=server.ws_url, exchange_rest_url=server.rest_url)
+    settings = settings.but(exchange_ws_url=server.ws_url, exchange_rest_url=server.rest_url, max_age_s=MAX_AGE_S)
     watch = Watch(settings, server)
     async with pipeline(settings), watch.watching():
         print(f"complete from the first window on after {await watch.healed():.1f} s")
@@ -135,9 +133,10 @@ async def test_a_clock_that_is_ahead_does_not_prove_that_nothing_more_comes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked for its newest trade, the exchange answers as of a time that is still to come."""
-    monkeypatch.setattr(backfill, "QUIET_S", 0.1)
     async with live_server({"XMRUSDT": 1.0}) as server:
-        settings = settings.but(exchange_ws_url=server.ws_url, exchange_rest_url=server.rest_url, symbols=("XMRUSDT",))
+        settings = settings.but(
+            exchange_ws_url=server.ws_url, exchange_rest_url=server.rest_url, symbols=("XMRUSDT",), max_age_s=1
+        )
         watch = Watch(settings, server)
         async with pipeline(settings), watch.watching():
             await watch.healed()

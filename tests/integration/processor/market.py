@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
-from marketstream.codec import Heartbeat, TradesRecord, encode
+from marketstream.codec import Heartbeat, Quiet, TradesRecord, encode
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
 from marketstream.processor.service import run_processor
@@ -38,6 +38,12 @@ def heartbeat(window: float) -> bytes:
     """A heartbeat at a time in windows since EPOCH."""
     time = EPOCH + int(window * WINDOW_US)
     return encode(Heartbeat(EXCHANGE, SYMBOL, time, time, -1))
+
+
+def quiet(newest_id: int, window: float) -> bytes:
+    """The exchange's word, at a time in windows since EPOCH, that no trade has followed this one."""
+    time = EPOCH + int(window * WINDOW_US)
+    return encode(Quiet(EXCHANGE, SYMBOL, time, newest_id, time))
 
 
 class Market:

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tests.integration.local.clients import within
-from tests.integration.processor.market import EXCHANGE, KEY, LIMIT_S, SYMBOL, Market, heartbeat, record, trade
+from tests.integration.processor.market import EXCHANGE, KEY, LIMIT_S, SYMBOL, Market, heartbeat, quiet, record, trade
 from tests.scenarios import EPOCH
 
 KEYS = Keys.of(EXCHANGE, SYMBOL)
@@ -163,7 +163,19 @@ async def test_a_quiet_market_shows_a_flat_candle_of_the_window_of_now(market: M
         flat = dict.fromkeys(("open", "high", "low", "close"), 394.19)
         await shows(redis, KEYS.current_candle, window_start=START + 80, trade_count=0, volume=0, **flat)
         await shows(redis, KEYS.current_candle, first_trade_id=20, last_trade_id=19, complete="false")
-        await shows(redis, KEYS.stream, last_trade_id=19, heard_until=START + 83)
+
+
+async def test_a_heartbeat_is_no_sign_of_the_symbol_but_a_trade_and_the_exchanges_word_are(
+    market: Market, redis: Redis
+) -> None:
+    async with market.processed():
+        await begin(market, redis)
+        heard_until = (await redis.hgetall(KEYS.stream))["heard_until"]
+        await market.publish(heartbeat(8.3))
+        await shows(redis, KEYS.current_candle, window_start=START + 80)
+        assert (await redis.hgetall(KEYS.stream))["heard_until"] == heard_until
+        await market.publish(quiet(19, 9.0))
+        await shows(redis, KEYS.stream, last_trade_id=19, heard_until=START + 90)
 
 
 async def test_a_record_set_aside_is_not_shown(market: Market, redis: Redis) -> None:

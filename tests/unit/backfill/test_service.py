@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 from marketstream.backfill import attempts, pages, service
 from marketstream.backfill.attempts import PATIENCE_S
-from marketstream.backfill.service import QUIET_MARGIN_US, QUIET_S, Backfill
+from marketstream.backfill.service import QUIET_MARGIN_US, Backfill
 from marketstream.exchanges.base import ExchangeError, Newest
 from marketstream.exchanges.simulator import Simulator
 from marketstream.market.counted import Run
@@ -26,6 +26,7 @@ from tests.unit.processor.owners import apply, counted, owner, record
 
 FIRST, OTHER = Key("simulator", "FIRST"), Key("simulator", "OTHER")
 PAGE = 10
+QUIET_S = 30.0
 STRAY = 500_000
 
 
@@ -101,7 +102,7 @@ async def backfilled(exchange: Exchange, *owned: OwnedSymbol) -> AsyncIterator[l
     """Backfill runs in this block; gives the times at which it said that a verdict has changed."""
     verdicts: list[float] = []
     publisher: Publisher = Topics(*owned)  # type: ignore[assignment]
-    backfill = Backfill(exchange, publisher, lambda: owned, lambda: verdicts.append(VirtualClock.monotonic()))
+    backfill = Backfill(exchange, publisher, lambda: owned, lambda: verdicts.append(VirtualClock.monotonic()), QUIET_S)
     task = asyncio.create_task(backfill.run())
     try:
         yield verdicts

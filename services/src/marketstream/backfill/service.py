@@ -27,9 +27,6 @@ log = logger(__name__)
 LOOK_S: Final = 0.2
 """Seconds between looks for something to do."""
 
-QUIET_S: Final = 30.0
-"""Seconds without a trade after which the exchange is asked whether there was none."""
-
 QUIET_MARGIN_US: Final = 10_000_000
 """µs by which an answer may be older than the exchange's clock says: its history may lag, and its clock be ahead. What
 is proven too early stays proven, so this is generous."""
@@ -37,7 +34,7 @@ is proven too early stays proven, so this is generous."""
 
 class Backfill:
     """Backfills the accounts that `accounts` gives at each look. `on_verdict` hears when a verdict has changed without
-    a record being read."""
+    a record being read. After `quiet_s` seconds without a trade the exchange is asked whether there was none."""
 
     def __init__(
         self,
@@ -45,12 +42,14 @@ class Backfill:
         publisher: Publisher,
         accounts: Callable[[], Iterable[Account]],
         on_verdict: Callable[[], None],
+        quiet_s: float,
     ) -> None:
         self._exchange = exchange
         self._publisher = publisher
         self._pages = Pages(exchange.name, publisher)
         self._accounts = accounts
         self._on_verdict = on_verdict
+        self._quiet_s = quiet_s
         self._attempts = Attempts()
         self._begun: set[Account] = set()
         self._asked_at: dict[Account, float] = {}
@@ -93,7 +92,7 @@ class Backfill:
         accounts = self._known()
         self._asked_at = {account: at for account, at in self._asked_at.items() if account in accounts}
         for account in accounts:
-            if account.quiet_for_s >= QUIET_S and now >= self._asked_at.get(account, 0.0) + QUIET_S:
+            if account.quiet_for_s >= self._quiet_s and now >= self._asked_at.get(account, 0.0) + self._quiet_s:
                 self._asked_at[account] = now
                 return self._ask_newest(account)
         return None

@@ -81,9 +81,12 @@ def take_frame(owned: OwnedSymbol, state: LiveState) -> Frame:
 def _stream(owned: OwnedSymbol, lag: int, now_s: str) -> dict[str, str]:
     ledger = owned.aggregator.ledger
     complete_until = ledger.complete_until()
+    # A trade, or the exchange's word that there was none. A heartbeat tells that the connection lives, and says
+    # nothing of the symbol: its subscription may have died on it.
+    evidence = ledger.newest_run()
     return {
         "complete_until": "" if complete_until is None else str(start_s(complete_until)),
-        "heard_until": seconds(heard_us) if (heard_us := owned.aggregator.heard_us) else "",
+        "heard_until": seconds(evidence.high_time) if evidence else "",
         "lag": str(lag),
         "open_holes": str(sum(1 for _ in ledger.holes())),
         "backfilling": str(int(owned.backfilling)),

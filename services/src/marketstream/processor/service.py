@@ -141,7 +141,8 @@ async def _backfill(settings: Settings, history: Exchange, holdings: Holdings) -
         publisher = Publisher(settings)
         try:
             await publisher.start()
-            await Backfill(history, publisher, holdings.owned.values, holdings.wants_commit.set).run()
+            quiet_s = settings.max_age_s / 2
+            await Backfill(history, publisher, holdings.owned.values, holdings.wants_commit.set, quiet_s).run()
         except Exception:
             log.exception("backfill failed; it begins anew", retry_s=round(delay, 1))
         finally:

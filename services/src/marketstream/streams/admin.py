@@ -4,7 +4,7 @@ With TOPIC_CREATE=false somebody else makes them (an operator), and they are wai
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -18,7 +18,7 @@ from aiokafka.errors import (
 
 from marketstream.backoff import delays
 from marketstream.settings import Settings
-from marketstream.streams.client import StreamError, connection
+from marketstream.streams.client import StreamError, UnavailableError, connection
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -31,8 +31,9 @@ async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: floa
     """Makes those of `topics` that are missing, with the retention and the replicas of the settings; or, with
     TOPIC_CREATE=false, waits for them.
 
-    Tries again while Kafka is not there. Raises StreamError when it is not there within `limit_s` seconds, when it
-    refuses, or when a topic has more than one partition, in which a symbol's trades would lose their order.
+    Tries again while Kafka is not there. Raises UnavailableError when it is not there within `limit_s` seconds,
+    StreamError when the topics are not, when it refuses, or when a topic has more than one partition, in which a
+    symbol's trades would lose their order.
     """
     wanted = sorted(set(topics))
     last: Exception | None = None
@@ -46,7 +47,8 @@ async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: floa
                     log.warning("topics cannot be made yet", error=str(error), retry_s=round(delay, 1))
                 await asyncio.sleep(delay)
     except TimeoutError:
-        raise StreamError(
+        kind = StreamError if isinstance(last, UnknownTopicOrPartitionError) else UnavailableError
+        raise kind(
             f"the topics {', '.join(wanted)} could not be made within {limit_s:g} s at {settings.kafka_bootstrap}: "
             f"{last or 'Kafka does not answer'}"
         ) from last
@@ -56,19 +58,23 @@ async def _ensure(settings: Settings, wanted: list[str]) -> None:
     admin = AIOKafkaAdminClient(**connection(settings), client_id="marketstream-admin", request_timeout_ms=10_000)
     try:
         await admin.start()
-        missing = [topic for topic in wanted if not await _is_there(admin, topic)]
+        missing = await _missing(admin, wanted)
         if missing and settings.topic_create:
             await _make(admin, missing, settings)
-        for topic in missing:
-            if not await _is_there(admin, topic):
-                raise UnknownTopicOrPartitionError(f"{topic} is not there yet")
+            missing = await _missing(admin, missing)
+        if missing:
+            raise UnknownTopicOrPartitionError(f"not there yet: {', '.join(missing)}")
     finally:
         await admin.close()
 
 
-async def _is_there(admin: Any, topic: str) -> bool:
-    (described,) = await admin.describe_topics([topic])
-    error = for_code(described["error_code"])
+async def _missing(admin: Any, topics: list[str]) -> list[str]:
+    """Those that are not there. Raises StreamError when one of the others cannot be used."""
+    return [described["topic"] for described in await admin.describe_topics(topics) if not _is_there(described)]
+
+
+def _is_there(described: Mapping[str, Any]) -> bool:
+    topic, error = described["topic"], for_code(described["error_code"])
     if error is UnknownTopicOrPartitionError:
         return False
     if error is not NoError:

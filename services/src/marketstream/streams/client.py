@@ -10,6 +10,10 @@ class StreamError(Exception):
     """Kafka does not do what was asked for, and waiting does not help; the message says what was expected."""
 
 
+class UnavailableError(StreamError):
+    """Kafka does not answer."""
+
+
 def connection(settings: Settings) -> dict[str, Any]:
     """The arguments by which an aiokafka client (producer, consumer or admin) reaches and trusts the brokers.
 

@@ -1,0 +1,7 @@
+"""`python -m marketstream_operator`."""
+
+import sys
+
+from marketstream_operator.cli import main
+
+sys.exit(main())

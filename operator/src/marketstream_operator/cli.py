@@ -1,0 +1,55 @@
+"""The command `marketstream-operator`."""
+
+import asyncio
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+from marketstream.service import run_until_stopped
+from marketstream.settings import SettingsError
+from marketstream.telemetry import configure_logging
+
+from marketstream_operator.connect import LoginError
+from marketstream_operator.election import LeaseLostError
+from marketstream_operator.settings import OperatorSettings
+
+WRONG_USE = 2
+LEASE_LOST = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the operator; its exit code. An expected error is one line on standard error."""
+    parser = ArgumentParser(
+        prog="marketstream-operator",
+        description="Makes running producer/processor pairs of MarketStream resources.",
+        epilog="Settings are read from the environment: docs/operator.md lists them.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    run = commands.add_parser(
+        "run", help="run the operator", description="Runs until SIGTERM or Ctrl-C, in a cluster or outside of it."
+    )
+    run.add_argument("--kubeconfig", type=Path, metavar="FILE", help="instead of KUBECONFIG or the pod's account")
+    run.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: the current one)")
+    given = parser.parse_args(arguments)
+    try:
+        settings = OperatorSettings.from_environment()
+        settings.check()
+        configure_logging(settings.log_level, settings.log_format)
+        _run(settings, given.kubeconfig, given.context)
+    except (SettingsError, LoginError, OSError) as error:
+        print(f"marketstream-operator: {error}", file=sys.stderr)
+        return WRONG_USE
+    except LeaseLostError as error:
+        print(f"marketstream-operator: {error}", file=sys.stderr)
+        return LEASE_LOST
+    return 0
+
+
+def _run(settings: OperatorSettings, kubeconfig: Path | None, context: str | None) -> None:
+    from marketstream_operator.main import run
+
+    async def until(stop: asyncio.Event) -> None:
+        await run(settings, stop, kubeconfig, context)
+
+    run_until_stopped(until)

@@ -1,0 +1,138 @@
+"""How a stream's pods, and the operator for it, reach Kafka, PostgreSQL and Redis: the connection Secret."""
+
+import base64
+import binascii
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from marketstream.settings import Settings, SettingsError
+
+from marketstream_operator import names
+from marketstream_operator.api import SECRET as SECRET_KIND
+from marketstream_operator.api import Api, NotFoundError
+from marketstream_operator.names import Key, Role
+from marketstream_operator.podenv import REQUIRED, SECRET
+from marketstream_operator.resource import Spec, SpecError
+from marketstream_operator.settings import OperatorSettings
+
+CA_FOLDER: Final = "/etc/marketstream/kafka"
+CA_FILE: Final = "ca.crt"
+"""Where a pod finds the authority of Kafka's certificates."""
+
+STRIMZI_CA: Final = "ca.crt"
+STRIMZI_PASSWORD: Final = "password"  # noqa: S105 - the name of a key
+"""The keys of the Secrets that Strimzi makes for a cluster's authority and for a KafkaUser."""
+
+KEPT_S: Final = 5.0
+"""Seconds for which a Secret is not read again: many streams share one."""
+
+_NOT_FOR_PRODUCERS: Final = frozenset({"database_url"})
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """`sources` names, for every setting that is given, the Secret and the key in it; `settings` are their values, for
+    the operator's own use. `credentials` is a digest of the values: other ones roll the pods."""
+
+    sources: Mapping[str, tuple[str, str]]
+    values: Mapping[str, str]
+    settings: Settings
+    credentials: str
+
+    @property
+    def authority(self) -> tuple[str, str] | None:
+        """The Secret and the key with the authority of Kafka's certificates."""
+        return self.sources.get("kafka_ca_file")
+
+    def environment(self, role: Role) -> list[dict[str, Any]]:
+        """The environment by which a pod of this role gets what it needs, and no more."""
+        entries: list[dict[str, Any]] = [{"name": name.upper(), "value": value} for name, value in self.values.items()]
+        for name, (secret, key) in self.sources.items():
+            if name == "kafka_ca_file":
+                entries.append({"name": "KAFKA_CA_FILE", "value": f"{CA_FOLDER}/{CA_FILE}"})
+            elif role != "producer" or name not in _NOT_FOR_PRODUCERS:
+                reference = {"name": secret, "key": key}
+                entries.append({"name": name.upper(), "valueFrom": {"secretKeyRef": reference}})
+        return entries
+
+
+class Connections:
+    """Reads the Secrets. Each is read anew after a few seconds, so a change is seen at the next look at everything."""
+
+    def __init__(self, api: Api, settings: OperatorSettings) -> None:
+        self._api = api
+        self._settings = settings
+        self._read: dict[Key, tuple[float, dict[str, str]]] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="marketstream-operator-"))
+
+    async def of(self, namespace: str, spec: Spec) -> Connection:
+        """The connection of a stream. Raises SpecError when it names no Secret that will do, ApiError."""
+        if spec.connection_secret_ref is not None:
+            name, is_own = spec.connection_secret_ref.name, False
+        elif namespace == self._settings.pod_namespace:
+            name, is_own = self._settings.connection_secret, True
+        else:
+            raise SpecError(
+                "spec.connectionSecretRef",
+                f"missing: the operator's connection is in namespace {self._settings.pod_namespace}. Make a Secret "
+                f"with KAFKA_BOOTSTRAP, DATABASE_URL and REDIS_URL in {namespace}, and name it here",
+            )
+        data = await self._secret(namespace, name)
+        sources = {field: (name, field.upper()) for field in sorted(SECRET) if data.get(field.upper())}
+        texts = {field: data[field.upper()] for field in sources}
+        written: dict[str, str] = {}
+        if is_own and self._settings.kafka_user_secret:
+            user = self._settings.kafka_user_secret
+            found = await self._secret(namespace, user)
+            sources["kafka_sasl_password"] = (user, STRIMZI_PASSWORD)
+            texts["kafka_sasl_password"] = found.get(STRIMZI_PASSWORD, "")
+            sources.pop("kafka_sasl_username", None)
+            written["kafka_sasl_username"] = user
+        if is_own and self._settings.kafka_ca_secret:
+            authority = self._settings.kafka_ca_secret
+            found = await self._secret(namespace, authority)
+            sources["kafka_ca_file"] = (authority, STRIMZI_CA)
+            texts["kafka_ca_file"] = found.get(STRIMZI_CA, "")
+        missing = [field.upper() for field in REQUIRED if not texts.get(field)]
+        if missing:
+            raise SpecError(
+                "spec.connectionSecretRef",
+                f"the Secret {namespace}/{name} lacks {', '.join(missing)}: add what is missing",
+            )
+        digest = names.digest(sorted((texts | written).items()))
+        return Connection(sources, written, self._own(texts | written, namespace, name), digest[:8])
+
+    def _own(self, texts: Mapping[str, str], namespace: str, name: str) -> Settings:
+        environment = {field.upper(): text for field, text in texts.items()}
+        if "KAFKA_CA_FILE" in environment:
+            pem = environment["KAFKA_CA_FILE"]
+            file = self._folder / f"{names.digest(pem)}.crt"
+            file.write_text(pem)
+            environment["KAFKA_CA_FILE"] = str(file)
+        try:
+            return Settings.from_environment(environment)
+        except SettingsError as error:
+            raise SpecError("spec.connectionSecretRef", f"the Secret {namespace}/{name}: {error}") from error
+
+    async def _secret(self, namespace: str, name: str) -> dict[str, str]:
+        key = Key(namespace, name)
+        at, data = self._read.get(key, (-KEPT_S, {}))
+        if time.monotonic() - at < KEPT_S:
+            return data
+        try:
+            raw = await self._api.get(SECRET_KIND, namespace, name)
+            data = {entry: base64.b64decode(text).decode() for entry, text in (raw.get("data") or {}).items()}
+        except NotFoundError as error:
+            raise SpecError(
+                "spec.connectionSecretRef",
+                f"there is no Secret {name} in namespace {namespace}: make it, with KAFKA_BOOTSTRAP, DATABASE_URL and "
+                f"REDIS_URL",
+            ) from error
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise SpecError("spec.connectionSecretRef", f"the Secret {namespace}/{name} is no text: {error}") from error
+        self._read[key] = (time.monotonic(), data)
+        return data

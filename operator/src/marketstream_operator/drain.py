@@ -1,0 +1,102 @@
+"""Pausing a stream so that nothing is left in Kafka uncounted: producers stop, processors read on to the end, and stop.
+
+The proof of the end: no producer pod is left, those that are being ended included, and then the position that the
+processors have committed is that of the end of each topic.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from marketstream.streams.client import StreamError
+from marketstream.streams.positions import group_positions
+from marketstream.streams.topics import topic_name
+
+from marketstream_operator import names
+from marketstream_operator.api import POD, Api
+from marketstream_operator.connections import Connection
+from marketstream_operator.desired import Pair
+from marketstream_operator.names import Key
+from marketstream_operator.observed import Deployment
+from marketstream_operator.resource import Spec
+from marketstream_operator.settings import OperatorSettings
+
+
+class Pause(NamedTuple):
+    """How far a pause has come. `reason` is that of the condition Paused."""
+
+    reason: str
+    message: str
+
+    @property
+    def runs(self) -> tuple[bool, bool]:
+        """Whether producers and processors run."""
+        return self.reason == "NotPaused", self.reason in ("NotPaused", "Draining")
+
+
+NOT_PAUSED = Pause("NotPaused", "the stream runs")
+_DRAINED = Pause("Drained", "every trade in Kafka is counted")
+
+
+class Drains:
+    """The pauses under way."""
+
+    def __init__(self, api: Api, settings: OperatorSettings) -> None:
+        self._api = api
+        self._settings = settings
+        self._begun: dict[Key, float] = {}
+
+    def forget(self, key: Key) -> None:
+        """It is not paused any more."""
+        self._begun.pop(key, None)
+
+    async def stage(
+        self, key: Key, spec: Spec, pairs: Iterable[Pair], live: Iterable[Deployment], last_reason: str,
+        connection: Connection,
+    ) -> Pause:  # fmt: skip
+        """How far the pause of this stream has come. `last_reason` is what its condition Paused said before."""
+        if not spec.paused:
+            self.forget(key)
+            return NOT_PAUSED
+        if not any(child.replicas for child in live if child.role == "processor"):
+            self.forget(key)
+            return _ended(last_reason)
+        begun = self._begun.setdefault(key, time.monotonic())
+        left = await self._left(key, spec, list(pairs), connection)
+        if not left:
+            return _DRAINED
+        if time.monotonic() - begun >= self._settings.drain_limit_s:
+            return _timed_out(left)
+        return Pause("Draining", left)
+
+    async def _left(self, key: Key, spec: Spec, pairs: list[Pair], connection: Connection) -> str:
+        """What still speaks against stopping the processors; empty when nothing does. Raises ApiError."""
+        # Asked anew: what the watches have told may be older than the pods' last words.
+        selector = f"{names.STREAM}={key.name},{names.COMPONENT}=producer"
+        pods = [pod async for pod in self._api.list(POD, key.namespace, selector)]
+        if pods:
+            return f"{len(pods)} producer pods have not ended yet"
+        behind = 0
+        for pair in pairs:
+            topics = [topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in pair.symbols]
+            try:
+                group = names.consumer_group(key, pair.id)
+                positions = await group_positions(connection.settings, group, topics)
+            except StreamError as error:
+                return str(error)
+            behind += sum(not position.is_at_end for position in positions.values())
+        return f"the processors have not reached the end of {behind} topics yet" if behind else ""
+
+
+def _timed_out(left: str) -> Pause:
+    return Pause("DrainTimeout", f"the processors were stopped before the end: {left}. The rest is read on resume")
+
+
+def _ended(last_reason: str) -> Pause:
+    match last_reason:
+        case "DrainTimeout":
+            return Pause("DrainTimeout", "the processors were stopped before the end. The rest is read on resume")
+        case "Drained" | "Draining":
+            return _DRAINED
+        case _:
+            return Pause("Paused", "nothing runs")

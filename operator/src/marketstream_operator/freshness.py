@@ -1,0 +1,190 @@
+"""Whether trades are still heard, as the processors say in Redis. Pods can be healthy while a feed is dead."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+from marketstream.cache.client import connect
+from marketstream.cache.errors import CacheError
+from marketstream.cache.reader import LiveReader, Stream
+from marketstream.settings import Settings
+from redis.asyncio import Redis
+
+from marketstream_operator.names import Key
+
+POLL_S: Final = 5.0
+"""Seconds between reads."""
+
+CHUNK: Final = 500
+"""Symbols in one read."""
+
+RATE_S: Final = 60.0
+"""Seconds over which a rate is taken."""
+
+AGREE: Final = 2
+"""Reads in a row that must say the same before a symbol turns from fresh to stale, or back."""
+
+BEHIND_S: Final = 40
+"""Seconds by which a proof of completeness may follow the feed: a window, its grace, and the pause between answers of
+the history where a market is quiet."""
+
+
+class Reading(NamedTuple):
+    """What is known of one symbol. Times are Unix seconds; None: nothing yet."""
+
+    last_trade_time: float | None
+    heard_until: float | None
+    trades_per_second: float | None
+    is_complete: bool | None
+    is_fresh: bool | None
+    is_quiet: bool
+
+
+class _Symbol:
+    """One symbol that is followed."""
+
+    def __init__(self, now_s: float) -> None:
+        self._since_s = now_s
+        self._verdict: bool | None = None
+        self._disagree = 0
+        self._ids: deque[tuple[float, int]] = deque()
+        self.reading = Reading(None, None, None, None, None, False)
+
+    def read(self, stream: Stream | None, now_s: float, max_age_s: float) -> None:
+        stream = stream or Stream()
+        heard, traded = stream.heard_until, stream.last_trade_time
+        is_fresh = now_s - (heard if heard is not None else self._since_s) <= max_age_s
+        if heard is not None or not is_fresh:  # before the first trade there is nothing to judge for a while
+            self._judge(is_fresh)
+        self.reading = Reading(
+            traded,
+            heard,
+            self._rate(stream.last_trade_id, now_s),
+            _is_complete(stream),
+            self._verdict,
+            traded is not None and now_s - traded > max_age_s,
+        )
+
+    def _judge(self, is_fresh: bool) -> None:
+        self._disagree = self._disagree + 1 if is_fresh != self._verdict else 0
+        if self._disagree >= AGREE:
+            self._verdict, self._disagree = is_fresh, 0
+
+    def _rate(self, last_id: int | None, now_s: float) -> float | None:
+        """Ids are consecutive, so their difference is a count of trades."""
+        if last_id is None:
+            return None
+        ids = self._ids
+        if ids and last_id < ids[-1][1]:
+            ids.clear()
+        ids.append((now_s, last_id))
+        while len(ids) > 2 and now_s - ids[1][0] >= RATE_S:
+            ids.popleft()
+        (then, first), (now, last) = ids[0], ids[-1]
+        return (last - first) / (now - then) if now > then else None
+
+
+def _is_complete(stream: Stream) -> bool | None:
+    if stream.heard_until is None:
+        return None
+    return (
+        stream.open_holes == 0
+        and stream.complete_until is not None
+        and stream.heard_until - stream.complete_until <= BEHIND_S
+    )
+
+
+class _Followed(msgspec.Struct):
+    url: str
+    exchange: str
+    symbols: dict[str, _Symbol]
+    max_age_s: float
+    verdict: tuple[object, ...] = ()
+    is_away: bool = False
+
+
+class Freshness:
+    """Follows the symbols of all streams. `on_change` hears whose verdict has changed."""
+
+    def __init__(self, on_change: Callable[[Key], None], now_s: Callable[[], float] = time.time) -> None:
+        self._on_change = on_change
+        self._now_s = now_s
+        self._followed: dict[Key, _Followed] = {}
+        self._clients: dict[str, Redis] = {}
+
+    def follow(self, key: Key, settings: Settings, exchange: str, symbols: Iterable[str], max_age_s: float) -> None:
+        """Follows these symbols of a stream from now on, and no others; the settings name the Redis."""
+        before = self._followed.get(key)
+        same = before is not None and (before.url, before.exchange) == (settings.redis_url, exchange)
+        known = before.symbols if before is not None and same else {}
+        if settings.redis_url not in self._clients:
+            self._clients[settings.redis_url] = connect(settings)
+        self._followed[key] = _Followed(
+            settings.redis_url,
+            exchange,
+            {symbol: known.get(symbol) or _Symbol(self._now_s()) for symbol in symbols},
+            max_age_s,
+            before.verdict if before is not None and same else (),
+            before.is_away if before is not None and same else False,
+        )
+
+    def forget(self, key: Key) -> None:
+        """The stream is gone, or rests."""
+        self._followed.pop(key, None)
+
+    def readings(self, key: Key) -> dict[str, Reading]:
+        """What is known of the symbols of a stream."""
+        followed = self._followed.get(key)
+        return {symbol: known.reading for symbol, known in followed.symbols.items()} if followed else {}
+
+    def is_away(self, key: Key) -> bool:
+        """Whether the last read of the stream's Redis failed."""
+        return key in self._followed and self._followed[key].is_away
+
+    async def run(self) -> None:
+        """Reads for ever."""
+        try:
+            while True:
+                await self.read_once()
+                await asyncio.sleep(POLL_S)
+        finally:
+            for client in self._clients.values():
+                with contextlib.suppress(Exception):
+                    await client.aclose()
+
+    async def read_once(self) -> None:
+        """Reads every Redis once, side by side."""
+        urls = {followed.url for followed in self._followed.values()}
+        for url in self._clients.keys() - urls:
+            await self._clients.pop(url).aclose()
+        await asyncio.gather(*(self._read(url) for url in urls))
+
+    async def _read(self, url: str) -> None:
+        followed = {key: each for key, each in self._followed.items() if each.url == url}
+        wanted = [(each, symbol) for each in followed.values() for symbol in each.symbols]
+        try:
+            found = await self._streams(url, [(each.exchange, symbol) for each, symbol in wanted])
+        except CacheError:
+            found = None
+        now_s = self._now_s()
+        if found is not None:
+            for (each, symbol), stream in zip(wanted, found, strict=True):
+                each.symbols[symbol].read(stream, now_s, each.max_age_s)
+        for key, each in followed.items():
+            each.is_away = found is None
+            verdict = (each.is_away, *((s.reading.is_fresh, s.reading.is_quiet) for s in each.symbols.values()))
+            if verdict != each.verdict:
+                each.verdict = verdict
+                self._on_change(key)
+
+    async def _streams(self, url: str, symbols: Sequence[tuple[str, str]]) -> list[Stream | None]:
+        reader = LiveReader(self._clients[url])
+        return [
+            stream
+            for start in range(0, len(symbols), CHUNK)
+            for stream in await reader.streams(symbols[start : start + CHUNK])
+        ]

@@ -1,0 +1,175 @@
+"""The operator as a process: it logs in, watches, and, while it holds the lease, reconciles."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from kubernetes.aio.client.configuration import Configuration
+from marketstream.backoff import delays
+from marketstream.service import Health, health_app, serving
+from marketstream.telemetry import logger
+
+from marketstream_operator import metrics
+from marketstream_operator.api import KAFKA_TOPIC, MARKET_STREAM, Api, ApiError, Kind
+from marketstream_operator.apply import Applier
+from marketstream_operator.claims import Claims
+from marketstream_operator.connect import configuration
+from marketstream_operator.connections import Connections
+from marketstream_operator.election import Election, identity
+from marketstream_operator.events import Recorder
+from marketstream_operator.freshness import Freshness
+from marketstream_operator.names import Key
+from marketstream_operator.observed import Observed
+from marketstream_operator.queue import WorkQueue, work
+from marketstream_operator.reconcile import Reconciler
+from marketstream_operator.report import Reporter
+from marketstream_operator.scope import Scope
+from marketstream_operator.settings import OperatorSettings
+from marketstream_operator.topics import ExternalTopics, StrimziTopics
+from marketstream_operator.watches import Watches, child_kinds
+
+log = logger(__name__)
+
+RECONCILE_LIMIT_S: Final = 120.0
+"""Seconds for one reconcile: one of 1,000 symbols takes 20."""
+
+WATCH_LIMIT_S: Final = 300.0
+"""Seconds without a successful look at everything after which the leader is not ready."""
+
+
+class Operator:
+    """All parts, put together. They share one event loop and need no locks."""
+
+    def __init__(self, settings: OperatorSettings, login: Configuration) -> None:
+        self._settings = settings
+        self._kinds = child_kinds(settings)
+        self._api = Api(login)
+        self._queue: WorkQueue[Key] = WorkQueue()
+        self._election = Election(self._api, settings.pod_namespace, settings.lease_name, identity(settings.pod_name))
+        self._observed, claims = Observed(), Claims()
+        self._applier = Applier(self._api, self._observed)
+        self._freshness = Freshness(self._queue.add)
+        self._recorder = Recorder(self._api, "marketstream-operator", settings.pod_name)
+        self._scope = Scope(
+            self._api, settings.namespaces, self._kinds, self._observed, claims, self._applier, self._queue.add_after
+        )
+        strimzi = settings.kafka_mode == "strimzi"
+        self._reconciler = Reconciler(
+            self._api,
+            settings,
+            self._observed,
+            claims,
+            applier=self._applier,
+            topics=StrimziTopics(self._api, settings, self._observed, self._applier)
+            if strimzi
+            else ExternalTopics(settings),
+            connections=Connections(self._api, settings),
+            freshness=self._freshness,
+            reporter=Reporter(self._api, self._observed, self._recorder),
+            again=self._queue.add_after,
+        )
+        self._watches = Watches(self._scope, login, settings)
+        self._looked_at = time.monotonic()
+
+    async def run(self, health: Health) -> None:
+        """Watches, and reconciles while it leads, until cancelled. Raises LeaseLostError."""
+        health.add("kubernetes", self._problem)
+        metrics.QUEUE_DEPTH.set_function(lambda: len(self._queue))
+        metrics.LEADER.set_function(self._election.holds)
+        beside: list[asyncio.Task[None]] = []
+        try:
+            await self._wait_for_kinds()
+            beside.append(asyncio.create_task(self._recorder.run(), name="events"))
+            beside.append(asyncio.create_task(self._watches.run(), name="watches"))
+            for task in beside:
+                health.watch(task.get_name(), task)
+            await self._election.run(self._lead)
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            await self._api.close()
+
+    async def _wait_for_kinds(self) -> None:
+        """kopf would take a kind that is not there yet for one that never will be."""
+        wanted: list[Kind] = [kind for kind in (MARKET_STREAM, *self._kinds) if kind in (MARKET_STREAM, KAFKA_TOPIC)]
+        for delay in delays(0.5, 10.0):
+            try:
+                missing = [kind for kind in wanted if not await self._api.knows(kind)]
+            except ApiError as error:
+                log.warning("the API server cannot be asked yet", error=str(error), retry_s=round(delay, 1))
+            else:
+                if not missing:
+                    return
+                names = ", ".join(f"{kind.plural}.{kind.group}" for kind in missing)
+                log.warning("the cluster does not know these kinds yet", kinds=names, retry_s=round(delay, 1))
+            await asyncio.sleep(delay)
+
+    async def _lead(self) -> None:
+        log.info("leading: reconciling begins", namespaces=self._settings.namespaces or "all")
+        async with asyncio.TaskGroup() as tasks:
+            await self._begin()
+            tasks.create_task(self._look(), name="looks")
+            tasks.create_task(self._freshness.run(), name="freshness")
+            tasks.create_task(
+                work(self._queue, self._reconciler.reconcile, self._settings.workers, RECONCILE_LIMIT_S),
+                name="work",
+            )
+
+    async def _begin(self) -> None:
+        for delay in delays(0.5, 10.0):
+            try:
+                await self._scope.begin()
+                break
+            except ApiError as error:
+                log.warning("the first look at everything failed", error=str(error), retry_s=round(delay, 1))
+            await asyncio.sleep(delay)
+        self._looked_at = time.monotonic()
+        self._reconciler.rollout.begin()
+        self._add_all()
+
+    async def _look(self) -> None:
+        """Looks at everything from time to time: the floor under all that watches may miss."""
+        while True:
+            await asyncio.sleep(self._settings.resync_s)
+            try:
+                await self._scope.look()
+                self._looked_at = time.monotonic()
+            except ApiError as error:
+                log.warning("a look at everything failed; the next will make up for it", error=str(error))
+            self._add_all()
+
+    def _add_all(self) -> None:
+        for key in self._observed.streams:
+            self._queue.add(key)
+
+    def _problem(self) -> str | None:
+        ago = time.monotonic() - self._looked_at
+        if self._election.holds() and ago > WATCH_LIMIT_S:
+            return f"nothing could be looked at for {ago:.0f} s"
+        return None
+
+
+@contextlib.asynccontextmanager
+async def _served(settings: OperatorSettings) -> AsyncIterator[Health]:
+    health = Health()
+    async with serving(health_app(health), settings.http_host, settings.http_port) as port:
+        log.info("serving health and metrics", port=port)
+        yield health
+
+
+async def run(settings: OperatorSettings, stop: asyncio.Event, kubeconfig: Path | None, context: str | None) -> None:
+    """Runs the operator until `stop` is set. Raises LoginError, LeaseLostError."""
+    login = await configuration(kubeconfig, context)
+    async with _served(settings) as health:
+        operating = asyncio.create_task(Operator(settings, login).run(health), name="operator")
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([operating, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if operating.done():
+            await operating
+        operating.cancel()
+        await asyncio.wait([operating])

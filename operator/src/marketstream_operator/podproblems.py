@@ -1,0 +1,66 @@
+"""What keeps a pod from working, said so that a person can act on it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+_WAITING: Final = {
+    "ErrImagePull": "ImagePullFailed",
+    "ImagePullBackOff": "ImagePullFailed",
+    "InvalidImageName": "ImagePullFailed",
+    "ErrImageNeverPull": "ImagePullFailed",
+    "CrashLoopBackOff": "CrashLoop",
+    "CreateContainerConfigError": "PodConfigError",
+    "CreateContainerError": "PodConfigError",
+    "RunContainerError": "PodConfigError",
+}
+"""The kubelet's reasons for a container that does not run, and what the status of a MarketStream calls them."""
+
+_LONGEST: Final = 300
+"""Characters of a message in the status."""
+
+
+class Problem(msgspec.Struct, frozen=True, order=True):
+    """A reason in CamelCase, and what the kubelet or the scheduler says."""
+
+    reason: str
+    message: str
+
+
+def problem_of(pod: Mapping[str, Any]) -> Problem | None:
+    """What is wrong with the pod; None when it runs, or only has not started yet."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return None
+    return next(_problems(pod), None)
+
+
+def _problems(pod: Mapping[str, Any]) -> Iterator[Problem]:
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            yield Problem("Unschedulable", _short(condition.get("message")))
+    for container in status.get("containerStatuses") or ():
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason = _WAITING.get(waiting.get("reason", ""))
+        if reason == "CrashLoop":
+            ended = (container.get("lastState") or {}).get("terminated") or {}
+            yield Problem(reason, _last_words(ended) or _short(waiting.get("message")))
+        elif reason:
+            yield Problem(reason, _short(waiting.get("message") or waiting["reason"]))
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            yield Problem("CrashLoop", _last_words(ended))
+
+
+def _last_words(ended: Mapping[str, Any]) -> str:
+    """The last line that the container logged: terminationMessagePolicy FallbackToLogsOnError keeps it."""
+    lines = str(ended.get("message") or "").strip().splitlines()
+    said = lines[-1].strip() if lines else ""
+    code = f"exit code {ended.get('exitCode')}" + (f", {ended['reason']}" if ended.get("reason") == "OOMKilled" else "")
+    return _short(f"{said} ({code})" if said else code)
+
+
+def _short(text: object) -> str:
+    said = " ".join(str(text or "").split())
+    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"

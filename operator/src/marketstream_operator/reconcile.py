@@ -1,0 +1,205 @@
+"""Brings what a MarketStream has in line with what it should have.
+
+Level-triggered: it looks at what is there now, so it does not matter what has happened since, or at which point an
+earlier attempt ended.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from marketstream_operator import desired, names
+from marketstream_operator.api import DEPLOYMENT, Api
+from marketstream_operator.apply import Applier
+from marketstream_operator.claims import Claims
+from marketstream_operator.connections import Connection, Connections
+from marketstream_operator.desired import Owner, Pair
+from marketstream_operator.drain import NOT_PAUSED, Drains, Pause
+from marketstream_operator.freshness import Freshness
+from marketstream_operator.names import ROLES, Key, Role
+from marketstream_operator.observed import Deployment, Observed, Stream
+from marketstream_operator.packing import pack
+from marketstream_operator.report import Reporter, conditions_of
+from marketstream_operator.resource import Spec, SpecError, read_spec
+from marketstream_operator.rollout import Rollout
+from marketstream_operator.settings import OperatorSettings
+from marketstream_operator.status import View
+from marketstream_operator.topics import Topics
+
+ABREAST: Final = 8
+"""Writes of one MarketStream that are under way at the same time."""
+
+SOON_S: Final = 1.0
+"""Seconds after which a pause or a hand-over is looked at again."""
+
+
+class Reconciler:
+    """Reconciles one MarketStream at a time. `again` asks for another look at one after some seconds."""
+
+    def __init__(
+        self,
+        api: Api,
+        settings: OperatorSettings,
+        observed: Observed,
+        claims: Claims,
+        *,
+        applier: Applier,
+        topics: Topics,
+        connections: Connections,
+        freshness: Freshness,
+        reporter: Reporter,
+        again: Callable[[Key, float], None],
+    ) -> None:
+        self._api = api
+        self._settings = settings
+        self._observed = observed
+        self._claims = claims
+        self._applier = applier
+        self._topics = topics
+        self._connections = connections
+        self._freshness = freshness
+        self._reporter = reporter
+        self._again = again
+        self._drains = Drains(api, settings)
+        self.rollout = Rollout(observed, settings.max_rolling_pairs)
+        self._good: dict[Key, tuple[str, Spec]] = {}
+
+    async def reconcile(self, key: Key) -> None:
+        """One look at a MarketStream. Raises ApiError, after which it is to be looked at again."""
+        for waiting in self.rollout.settle(key):
+            self._again(waiting, 0)
+        stream = self._observed.streams.get(key)
+        if stream is None or stream.is_deleted:
+            self._forget(key)  # its children go by garbage collection
+            return
+        spec, connection, error = await self._understood(stream)
+        if spec is None or connection is None:
+            await self._reporter.tell(stream, View(generation=stream.generation, error=error, **self._runs(key)))
+            return
+        await self._reporter.tell(stream, await self._arrange(stream, spec, connection, error))
+
+    def _forget(self, key: Key) -> None:
+        self._freshness.forget(key)
+        self._drains.forget(key)
+        self._good.pop(key, None)
+        self._reporter.forget(key)
+
+    async def _understood(self, stream: Stream) -> tuple[Spec | None, Connection | None, SpecError | None]:
+        """The spec to work from: that of the MarketStream, or the last good one beside what is wrong with the new."""
+        namespace = stream.key.namespace
+        try:
+            spec = read_spec(stream.spec)
+            _check_served(namespace, self._settings)
+            connection = await self._connections.of(namespace, spec)
+        except SpecError as error:
+            uid, good = self._good.get(stream.key, ("", None))
+            if good is None or uid != stream.uid:
+                return None, None, error
+            try:
+                return good, await self._connections.of(namespace, good), error
+            except SpecError:
+                return None, None, error
+        self._good[stream.key] = stream.uid, spec
+        return spec, connection, None
+
+    async def _arrange(self, stream: Stream, spec: Spec, connection: Connection, error: SpecError | None) -> View:
+        key, owner = stream.key, Owner(stream.key, stream.uid)
+        mine, conflicts, awaited = self._shared_out(key, spec)
+        live = self._observed.deployments(key)
+        pairs = [Pair(*entry) for entry in pack(mine, spec.symbols_per_pair, _packing(live)).items()]
+        topics = await self._topics.ensure(owner, spec, mine, connection)
+        before = conditions_of(stream)
+        last_pause = before["Paused"].reason if "Paused" in before else ""
+        pause = await self._drains.stage(key, spec, pairs, live, last_pause, connection)
+        waiting = await self._apply(owner, spec, pairs, pause, connection)
+        await self._prune(owner, pairs)
+        self._follow(key, spec, mine, pause, connection)
+        if awaited or pause.reason == "Draining":
+            self._again(key, SOON_S)
+        return View(
+            generation=stream.generation, error=error, conflicts=conflicts, handed_over=awaited, topics=topics,
+            pairs=pairs, waiting=waiting, pause=pause, readings=self._freshness.readings(key),
+            is_cache_away=self._freshness.is_away(key), **self._runs(key),
+        )  # fmt: skip
+
+    def _runs(self, key: Key) -> dict[str, Any]:
+        pods = self._observed.pods(key)
+        return {"live": self._observed.deployments(key), "problems": [pod.problem for pod in pods if pod.problem]}
+
+    def _shared_out(self, key: Key, spec: Spec) -> tuple[list[str], dict[str, Key], list[str]]:
+        """The symbols to run; those that an older MarketStream runs; those that wait until another's pods are gone."""
+        mine: list[str] = []
+        conflicts: dict[str, Key] = {}
+        for symbol in spec.symbols:
+            owner = self._claims.owner((spec.exchange, symbol))
+            if owner is None or owner == key:
+                mine.append(symbol)
+            else:
+                conflicts[symbol] = owner
+        awaited = [symbol for symbol in mine if self._observed.runners_beside(key, (spec.exchange, symbol))]
+        return [symbol for symbol in mine if symbol not in awaited], conflicts, awaited
+
+    async def _apply(
+        self, owner: Owner, spec: Spec, pairs: Sequence[Pair], pause: Pause, connection: Connection
+    ) -> int:
+        """Writes the Deployments that need it. Returns how many pairs have to wait for their turn to roll."""
+        operator = desired.operator_digest(self._settings, connection)
+        live = {child.name: child for child in self._observed.deployments(owner.key)}
+        abreast = asyncio.Semaphore(ABREAST)
+
+        async def apply(pair: Pair, role: Role, replicas: int, digest: str) -> None:
+            async with abreast:
+                body = desired.deployment(
+                    owner, spec, pair, role, replicas, connection, self._settings, digest
+                )  # fmt: skip
+                await self._applier.apply(DEPLOYMENT, body, live.get(body["metadata"]["name"]))
+
+        waiting: set[str] = set()
+        async with asyncio.TaskGroup() as writes:
+            for pair in pairs:
+                for role, runs in zip(ROLES, pause.runs, strict=True):
+                    child = live.get(names.child_name(owner.key.name, pair.id, role))
+                    of_spec = desired.spec_digest(spec, pair, role, int(runs))
+                    digest = names.digest(of_spec, operator, owner.uid)
+                    if not self._applier.is_due(DEPLOYMENT, child, digest):
+                        continue
+                    if _only_operator_changed(child, of_spec, digest) and not self.rollout.may_roll(owner.key, pair.id):
+                        waiting.add(pair.id)
+                        continue
+                    writes.create_task(apply(pair, role, int(runs), digest))
+        return len(waiting)
+
+    async def _prune(self, owner: Owner, pairs: Iterable[Pair]) -> None:
+        """Deletes the Deployments of pairs that are no longer wanted; what has another owner is not ours to delete."""
+        wanted = {names.child_name(owner.key.name, pair.id, role) for pair in pairs for role in ROLES}
+        for child in self._observed.deployments(owner.key):
+            if child.name not in wanted and child.owner_uid == owner.uid:
+                await self._api.delete(DEPLOYMENT, owner.key.namespace, child.name, child.uid)
+
+    def _follow(self, key: Key, spec: Spec, symbols: Iterable[str], pause: Pause, connection: Connection) -> None:
+        if pause is NOT_PAUSED:
+            self._freshness.follow(key, connection.settings, spec.exchange, symbols, spec.freshness.max_age_s)
+        else:
+            self._freshness.forget(key)
+
+
+def _check_served(namespace: str, settings: OperatorSettings) -> None:
+    """Raises SpecError where this operator cannot make topics."""
+    if settings.kafka_mode == "strimzi" and namespace != settings.pod_namespace:
+        raise SpecError(
+            "metadata.namespace",
+            f"this operator makes topics by Strimzi, and only in namespace {settings.pod_namespace}: apply the "
+            f"MarketStream there, not in {namespace}",
+        )
+
+
+def _packing(live: Iterable[Deployment]) -> dict[str, list[str]]:
+    packed: dict[str, list[str]] = {}
+    for child in live:
+        known = packed.setdefault(child.pair, [])
+        known.extend(symbol for _, symbol in child.runs if symbol not in known)
+    return packed
+
+
+def _only_operator_changed(child: Deployment | None, spec_digest: str, digest: str) -> bool:
+    return child is not None and child.spec_digest == spec_digest and child.digest != digest

@@ -1,0 +1,87 @@
+"""Telling people: the status of a MarketStream, and Events when it turns for better or worse."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from marketstream_operator.api import MARKET_STREAM, Api
+from marketstream_operator.events import Recorder
+from marketstream_operator.names import Key
+from marketstream_operator.observed import Observed, Stream, stream_of
+from marketstream_operator.resource import Condition, Status
+from marketstream_operator.status import View, status_of, time_text
+
+STATUS_S: Final = 60.0
+"""Seconds between writes of a status in which only rates and times have changed."""
+
+GOOD: Final = {"Ready": "True", "Degraded": "False", "SpecValid": "True", "KafkaReady": "True", "Fresh": "True"}
+"""The conditions whose turns are told as Events, and how they should be."""
+
+
+class Reporter:
+    """Writes what reconciles have found."""
+
+    def __init__(self, api: Api, observed: Observed, recorder: Recorder) -> None:
+        self._api = api
+        self._observed = observed
+        self._recorder = recorder
+        self._told: dict[Key, float] = {}
+
+    def forget(self, key: Key) -> None:
+        """The MarketStream is gone."""
+        self._told.pop(key, None)
+
+    async def tell(self, stream: Stream, view: View) -> None:
+        """Writes the status: at once when more than a rate or a time has changed, else at most once a minute."""
+        before = conditions_of(stream)
+        status = status_of(view, before, time_text(time.time()))
+        written = msgspec.to_builtins(status)
+        if written == {name: stream.status.get(name) for name in written}:
+            return
+        if not _is_news(status, stream.status) and time.monotonic() - self._told.get(stream.key, -STATUS_S) < STATUS_S:
+            return
+        answer = await self._api.patch_status(MARKET_STREAM, *stream.key, str(stream.version), written)
+        self._told[stream.key] = time.monotonic()
+        self._observed.see_stream(stream_of(answer))
+        self._record(stream, before, status)
+
+    def _record(self, stream: Stream, before: Mapping[str, Condition], status: Status) -> None:
+        """Tells the turns of conditions as Events, for `kubectl describe`."""
+        for condition in status.conditions:
+            good, last = GOOD.get(condition.type), before.get(condition.type)
+            turned = last is None or (last.status, last.reason) != (condition.status, condition.reason)
+            if (
+                good is None
+                or not turned
+                or condition.status == "Unknown"
+                or (last is None and condition.status != good)
+            ):
+                continue
+            tone: Literal["Normal", "Warning"] = "Normal" if condition.status == good else "Warning"
+            self._recorder.record(stream.about, tone, condition.reason, condition.message)
+
+
+def conditions_of(stream: Stream) -> dict[str, Condition]:
+    """The conditions in its status, by type; what cannot be read counts as not there."""
+    try:
+        found = msgspec.convert(stream.status.get("conditions") or [], tuple[Condition, ...])
+    except msgspec.ValidationError:
+        return {}
+    return {condition.type: condition for condition in found}
+
+
+def _is_news(status: Status, before: Mapping[str, Any]) -> bool:
+    """Whether a condition, a reason, a count or the generation has changed."""
+    after = msgspec.to_builtins(status)
+    return _essence(after) != _essence(before)
+
+
+def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:
+    conditions = {
+        each.get("type"): (each.get("status"), each.get("reason"), each.get("observedGeneration"))
+        for each in status.get("conditions") or ()
+    }
+    symbols = [(each.get("name"), each.get("pair")) for each in status.get("symbols") or ()]
+    return conditions, symbols, status.get("pairs"), status.get("observedGeneration"), status.get("reason")

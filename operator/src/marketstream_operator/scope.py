@@ -1,0 +1,156 @@
+"""All that the operator sees: events come in here, looks at everything too, and keys of MarketStreams go out."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, Final
+
+from marketstream.telemetry import logger
+
+from marketstream_operator import metrics, names
+from marketstream_operator.api import MARKET_STREAM, Api, Kind
+from marketstream_operator.apply import Applier
+from marketstream_operator.claims import Claimant, Claims
+from marketstream_operator.names import Key
+from marketstream_operator.observed import Child, Observed, Stream, child_of, stream_of
+
+log = logger(__name__)
+
+SETTLE_S: Final = 0.1
+"""Seconds for which changes of children are gathered: a rollout changes a Deployment many times in a row."""
+
+WATCH_LAG_S: Final = 3.0
+"""Seconds after which a watch should have told what a list has shown."""
+
+
+class Scope:
+    """What is there, in the namespaces that are served (all for None). `due` is told which MarketStream to look at, and
+    after how many seconds."""
+
+    def __init__(
+        self,
+        api: Api,
+        namespaces: tuple[str, ...] | None,
+        kinds: tuple[Kind, ...],
+        observed: Observed,
+        claims: Claims,
+        applier: Applier,
+        due: Callable[[Key, float], None],
+    ) -> None:
+        self._api = api
+        self._namespaces = namespaces
+        self._kinds = kinds
+        self._observed = observed
+        self._claims = claims
+        self._applier = applier
+        self._due = due
+
+    def stream_event(self, is_deleted: bool, stream: Stream) -> None:
+        """A MarketStream is there as told, or is there no more."""
+        if is_deleted:
+            self._lose_stream(stream)
+        else:
+            self._see_stream(stream)
+
+    def child_event(self, is_deleted: bool, kind: Kind, child: Child) -> None:
+        """The same of an object that carries the operator's labels."""
+        if is_deleted:
+            self._lose(kind, child)
+        elif self._observed.see(kind, child):
+            self._due(child.key, SETTLE_S)
+
+    def _see_stream(self, stream: Stream) -> bool:
+        if not self._observed.see_stream(stream):
+            return False
+        self._due(stream.key, 0)
+        if stream.is_deleted:
+            concerned = self._claims.drop(stream.key)
+        else:
+            concerned = self._claims.claim(Claimant(stream.created, stream.uid, stream.key), _claimed(stream.spec))
+        for other in concerned:
+            self._due(other, 0)
+        return True
+
+    def _lose_stream(self, stream: Stream) -> bool:
+        if not self._observed.lose_stream(stream.key, stream.uid):
+            return False
+        self._due(stream.key, 0)
+        for other in self._claims.drop(stream.key):
+            self._due(other, 0)
+        return True
+
+    def _lose(self, kind: Kind, child: Child) -> bool:
+        if not self._observed.lose(kind, child):
+            return False
+        self._applier.forget(kind, child.key.namespace, child.name)
+        self._due(child.key, SETTLE_S)
+        for other in self._runners_beside(child):
+            self._due(other, SETTLE_S)
+        return True
+
+    def _runners_beside(self, child: Child) -> set[Key]:
+        """Who may be waiting for the symbols of this child: those that own them."""
+        owners = {self._claims.owner(symbol) for symbol in getattr(child, "runs", ())}
+        return {owner for owner in owners if owner is not None and owner != child.key}
+
+    async def begin(self) -> None:
+        """Looks at everything for the first time: the watches may not have told all yet. Raises ApiError."""
+        await self._look(0)
+
+    async def look(self) -> int:
+        """Looks at everything, gives the watches a little time to tell the same, and takes over what they have not
+        told. Returns how many changes that were. Raises ApiError."""
+        missed = await self._look(WATCH_LAG_S)
+        for kind, changes in missed.items():
+            metrics.WATCH_MISSED.labels(kind.plural).inc(changes)
+        if total := sum(missed.values()):
+            log.warning("a look at everything has found changes that no watch has told of", changes=total)
+        return total
+
+    async def _look(self, lag_s: float) -> Counter[Kind]:
+        known = {kind: list(self._observed.all(kind)) for kind in self._kinds}
+        known_streams = list(self._observed.streams.values())
+        streams = [stream_of(raw) async for raw in self._list(MARKET_STREAM, "")]
+        children = {
+            kind: [child async for raw in self._list(kind, names.SELECTOR) if (child := child_of(kind, raw))]
+            for kind in self._kinds
+        }
+        await asyncio.sleep(lag_s)
+        missed = Counter[Kind]()
+        for stream in streams:
+            missed[MARKET_STREAM] += self._see_stream(stream)
+        listed = {stream.uid for stream in streams}
+        for stream in known_streams:
+            if stream.uid not in listed:
+                missed[MARKET_STREAM] += self._lose_stream(stream)
+        for kind in self._kinds:
+            missed[kind] += self._take_over(kind, known[kind], children[kind])
+        return missed
+
+    def _take_over(self, kind: Kind, known: Iterable[Child], listed: Iterable[Child]) -> int:
+        """What was listed, and the end of what was known before and was not listed."""
+        missed, there = 0, set[str]()
+        for child in listed:
+            there.add(child.uid)
+            if self._observed.see(kind, child):
+                missed += 1
+                self._due(child.key, 0)
+        for child in known:
+            if child.uid not in there:
+                missed += self._lose(kind, child)
+        return missed
+
+    async def _list(self, kind: Kind, selector: str) -> AsyncIterator[dict[str, Any]]:
+        for namespace in self._namespaces or (None,):
+            async for raw in self._api.list(kind, namespace, selector):
+                yield raw
+
+
+def _claimed(spec: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """What a spec asks for, even one that makes no sense otherwise."""
+    exchange, symbols = spec.get("exchange"), spec.get("symbols")
+    return (
+        {(str(exchange), symbol) for symbol in symbols if isinstance(symbol, str)}
+        if isinstance(symbols, list)
+        else set()
+    )

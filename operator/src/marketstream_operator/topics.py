@@ -1,0 +1,114 @@
+"""The topics of a stream's symbols: made by Strimzi from KafkaTopic objects, or by the operator itself."""
+
+import time
+from collections.abc import Iterable
+from typing import Final, NamedTuple, Protocol
+
+from marketstream.settings import SettingsError
+from marketstream.streams.admin import ensure_topics
+from marketstream.streams.client import StreamError, UnavailableError
+from marketstream.streams.topics import topic_name
+
+from marketstream_operator import desired
+from marketstream_operator.api import KAFKA_TOPIC, Api
+from marketstream_operator.apply import Applier
+from marketstream_operator.connections import Connection
+from marketstream_operator.desired import Owner
+from marketstream_operator.observed import Observed
+from marketstream_operator.resource import Spec
+from marketstream_operator.settings import OperatorSettings
+
+KAFKA_S: Final = 8.0
+"""Seconds for which a reconcile waits for Kafka."""
+
+TRUSTED_S: Final = 45.0
+"""Seconds for which topics that were there are not asked for again: less than between two looks at everything."""
+
+AWAY_S: Final = 15.0
+"""Seconds for which a Kafka that did not answer is not asked again: other streams would wait for it in vain."""
+
+
+class TopicState(NamedTuple):
+    """Whether all topics are there; else a reason in CamelCase, and what is wrong."""
+
+    is_ready: bool
+    reason: str
+    message: str
+
+
+READY: Final = TopicState(True, "TopicsReady", "every symbol has its topic")
+
+
+class Topics(Protocol):
+    """Sees to the topics of a stream."""
+
+    async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:
+        """Makes what is missing of the topics of `symbols`, and says how far that is."""
+
+
+class StrimziTopics:
+    """A KafkaTopic for each symbol, in the namespace of Kafka, where the stream is too."""
+
+    def __init__(self, api: Api, settings: OperatorSettings, observed: Observed, applier: Applier) -> None:
+        self._api = api
+        self._settings = settings
+        self._observed = observed
+        self._applier = applier
+
+    async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:  # noqa: ARG002
+        """Applies the KafkaTopics, and removes those of symbols that are gone. Raises ApiError."""
+        live = {topic.name: topic for topic in self._observed.topics(owner.key)}
+        wanted = {topic_name(self._settings.topic_prefix, spec.exchange, symbol): symbol for symbol in symbols}
+        for name, symbol in wanted.items():
+            digest = desired.topic_digest(owner, spec, symbol, self._settings)
+            if self._applier.is_due(KAFKA_TOPIC, live.get(name), digest):
+                body = desired.topic(owner, spec, symbol, self._settings, digest)
+                await self._applier.apply(KAFKA_TOPIC, body, live.get(name))
+        for topic in live.values():
+            if topic.name not in wanted and topic.owner_uid == owner.uid and spec.retention.on_delete == "delete":
+                await self._api.delete(KAFKA_TOPIC, owner.key.namespace, topic.name, topic.uid)
+        unready = sorted(name for name in wanted if name not in live or not live[name].is_ready)
+        if not unready:
+            return READY
+        said = next((f": {live[name].problem}" for name in unready if name in live and live[name].problem), "")
+        return TopicState(
+            False,
+            "TopicsNotReady",
+            f"Strimzi has not made {len(unready)} of {len(wanted)} topics yet ({unready[0]}){said}",
+        )
+
+
+class ExternalTopics:
+    """Topics made through Kafka's admin protocol. They are never deleted: others may use them."""
+
+    def __init__(self, settings: OperatorSettings) -> None:
+        self._settings = settings
+        self._seen: dict[tuple[str, str], float] = {}
+        self._away: dict[str, tuple[float, TopicState]] = {}
+
+    async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:  # noqa: ARG002
+        """Makes what is missing, unless TOPICS_CREATE is false."""
+        kafka, now = connection.settings.kafka_bootstrap, time.monotonic()
+        asked_at, state = self._away.get(kafka, (now - AWAY_S, READY))
+        if now - asked_at < AWAY_S:
+            return state
+        names = [topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in symbols]
+        due = [name for name in names if now - self._seen.get((kafka, name), now - TRUSTED_S) >= TRUSTED_S]
+        if not due:
+            return READY
+        settings = connection.settings.but(
+            topic_create=self._settings.topics_create,
+            topic_replication=self._settings.topic_replication,
+            topic_retention_ms=1000 * spec.retention.trades_s,
+        )
+        try:
+            await ensure_topics(settings, due, KAFKA_S)
+        except UnavailableError as error:
+            state = TopicState(False, "KafkaUnavailable", str(error))
+            self._away[kafka] = (time.monotonic(), state)
+            return state
+        except (StreamError, SettingsError) as error:
+            return TopicState(False, "TopicsNotReady", str(error))
+        self._away.pop(kafka, None)
+        self._seen.update({(kafka, name): time.monotonic() for name in due})
+        return READY

@@ -1,0 +1,135 @@
+"""What the operator reacts to. A table of contents: every change only says which MarketStream is to be looked at.
+
+kopf brings the watches. It runs without its own posting of Events, its peering and its scanning, and has no handlers
+that keep state in objects: timers, daemons and guaranteed handlers would add finalizers and annotations. It runs in a
+thread and an event loop of its own: it takes over the signals of a main thread, and at its end cancels all tasks that
+have begun after it.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import kopf
+from kubernetes.aio.client.configuration import Configuration
+from marketstream.backoff import delays
+from marketstream.telemetry import logger
+
+from marketstream_operator import names
+from marketstream_operator.api import CHUNK, DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM, POD, Kind
+from marketstream_operator.connect import kopf_login
+from marketstream_operator.observed import child_of, stream_of
+from marketstream_operator.scope import Scope
+from marketstream_operator.settings import OperatorSettings
+
+log = logger(__name__)
+
+STOP_S: Final = 3.0
+"""Seconds for kopf to end."""
+
+DELETED: Final = "DELETED"
+"""The type of an event after which an object is no more; all others tell how it is."""
+
+
+def child_kinds(settings: OperatorSettings) -> tuple[Kind, ...]:
+    """The kinds of objects that are watched beside MarketStreams."""
+    return (DEPLOYMENT, POD, KAFKA_TOPIC) if settings.kafka_mode == "strimzi" else (DEPLOYMENT, POD)
+
+
+class Watches:
+    """Tells `scope` of every change, in the event loop in which `run` runs."""
+
+    def __init__(self, scope: Scope, login: Configuration, settings: OperatorSettings) -> None:
+        self._scope = scope
+        self._login = login
+        self._namespaces = settings.namespaces
+        self._kinds = child_kinds(settings)
+
+    async def run(self) -> None:
+        """Watches until cancelled. When kopf ends it begins anew: an error that it takes for final may pass."""
+        loop = asyncio.get_running_loop()
+        for delay in delays(1.0, 30.0):
+            begun, stop = time.monotonic(), threading.Event()
+            ended: asyncio.Future[BaseException | None] = loop.create_future()
+            thread = threading.Thread(target=self._thread, args=(loop, stop, ended), name="kopf", daemon=True)
+            thread.start()
+            try:
+                failure = await ended
+            finally:
+                stop.set()
+                thread.join(STOP_S)
+            log.warning(
+                "the watches have ended; they begin anew", error=str(failure), retry_s=round(delay, 1),
+                after_s=round(time.monotonic() - begun),
+            )  # fmt: skip
+            await asyncio.sleep(delay)
+
+    def _thread(
+        self, loop: asyncio.AbstractEventLoop, stop: threading.Event, ended: "asyncio.Future[BaseException | None]"
+    ) -> None:
+        failure: BaseException | None = None
+        try:
+            asyncio.run(self._watch(loop.call_soon_threadsafe, stop))
+        except BaseException as error:  # noqa: BLE001  whatever ends the thread is told to the one who waits
+            failure = error
+
+        def end() -> None:
+            if not ended.done():
+                ended.set_result(failure)
+
+        with contextlib.suppress(RuntimeError):  # that loop may have ended, too
+            loop.call_soon_threadsafe(end)
+
+    async def _watch(self, tell: Callable[..., Any], stop: threading.Event) -> None:
+        try:
+            await kopf.operator(
+                registry=self._handlers(tell),
+                settings=_settings(self._kinds),
+                clusterwide=self._namespaces is None,
+                namespaces=self._namespaces or (),
+                standalone=True,
+                stop_flag=stop,
+            )
+        finally:
+            stop.set()  # a thread of kopf's waits for it
+
+    def _handlers(self, tell: Callable[..., Any]) -> kopf.OperatorRegistry:
+        """The handlers return nothing: kopf would write it into the status."""
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        async def log_in(**_: Any) -> kopf.ConnectionInfo:
+            return await kopf_login(self._login)
+
+        @kopf.on.event(*MARKET_STREAM[:3], registry=registry)
+        async def stream_changed(event: kopf.RawEvent, **_: Any) -> None:
+            tell(self._scope.stream_event, event["type"] == DELETED, stream_of(event["object"]))
+
+        def watch(kind: Kind) -> None:
+            @kopf.on.event(*kind[:3], registry=registry)
+            async def child_changed(event: kopf.RawEvent, **_: Any) -> None:
+                child = child_of(kind, event["object"])
+                if child is not None:
+                    tell(self._scope.child_event, event["type"] == DELETED, kind, child)
+
+        for kind in self._kinds:
+            watch(kind)
+        return registry
+
+
+def _settings(kinds: tuple[Kind, ...]) -> kopf.OperatorSettings:
+    """kopf as a bringer of events, and nothing more."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.watching.chunk_size = CHUNK
+    settings.watching.connect_timeout = 10.0
+    settings.networking.request_timeout = 30.0
+    settings.queueing.idle_timeout = 1.0
+    for kind in kinds:
+        settings.watching.label_selectors[kind.group, kind.version, kind.plural] = names.SELECTOR
+    return settings
