@@ -14,6 +14,8 @@ import msgspec
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
+from marketstream_operator import metrics
+
 MANAGER: Final = "marketstream-operator"
 """The field manager of all that the operator applies."""
 
@@ -179,7 +181,9 @@ class Api:
                 answer = await self._client.call_api(method, url, headers, body)
                 data = await answer.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            metrics.API_REQUESTS.labels(method, 0).inc()
             raise ApiError(f"{method} {path}: no answer from the API server: {error or f'{limit_s:g} s'}") from error
+        metrics.API_REQUESTS.labels(method, answer.status).inc()
         if answer.status >= 400:
             raise _error(method, path, answer.status, data, answer.headers)
         result: dict[str, Any] = msgspec.json.decode(data)

@@ -70,7 +70,7 @@ COLUMNS: Final = [
     _column("Exchange", "string", ".spec.exchange", "The exchange whose trades are streamed."),
     _column("Symbols", "integer", ".status.symbolCount", "How many symbols are streamed."),
     _column("Pairs", "string", ".status.pairs.summary", "Pairs that are ready, of those that there should be."),
-    _column("Ready", "string", _condition("Ready"), "Whether everything runs and is fresh."),
+    _column("Ready", "string", _condition("Ready"), "Whether all pairs run."),
     _column("Fresh", "string", _condition("Fresh"), "Whether the exchange's trades are heard."),
     _column("Age", "date", ".metadata.creationTimestamp", "How long ago the MarketStream was made."),
     _column("Last trade", "date", ".status.lastTradeTime", "How long ago the last trade happened.", wide=True),

@@ -1,4 +1,5 @@
-"""Writes what the chart takes from code: the CRD and the rules of the roles. `make generate`; `--check` compares."""
+"""Writes what follows from code: the CRD and the rules of the roles, which the chart takes, and tables of the
+documentation. `make generate`; `--check` compares."""
 
 import argparse
 import difflib
@@ -10,11 +11,14 @@ from typing import Any, Final, get_args
 
 import yaml
 
+from marketstream_operator import reference
 from marketstream_operator.crd import crd
 from marketstream_operator.roles import AGGREGATE, PERMISSIONS, Scope
 
 FILES: Final = Path("charts/marketstream/files")
 """Where they are kept, from the top of the repository."""
+
+DOCUMENT: Final = Path("docs/operator.md")
 
 _HEADER: Final = "# Made by `make generate` from operator/src/marketstream_operator/{source}: change that, not this.\n"
 
@@ -59,7 +63,10 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing, fail when a file differs")
     check = parser.parse_args().check
     differs = False
-    for path, wanted in ((FILES / "crd.yaml", crd_yaml()), (FILES / "roles.yaml", roles_yaml())):
+    document = reference.filled(DOCUMENT.read_text(encoding="utf-8"))
+    for path, wanted in (
+        (FILES / "crd.yaml", crd_yaml()), (FILES / "roles.yaml", roles_yaml()), (DOCUMENT, document),
+    ):  # fmt: skip
         if check:
             differs |= _differs(path, wanted)
         else:

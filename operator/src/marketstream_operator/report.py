@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
 
+from marketstream_operator import metrics
 from marketstream_operator.api import MARKET_STREAM, Api
 from marketstream_operator.events import Recorder
 from marketstream_operator.names import Key
 from marketstream_operator.observed import Observed, Stream, stream_of
-from marketstream_operator.resource import Condition, Status
+from marketstream_operator.resource import Condition, PairsStatus, Status
 from marketstream_operator.status import View, status_of, time_text
 
 STATUS_S: Final = 60.0
@@ -28,15 +30,29 @@ class Reporter:
         self._observed = observed
         self._recorder = recorder
         self._told: dict[Key, float] = {}
+        self._newest: dict[Key, Status] = {}
+        for ready in ("True", "False"):
+            metrics.STREAMS.labels(ready).set_function(partial(self._streams, ready))
+        metrics.PAIRS.labels("desired").set_function(lambda: sum(each.desired for each in self._pairs()))
+        metrics.PAIRS.labels("ready").set_function(lambda: sum(each.ready for each in self._pairs()))
+
+    def _streams(self, ready: str) -> int:
+        turned = (each for status in self._newest.values() for each in status.conditions if each.type == "Ready")
+        return sum(condition.status == ready for condition in turned)
+
+    def _pairs(self) -> list[PairsStatus]:
+        return [status.pairs for status in self._newest.values() if status.pairs is not None]
 
     def forget(self, key: Key) -> None:
         """The MarketStream is gone."""
         self._told.pop(key, None)
+        self._newest.pop(key, None)
 
     async def tell(self, stream: Stream, view: View) -> None:
         """Writes the status: at once when more than a rate or a time has changed, else at most once a minute."""
         before = conditions_of(stream)
         status = status_of(view, before, time_text(time.time()))
+        self._newest[stream.key] = status
         written = msgspec.to_builtins(status)
         if written == {name: stream.status.get(name) for name in written}:
             return

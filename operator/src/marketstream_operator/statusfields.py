@@ -36,7 +36,7 @@ class Condition(Struct, frozen=True, kw_only=True, rename="camel"):
     type: Annotated[
         Annotated[str, Meta(max_length=63)],
         about(
-            "Ready: everything runs and is fresh. Progressing: the operator, or a rollout, is at work. Degraded: a pod "
+            "Ready: all pairs run. Progressing: the operator, or a rollout, is at work. Degraded: a pod "
             "fails. SpecValid: the spec can work. KafkaReady: the topics are there. ProducersReady, ProcessorsReady: "
             "their pods are ready. Fresh: the exchange's trades are heard. Paused: the stream rests."
         ),
