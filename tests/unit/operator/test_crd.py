@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from marketstream_operator import generate
+from marketstream_operator import generate, reference
 from marketstream_operator.crd import crd, schema
 from marketstream_operator.generate import crd_yaml, roles_yaml
 from marketstream_operator.rules import OF_FIELD, OF_TYPE, ROOT
@@ -107,6 +107,9 @@ def test_a_type_without_a_schema_is_refused(kind: Any) -> None:
 def test_check_shows_what_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / generate.DOCUMENT.parent).mkdir()
+    places = "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in reference.TABLES)
+    (tmp_path / generate.DOCUMENT).write_text(places)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["generate", "--check"])
     assert generate.main() == 1
