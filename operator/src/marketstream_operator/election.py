@@ -212,7 +212,8 @@ class Election:
                     await self._write({**self._lease["spec"], **given_back}, RELEASE_LIMIT_S)
                     log.info("gave the lease back", lease=self._name)
         except (ApiError, TimeoutError) as error:
-            log.warning("the lease could not be given back; it runs out", lease=self._name, error=str(error))
+            why = str(error) or f"no answer in {RELEASE_LIMIT_S:g} s"
+            log.warning("the lease could not be given back; it runs out", lease=self._name, error=why)
 
     def _pause_s(self) -> float:
         return self._retry_s * (0.8 + self._rng.random() / 5)
