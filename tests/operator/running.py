@@ -43,9 +43,11 @@ class RunningOperator:
             **environment,
         }
         self.process: asyncio.subprocess.Process | None = None
+        self._began = 0
 
     async def start(self) -> None:
         with self._log.open("ab") as log:
+            self._began = log.tell()
             self.process = await asyncio.create_subprocess_exec(
                 *self._command, env=self._environment, stderr=log, stdout=log
             )
@@ -77,9 +79,9 @@ class RunningOperator:
         return await asyncio.wait_for(self.process.wait(), limit)
 
     def log(self) -> list[dict[str, Any]]:
-        """The lines that it has logged; what is no JSON comes as an event of its own."""
+        """The lines that it has logged since its last start; what is no JSON comes as an event of its own."""
         lines = []
-        for line in self._log.read_text().splitlines():
+        for line in self._log.read_bytes()[self._began :].decode(errors="replace").splitlines():
             try:
                 lines.append(json.loads(line))
             except json.JSONDecodeError:
