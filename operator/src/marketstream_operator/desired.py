@@ -50,8 +50,8 @@ class Pair(msgspec.Struct, frozen=True):
 def spec_digest(spec: Spec, pair: Pair, role: Role, replicas: int) -> str:
     """What of a MarketStream goes into this Deployment."""
     workload = msgspec.json.encode(_workload(spec, role))
-    endpoints = msgspec.json.encode(spec.endpoints)
-    return names.digest(workload, endpoints, spec.exchange, spec.freshness.max_age, pair.id, pair.symbols, replicas)
+    reached = msgspec.json.encode((spec.endpoints, spec.connection_secret_ref))
+    return names.digest(workload, reached, spec.exchange, spec.freshness.max_age, pair.id, pair.symbols, replicas)
 
 
 def operator_digest(settings: OperatorSettings, connection: Connection) -> str:

@@ -13,7 +13,7 @@ from marketstream.service import Health, health_app, serving
 from marketstream.telemetry import logger
 
 from marketstream_operator import metrics
-from marketstream_operator.api import KAFKA_TOPIC, MARKET_STREAM, Api, ApiError, Kind
+from marketstream_operator.api import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM, POD, Api, ApiError
 from marketstream_operator.apply import Applier
 from marketstream_operator.claims import Claims
 from marketstream_operator.connect import configuration
@@ -26,10 +26,10 @@ from marketstream_operator.observed import Observed
 from marketstream_operator.queue import WorkQueue, work
 from marketstream_operator.reconcile import Reconciler
 from marketstream_operator.report import Reporter
-from marketstream_operator.scope import Scope
+from marketstream_operator.scope import Scope, Where
 from marketstream_operator.settings import OperatorSettings
 from marketstream_operator.topics import ExternalTopics, StrimziTopics
-from marketstream_operator.watches import Watches, child_kinds
+from marketstream_operator.watches import Watches
 
 log = logger(__name__)
 
@@ -45,7 +45,8 @@ class Operator:
 
     def __init__(self, settings: OperatorSettings, login: Configuration) -> None:
         self._settings = settings
-        self._kinds = child_kinds(settings)
+        served: Where = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD), settings.namespaces)
+        topics: Where = {KAFKA_TOPIC: (settings.pod_namespace,)} if settings.kafka_mode == "strimzi" else {}
         self._api = Api(login)
         self._queue: WorkQueue[Key] = WorkQueue()
         self._election = Election(self._api, settings.pod_namespace, settings.lease_name, identity(settings.pod_name))
@@ -54,9 +55,13 @@ class Operator:
         self._freshness = Freshness(self._queue.add)
         self._recorder = Recorder(self._api, "marketstream-operator", settings.pod_name)
         self._scope = Scope(
-            self._api, settings.namespaces, self._kinds, self._observed, claims, self._applier, self._queue.add_after
+            self._api, {**served, **topics}, self._observed, claims, self._applier, self._queue.add_after
         )
-        strimzi = settings.kafka_mode == "strimzi"
+        self._kinds = (MARKET_STREAM, *topics)
+        self._watches = [
+            Watches(self._scope, login, settings.namespaces, tuple(served)),
+            *(Watches(self._scope, login, namespaces, (kind,)) for kind, namespaces in topics.items()),
+        ]
         self._reconciler = Reconciler(
             self._api,
             settings,
@@ -64,14 +69,13 @@ class Operator:
             claims,
             applier=self._applier,
             topics=StrimziTopics(self._api, settings, self._observed, self._applier)
-            if strimzi
+            if topics
             else ExternalTopics(settings),
             connections=Connections(self._api, settings),
             freshness=self._freshness,
             reporter=Reporter(self._api, self._observed, self._recorder),
             again=self._queue.add_after,
         )
-        self._watches = Watches(self._scope, login, settings)
         self._looked_at = time.monotonic()
 
     async def run(self, health: Health) -> None:
@@ -83,7 +87,7 @@ class Operator:
         try:
             await self._wait_for_kinds()
             beside.append(asyncio.create_task(self._recorder.run(), name="events"))
-            beside.append(asyncio.create_task(self._watches.run(), name="watches"))
+            beside += [asyncio.create_task(watches.run(), name=f"watches of {watches}") for watches in self._watches]
             for task in beside:
                 health.watch(task.get_name(), task)
             await self._election.run(self._lead)
@@ -95,10 +99,9 @@ class Operator:
 
     async def _wait_for_kinds(self) -> None:
         """kopf would take a kind that is not there yet for one that never will be."""
-        wanted: list[Kind] = [kind for kind in (MARKET_STREAM, *self._kinds) if kind in (MARKET_STREAM, KAFKA_TOPIC)]
         for delay in delays(0.5, 10.0):
             try:
-                missing = [kind for kind in wanted if not await self._api.knows(kind)]
+                missing = [kind for kind in self._kinds if not await self._api.knows(kind)]
             except ApiError as error:
                 log.warning("the API server cannot be asked yet", error=str(error), retry_s=round(delay, 1))
             else:

@@ -23,23 +23,25 @@ WATCH_LAG_S: Final = 3.0
 """Seconds after which a watch should have told what a list has shown."""
 
 
+Where = Mapping[Kind, tuple[str, ...] | None]
+"""The kinds that are looked at, and in which namespaces each; all for None."""
+
+
 class Scope:
-    """What is there, in the namespaces that are served (all for None). `due` is told which MarketStream to look at, and
-    after how many seconds."""
+    """What is there. `due` is told which MarketStream to look at, and after how many seconds."""
 
     def __init__(
         self,
         api: Api,
-        namespaces: tuple[str, ...] | None,
-        kinds: tuple[Kind, ...],
+        where: Where,
         observed: Observed,
         claims: Claims,
         applier: Applier,
         due: Callable[[Key, float], None],
     ) -> None:
         self._api = api
-        self._namespaces = namespaces
-        self._kinds = kinds
+        self._where = where
+        self._kinds = [kind for kind in where if kind != MARKET_STREAM]
         self._observed = observed
         self._claims = claims
         self._applier = applier
@@ -141,7 +143,7 @@ class Scope:
         return missed
 
     async def _list(self, kind: Kind, selector: str) -> AsyncIterator[dict[str, Any]]:
-        for namespace in self._namespaces or (None,):
+        for namespace in self._where[kind] or (None,):
             async for raw in self._api.list(kind, namespace, selector):
                 yield raw
 

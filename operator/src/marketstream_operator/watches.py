@@ -19,11 +19,10 @@ from marketstream.backoff import delays
 from marketstream.telemetry import logger
 
 from marketstream_operator import names
-from marketstream_operator.api import CHUNK, DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM, POD, Kind
+from marketstream_operator.api import CHUNK, MARKET_STREAM, Kind
 from marketstream_operator.connect import kopf_login
 from marketstream_operator.observed import child_of, stream_of
 from marketstream_operator.scope import Scope
-from marketstream_operator.settings import OperatorSettings
 
 log = logger(__name__)
 
@@ -34,19 +33,20 @@ DELETED: Final = "DELETED"
 """The type of an event after which an object is no more; all others tell how it is."""
 
 
-def child_kinds(settings: OperatorSettings) -> tuple[Kind, ...]:
-    """The kinds of objects that are watched beside MarketStreams."""
-    return (DEPLOYMENT, POD, KAFKA_TOPIC) if settings.kafka_mode == "strimzi" else (DEPLOYMENT, POD)
-
-
 class Watches:
-    """Tells `scope` of every change, in the event loop in which `run` runs."""
+    """Tells `scope` of every change to objects of these kinds in these namespaces (all for None), in the event loop in
+    which `run` runs."""
 
-    def __init__(self, scope: Scope, login: Configuration, settings: OperatorSettings) -> None:
+    def __init__(
+        self, scope: Scope, login: Configuration, namespaces: tuple[str, ...] | None, kinds: tuple[Kind, ...]
+    ) -> None:
         self._scope = scope
         self._login = login
-        self._namespaces = settings.namespaces
-        self._kinds = child_kinds(settings)
+        self._namespaces = namespaces
+        self._kinds = kinds
+
+    def __str__(self) -> str:
+        return ", ".join(kind.plural for kind in self._kinds)
 
     async def run(self) -> None:
         """Watches until cancelled. When kopf ends it begins anew: an error that it takes for final may pass."""
@@ -104,16 +104,14 @@ class Watches:
         async def log_in(**_: Any) -> kopf.ConnectionInfo:
             return await kopf_login(self._login)
 
-        @kopf.on.event(*MARKET_STREAM[:3], registry=registry)
-        async def stream_changed(event: kopf.RawEvent, **_: Any) -> None:
-            tell(self._scope.stream_event, event["type"] == DELETED, stream_of(event["object"]))
-
         def watch(kind: Kind) -> None:
             @kopf.on.event(*kind[:3], registry=registry)
-            async def child_changed(event: kopf.RawEvent, **_: Any) -> None:
-                child = child_of(kind, event["object"])
-                if child is not None:
-                    tell(self._scope.child_event, event["type"] == DELETED, kind, child)
+            async def changed(event: kopf.RawEvent, **_: Any) -> None:
+                is_deleted = event["type"] == DELETED
+                if kind == MARKET_STREAM:
+                    tell(self._scope.stream_event, is_deleted, stream_of(event["object"]))
+                elif child := child_of(kind, event["object"]):
+                    tell(self._scope.child_event, is_deleted, kind, child)
 
         for kind in self._kinds:
             watch(kind)
@@ -131,5 +129,7 @@ def _settings(kinds: tuple[Kind, ...]) -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30.0
     settings.queueing.idle_timeout = 1.0
     for kind in kinds:
+        if kind == MARKET_STREAM:
+            continue  # they are the users' and carry no label of ours
         settings.watching.label_selectors[kind.group, kind.version, kind.plural] = names.SELECTOR
     return settings
