@@ -1,0 +1,102 @@
+"""One Kubernetes API for all tests of the session, and for each test a namespace and a proxy of its own."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from marketstream.local.kafka import KafkaServer
+
+from tests.operator.apiserver import ApiServer
+from tests.operator.assets import Assets, AssetsMissingError, find_assets, unavailable
+from tests.operator.proxy import Proxy
+from tests.operator.running import CRD, PROJECT, Cluster
+
+
+@pytest.fixture(scope="session")
+def assets(request: pytest.FixtureRequest) -> Assets:
+    """The programs of a control plane; skips where there are none and none can be built."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    try:
+        with capture.global_and_fixture_disabled():  # a build takes minutes, and is to be seen
+            return find_assets(lambda message: print(f"\n{message}", file=sys.stderr, flush=True))
+    except AssetsMissingError as error:
+        unavailable(str(error))
+
+
+@pytest.fixture(scope="session")
+async def apiserver(assets: Assets, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiServer]:
+    """The session's Kubernetes API."""
+    async with ApiServer(tmp_path_factory.mktemp("kubernetes"), assets) as server:
+        yield server
+
+
+@pytest.fixture
+async def namespace(apiserver: ApiServer) -> AsyncIterator[str]:
+    """A namespace that belongs to this test; afterwards its custom resources are gone, and the API serves again."""
+    name = await apiserver.namespace()
+    yield name
+    await apiserver.restore()
+    await apiserver.delete_namespace(name)
+
+
+@pytest.fixture
+async def proxy(apiserver: ApiServer) -> AsyncIterator[Proxy]:
+    """A proxy before the API that only this test uses."""
+    async with Proxy(apiserver) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+async def kinds(apiserver: ApiServer) -> None:
+    """The API serves MarketStreams."""
+    await apiserver.kubectl("apply", "-f", str(CRD))
+    await apiserver.serves("/apis/marketstream.io/v1alpha1/marketstreams")
+
+
+@pytest.fixture(scope="session")
+async def strimzi(apiserver: ApiServer) -> None:
+    """The API serves the KafkaTopics of Strimzi, whose CRDs are in STRIMZI, or in ../shared/strimzi."""
+    folder = Path(os.environ.get("STRIMZI") or PROJECT.parent / "shared" / "strimzi")
+    assert folder.is_dir(), f"no CRDs of Strimzi in {folder}: set STRIMZI to the folder that holds them"
+    await apiserver.kubectl("apply", "--server-side", "-f", str(folder / "043-Crd-kafkatopic.yaml"))
+    await apiserver.serves("/apis/kafka.strimzi.io/v1/kafkatopics")
+
+
+@pytest.fixture
+def cluster(apiserver: ApiServer, namespace: str, kinds: None) -> Cluster:
+    """The test's own namespace."""
+    return Cluster(apiserver, namespace)
+
+
+@pytest.fixture
+async def connected(cluster: Cluster, kafka: KafkaServer, redis_url: str) -> Cluster:
+    """The same, with a connection to real servers; nothing here speaks to PostgreSQL."""
+    await cluster.connect(kafka.address, "postgresql://nobody@127.0.0.1:1/none", redis_url)
+    return cluster
+
+
+Operate = Callable[..., Awaitable[RunningOperator]]
+
+
+@pytest.fixture
+async def operate(connected: Cluster, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Operate]:
+    """Starts an operator for the test's namespace, with these settings; `kubeconfig` may lead it through a proxy."""
+    async with AsyncExitStack() as stack:
+
+        async def start(kubeconfig: Path | None = None, **environment: str) -> RunningOperator:
+            environment = {"TOPIC_PREFIX": topic_prefix, "RESYNC_S": "5", **environment}
+            login = kubeconfig or connected.api.kubeconfig()
+            running = RunningOperator(tmp_path, login, connected.namespace, **environment)
+            await stack.enter_async_context(running)
+            await running.leading()
+            return running
+
+        yield start
+
+
+@pytest.fixture
+async def operator(operate: Operate) -> RunningOperator:
+    """An operator for the test's namespace that looks at everything every five seconds."""
+    return await operate()
