@@ -46,7 +46,8 @@ class WorkQueue(Generic[K]):
         self._due: set[K] = set()
         """Added, and not given out since."""
         self._taken: set[K] = set()
-        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._timers: dict[K, tuple[float, asyncio.Handle]] = {}
+        """The one timer of a key, and when it rings: uvloop's handles of short times do not tell."""
         self._failing: dict[K, _Failing] = {}
 
     def __len__(self) -> int:
@@ -65,12 +66,12 @@ class WorkQueue(Generic[K]):
         """The key is due after so many seconds, unless it is to be due earlier anyhow: a key has one timer."""
         loop = asyncio.get_running_loop()
         when = loop.time() + seconds
-        timer = self._timers.get(key)
-        if timer is not None:
-            if timer.when() <= when:
+        if key in self._timers:
+            before, timer = self._timers[key]
+            if before <= when:
                 return
             timer.cancel()
-        self._timers[key] = loop.call_at(when, self._ring, key)
+        self._timers[key] = when, loop.call_at(when, self._ring, key)
 
     def retry(self, key: K, at_least_s: float = 0.0) -> float:
         """The key failed, and is due again after a while, longer with each failure in a row; says how many seconds."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 from marketstream_operator import metrics
@@ -49,6 +50,19 @@ async def test_what_is_added_twice_comes_once() -> None:
     assert len(queue) == 2
     assert [await queue.get(), await queue.get()] == ["a", "b"]
     assert len(queue) == 0
+
+
+def test_what_is_due_at_once_is_due_in_the_fast_event_loop_too() -> None:
+    """Its handles of a time that is no time are no timers."""
+
+    async def due_twice_at_once() -> str:
+        queue = WorkQueue[str]()
+        queue.add_after("a", 0)
+        queue.add_after("a", 0)
+        async with asyncio.timeout(5):
+            return await queue.get()
+
+    assert uvloop.run(due_twice_at_once()) == "a"
 
 
 async def test_what_is_added_while_it_is_worked_on_comes_once_more_after_that() -> None:
