@@ -2,16 +2,20 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from marketstream.local.kafka import KafkaServer
+from marketstream.local.redis import RedisServer
 
 from tests.operator.apiserver import ApiServer
 from tests.operator.assets import Assets, AssetsMissingError, find_assets, unavailable
+from tests.operator.playing import Market
 from tests.operator.proxy import Proxy
-from tests.operator.running import CRD, PROJECT, Cluster
+from tests.operator.running import CRD, PROJECT, Cluster, RunningOperator
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +100,29 @@ async def operate(connected: Cluster, topic_prefix: str, tmp_path: Path) -> Asyn
         yield start
 
 
+@pytest.fixture(scope="module")
+async def shared_market(
+    apiserver: ApiServer,
+    kinds: None,
+    kafka: KafkaServer,
+    redis_server: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Market]:
+    """An operator takes seconds to start: tests that need no other settings share one."""
+    namespace = await apiserver.namespace("market")
+    redis_url = urlsplit(redis_server.address)._replace(path="/0").geturl()
+    market = Market(apiserver, namespace, redis_url, topic_prefix=namespace)
+    await market.connect(kafka.address, "postgresql://nobody@127.0.0.1:1/none", redis_url)
+    settings = {"TOPIC_PREFIX": namespace, "RESYNC_S": "5"}
+    async with RunningOperator(
+        tmp_path_factory.mktemp("operator"), apiserver.kubeconfig(), namespace, **settings
+    ) as one:
+        await one.leading()
+        yield market
+
+
 @pytest.fixture
-async def operator(operate: Operate) -> RunningOperator:
-    """An operator for the test's namespace that looks at everything every five seconds."""
-    return await operate()
+async def market(shared_market: Market) -> AsyncIterator[Market]:
+    """A namespace with an operator that looks at everything every five seconds, and nothing else in it."""
+    yield shared_market
+    await shared_market.tidy()
