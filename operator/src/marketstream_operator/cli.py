@@ -1,6 +1,7 @@
 """The command `marketstream-operator`."""
 
 import asyncio
+import logging
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = OperatorSettings.from_environment()
         settings.check()
         configure_logging(settings.log_level, settings.log_format)
+        _quieten_kopf()
         _run(settings, given.kubeconfig, given.context)
     except (SettingsError, LoginError, OSError) as error:
         print(f"marketstream-operator: {error}", file=sys.stderr)
@@ -44,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"marketstream-operator: {error}", file=sys.stderr)
         return LEASE_LOST
     return 0
+
+
+def _quieten_kopf() -> None:
+    """It tells of every event that it hands over, and calls every attempt that it will repeat an error. Why watches have
+    ended is told by watches.py; a bug in a handler by kopf."""
+    logging.getLogger("kopf").setLevel(logging.CRITICAL)
+    logging.getLogger("kopf.objects").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def _run(settings: OperatorSettings, kubeconfig: Path | None, context: str | None) -> None:

@@ -29,6 +29,9 @@ log = logger(__name__)
 STOP_S: Final = 3.0
 """Seconds for kopf to end."""
 
+WELL_S: Final = 120.0
+"""Seconds for which kopf must have run for its next end to count as its first."""
+
 DELETED: Final = "DELETED"
 """The type of an event after which an object is no more; all others tell how it is."""
 
@@ -51,21 +54,25 @@ class Watches:
     async def run(self) -> None:
         """Watches until cancelled. When kopf ends it begins anew: an error that it takes for final may pass."""
         loop = asyncio.get_running_loop()
-        for delay in delays(1.0, 30.0):
+        pauses = delays(1.0, 30.0)
+        while True:
             begun, stop = time.monotonic(), threading.Event()
             ended: asyncio.Future[BaseException | None] = loop.create_future()
-            thread = threading.Thread(target=self._thread, args=(loop, stop, ended), name="kopf", daemon=True)
-            thread.start()
+            threading.Thread(target=self._thread, args=(loop, stop, ended), name="kopf", daemon=True).start()
             try:
-                failure = await ended
+                await asyncio.wait([ended])
             finally:
                 stop.set()
-                thread.join(STOP_S)
+                await asyncio.wait([ended], timeout=STOP_S)
+            after_s = time.monotonic() - begun
+            if after_s > WELL_S:
+                pauses = delays(1.0, 30.0)
+            pause_s = next(pauses)
             log.warning(
-                "the watches have ended; they begin anew", error=str(failure), retry_s=round(delay, 1),
-                after_s=round(time.monotonic() - begun),
+                "the watches have ended; they begin anew", kinds=str(self), error=repr(ended.result()),
+                after_s=round(after_s), retry_s=round(pause_s, 1),
             )  # fmt: skip
-            await asyncio.sleep(delay)
+            await asyncio.sleep(pause_s)
 
     def _thread(
         self, loop: asyncio.AbstractEventLoop, stop: threading.Event, ended: "asyncio.Future[BaseException | None]"
