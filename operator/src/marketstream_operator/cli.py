@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _quieten_kopf() -> None:
-    """It tells of every event that it hands over, and calls every attempt that it will repeat an error. Why watches have
-    ended is told by watches.py; a bug in a handler by kopf."""
+    """It tells of every event that it hands over, and calls every attempt that it will repeat an error. Why watches
+    have ended is told by watches.py; a bug in a handler by kopf."""
     logging.getLogger("kopf").setLevel(logging.CRITICAL)
     logging.getLogger("kopf.objects").setLevel(max(logging.WARNING, logging.getLogger().level))
 

@@ -36,8 +36,8 @@ log = logger(__name__)
 RECONCILE_LIMIT_S: Final = 120.0
 """Seconds for one reconcile: one of 1,000 symbols takes 20."""
 
-WATCH_LIMIT_S: Final = 300.0
-"""Seconds without a successful look at everything after which the leader is not ready."""
+LOOKS_MISSED: Final = 5
+"""Looks at everything that may fail in a row before the leader is not ready."""
 
 
 class Operator:
@@ -76,6 +76,7 @@ class Operator:
             reporter=Reporter(self._api, self._observed, self._recorder),
             again=self._queue.add_after,
         )
+        self._knows_kinds = False
         self._looked_at = time.monotonic()
 
     async def run(self, health: Health) -> None:
@@ -86,6 +87,7 @@ class Operator:
         beside: list[asyncio.Task[None]] = []
         try:
             await self._wait_for_kinds()
+            self._knows_kinds = True
             beside.append(asyncio.create_task(self._recorder.run(), name="events"))
             beside += [asyncio.create_task(watches.run(), name=f"watches of {watches}") for watches in self._watches]
             for task in beside:
@@ -150,8 +152,10 @@ class Operator:
             self._queue.add(key)
 
     def _problem(self) -> str | None:
+        if not self._knows_kinds:
+            return "the API server has not been asked yet, or does not know the kinds"
         ago = time.monotonic() - self._looked_at
-        if self._election.holds() and ago > WATCH_LIMIT_S:
+        if self._election.holds() and ago > LOOKS_MISSED * self._settings.resync_s:
             return f"nothing could be looked at for {ago:.0f} s"
         return None
 
