@@ -60,11 +60,17 @@ async def kinds(apiserver: ApiServer) -> None:
 
 
 @pytest.fixture(scope="session")
-async def strimzi(apiserver: ApiServer) -> None:
-    """The API serves the KafkaTopics of Strimzi, whose CRDs are in STRIMZI, or in ../shared/strimzi."""
+def strimzi_crds() -> Path:
+    """The folder with the CRDs of Strimzi: STRIMZI, or ../shared/strimzi beside the project."""
     folder = Path(os.environ.get("STRIMZI") or PROJECT.parent / "shared" / "strimzi")
     assert folder.is_dir(), f"no CRDs of Strimzi in {folder}: set STRIMZI to the folder that holds them"
-    await apiserver.kubectl("apply", "--server-side", "-f", str(folder / "043-Crd-kafkatopic.yaml"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+async def strimzi(apiserver: ApiServer, strimzi_crds: Path) -> None:
+    """The API serves the KafkaTopics of Strimzi."""
+    await apiserver.kubectl("apply", "--server-side", "-f", str(strimzi_crds / "043-Crd-kafkatopic.yaml"))
     await apiserver.serves("/apis/kafka.strimzi.io/v1/kafkatopics")
 
 
@@ -126,3 +132,10 @@ async def market(shared_market: Market) -> AsyncIterator[Market]:
     """A namespace with an operator that looks at everything every five seconds, and nothing else in it."""
     yield shared_market
     await shared_market.tidy()
+
+
+@pytest.fixture
+async def connected_to_nobody(cluster: Cluster) -> Cluster:
+    """The same, with a connection to servers that are not there: for tests of what the operator asks of Kubernetes."""
+    await cluster.connect("127.0.0.1:1", "postgresql://nobody@127.0.0.1:1/none", "redis://127.0.0.1:1/0")
+    return cluster

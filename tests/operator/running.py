@@ -90,7 +90,11 @@ class RunningOperator:
 
     async def leading(self, limit: float = 30.0) -> None:
         """Waits until it reconciles."""
-        await until(lambda: self._has_logged("reconciling begins"), limit)
+        await self.says("reconciling begins", limit)
+
+    async def says(self, text: str, limit: float = 30.0) -> None:
+        """Waits until it has logged that, since its last start."""
+        await until(lambda: self._has_logged(text), limit)
 
     async def _has_logged(self, text: str) -> bool:
         assert self.process is not None
