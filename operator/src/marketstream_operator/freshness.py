@@ -44,22 +44,28 @@ class Reading(NamedTuple):
     is_quiet: bool
 
 
-class _Symbol:
-    """One symbol that is followed."""
+class Pulse:
+    """One symbol that is followed. What was heard before `now_s` counts for nothing when it is only `starting`: Redis
+    remembers what was heard before a pause, too."""
 
-    def __init__(self, now_s: float) -> None:
+    def __init__(self, now_s: float, *, starting: bool) -> None:
         self._since_s = now_s
+        self._starting = starting
         self._verdict: bool | None = None
         self._disagree = 0
         self._ids: deque[tuple[float, int]] = deque()
         self.reading = Reading(None, None, None, None, None, False)
 
     def read(self, stream: Stream | None, now_s: float, max_age_s: float) -> None:
+        """Takes over what Redis says of it."""
         stream = stream or Stream()
         heard, traded = stream.heard_until, stream.last_trade_time
-        is_fresh = now_s - (heard if heard is not None else self._since_s) <= max_age_s
-        if heard is not None or not is_fresh:  # before the first trade there is nothing to judge for a while
-            self._judge(is_fresh)
+        if heard is None or (self._starting and heard < self._since_s):
+            if now_s - self._since_s > max_age_s:  # before that there is nothing to judge
+                self._judge(False)
+        else:
+            self._starting = False
+            self._judge(now_s - heard <= max_age_s)
         self.reading = Reading(
             traded,
             heard,
@@ -101,7 +107,7 @@ def _is_complete(stream: Stream) -> bool | None:
 class _Followed(msgspec.Struct):
     url: str
     exchange: str
-    symbols: dict[str, _Symbol]
+    symbols: dict[str, Pulse]
     max_age_s: float
     verdict: tuple[object, ...] = ()
     is_away: bool = False
@@ -116,8 +122,11 @@ class Freshness:
         self._followed: dict[Key, _Followed] = {}
         self._clients: dict[str, Redis] = {}
 
-    def follow(self, key: Key, settings: Settings, exchange: str, symbols: Iterable[str], max_age_s: float) -> None:
-        """Follows these symbols of a stream from now on, and no others; the settings name the Redis."""
+    def follow(
+        self, key: Key, settings: Settings, exchange: str, symbols: Iterable[str], max_age_s: float, *, starting: bool
+    ) -> None:
+        """Follows these symbols of a stream from now on, and no others; the settings name the Redis. `starting`: its
+        pods have not run until now, as far as its status tells."""
         before = self._followed.get(key)
         same = before is not None and (before.url, before.exchange) == (settings.redis_url, exchange)
         known = before.symbols if before is not None and same else {}
@@ -126,7 +135,7 @@ class Freshness:
         self._followed[key] = _Followed(
             settings.redis_url,
             exchange,
-            {symbol: known.get(symbol) or _Symbol(self._now_s()) for symbol in symbols},
+            {symbol: known.get(symbol) or Pulse(self._now_s(), starting=starting or same) for symbol in symbols},
             max_age_s,
             before.verdict if before is not None and same else (),
             before.is_away if before is not None and same else False,

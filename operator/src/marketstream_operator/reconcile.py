@@ -113,7 +113,9 @@ class Reconciler:
         pause = await self._drains.stage(key, spec, pairs, live, last_pause, connection)
         waiting = await self._apply(owner, spec, pairs, pause, connection)
         await self._prune(owner, pairs)
-        self._follow(key, spec, mine, pause, connection)
+        fresh = before.get("Fresh")
+        starting = fresh is None or fresh.status == "Unknown"
+        self._follow(key, spec, mine, pause, connection, starting)
         if awaited or pause.reason == "Draining":
             self._again(key, SOON_S)
         return View(
@@ -176,9 +178,12 @@ class Reconciler:
             if child.name not in wanted and child.owner_uid == owner.uid:
                 await self._api.delete(DEPLOYMENT, owner.key.namespace, child.name, child.uid)
 
-    def _follow(self, key: Key, spec: Spec, symbols: Iterable[str], pause: Pause, connection: Connection) -> None:
+    def _follow(
+        self, key: Key, spec: Spec, symbols: Iterable[str], pause: Pause, connection: Connection, starting: bool
+    ) -> None:
         if pause is NOT_PAUSED:
-            self._freshness.follow(key, connection.settings, spec.exchange, symbols, spec.freshness.max_age_s)
+            age_s = spec.freshness.max_age_s
+            self._freshness.follow(key, connection.settings, spec.exchange, symbols, age_s, starting=starting)
         else:
             self._freshness.forget(key)
 

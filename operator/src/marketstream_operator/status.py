@@ -57,7 +57,7 @@ class Found(NamedTuple):
 
 def status_of(view: View, before: Mapping[str, Condition], now: str) -> Status:
     """The status. A condition that has not turned keeps the time at which it did; `now` is that of the others."""
-    found = [*_conditions(view)]
+    found = [*_conditions(view, before.get("Fresh"))]
     conditions = tuple(_timed(view.generation, each, before.get(each.type), now) for each in found)
     by_type = {each.type: each for each in found}
     pair_of = {symbol: pair.id for pair in view.pairs for symbol in pair.symbols}
@@ -87,17 +87,19 @@ def _timed(generation: int, found: Found, before: Condition | None, now: str) ->
 
 
 def _headline(found: Mapping[str, Found]) -> str:
-    for kind, bad in (("Ready", "False"), ("Degraded", "True"), ("Fresh", "False")):
-        if found[kind].status == bad:
-            return found[kind].reason
-    return found["Ready"].reason
+    ready, degraded, fresh = found["Ready"], found["Degraded"], found["Fresh"]
+    if ready.reason not in ("Running", "NotAllReady"):
+        return ready.reason
+    if degraded.status == "True":
+        return degraded.reason  # why they are not ready
+    return fresh.reason if ready.status == "True" and fresh.status == "False" else ready.reason
 
 
-def _conditions(view: View) -> Iterable[Found]:
+def _conditions(view: View, last_fresh: Condition | None) -> Iterable[Found]:
     spec = _spec_valid(view)
     kafka = _kafka(view)
     halves = [_half(view, "producer"), _half(view, "processor")]
-    fresh = _fresh(view)
+    fresh = _fresh(view, last_fresh)
     paused = _paused(view)
     yield _ready(view, [spec, kafka, *halves], paused)
     yield _progressing(view)
@@ -111,7 +113,9 @@ def _ready(view: View, needed: Sequence[Found], paused: Found) -> Found:
     for found in needed:
         if found.status != "True":
             return Found("Ready", "False", found.reason, found.message)
-    return Found("Ready", "True", "Running", f"all {len(view.pairs)} pairs run")
+    if view.handed_over:
+        return Found("Ready", "False", "HandOver", _awaited(view))
+    return Found("Ready", "True", "Running", f"{len(view.pairs)} of {len(view.pairs)} pairs run")
 
 
 def _progressing(view: View) -> Found:
@@ -119,20 +123,24 @@ def _progressing(view: View) -> Found:
     if view.pause.reason == "Draining":
         return Found("Progressing", "True", "Draining", view.pause.message)
     if view.handed_over:
-        return Found(
-            "Progressing", "True", "HandOver", f"the pods of another MarketStream still run {_some(view.handed_over)}"
-        )
+        return Found("Progressing", "True", "HandOver", _awaited(view))
     if view.waiting:
-        return Found("Progressing", "True", "WaitingForTurn", f"{view.waiting} pairs wait for others to have rolled")
+        return Found(
+            "Progressing", "True", "WaitingForTurn", f"{_number(view.waiting, 'pair')} to roll when others have rolled"
+        )
     if rolling:
-        return Found("Progressing", "True", "RollingOut", f"{rolling} Deployments have not settled yet")
+        return Found("Progressing", "True", "RollingOut", f"{_number(rolling, 'Deployment')} not settled yet")
     return Found("Progressing", "False", "Settled", "what runs is what is wanted")
+
+
+def _awaited(view: View) -> str:
+    return f"the pods of another MarketStream still run {_some(view.handed_over)}"
 
 
 def _degraded(view: View, spec: Found, kafka: Found) -> Found:
     if view.problems:
         first, *others = sorted(set(view.problems))
-        more = f" (and {len(others)} other problems)" if others else ""
+        more = f" (and {_number(len(others), 'other problem')})" if others else ""
         return Found("Degraded", "True", first.reason, first.message + more)
     for found in (spec, kafka):
         if found.status == "False" and found.reason != "TopicsNotReady":
@@ -171,7 +179,7 @@ def _half(view: View, role: Role) -> Found:
     return Found(kind, "False", "NotAllReady", f"{ready} of {len(view.pairs)} are ready")
 
 
-def _fresh(view: View) -> Found:
+def _fresh(view: View, last: Condition | None) -> Found:
     if view.pause is not NOT_PAUSED:
         return Found("Fresh", "Unknown", "Paused", "a stream that rests hears nothing")
     if view.is_cache_away:
@@ -182,7 +190,10 @@ def _fresh(view: View) -> Found:
         last = max((reading.heard_until or 0 for reading in stale.values()), default=0)
         since = f", at last {time_text(last)}" if last else ""
         return Found("Fresh", "False", "Stale", f"nothing is heard of {_some(list(stale))}{since}")
-    if not readings or any(reading.is_fresh is None for reading in readings.values()):
+    unknown = [reading.is_fresh is None for reading in readings.values()]
+    if unknown and all(unknown) and last is not None and last.status != "Unknown":
+        return Found("Fresh", last.status, last.reason, last.message)  # the operator has just started
+    if not unknown or any(unknown):
         return Found("Fresh", "Unknown", "NotHeardYet", "the first trades have not been heard yet")
     if all(reading.is_quiet for reading in readings.values()):
         return Found("Fresh", "True", "Quiet", "the feed lives, but nobody trades")
@@ -215,6 +226,10 @@ def _symbol(symbol: str, pair: str, reading: Reading | None) -> SymbolStatus:
 def _some(symbols: Sequence[str]) -> str:
     named = ", ".join(symbols[:NAMED])
     return named if len(symbols) <= NAMED else f"{named} and {len(symbols) - NAMED} others"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def two_digits(number: float) -> float:

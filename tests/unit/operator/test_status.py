@@ -1,0 +1,195 @@
+"""From what was found to what the status says: every condition and reason."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from marketstream_operator.desired import Pair
+from marketstream_operator.drain import Pause
+from marketstream_operator.freshness import Reading
+from marketstream_operator.names import Key
+from marketstream_operator.observed import Deployment
+from marketstream_operator.podproblems import Problem
+from marketstream_operator.resource import Condition, SpecError, Status
+from marketstream_operator.status import View, status_of, time_text, two_digits
+from marketstream_operator.topics import READY, TopicState
+
+KEY = Key("markets", "majors")
+THEN, NOW = "2026-03-01T12:00:00Z", "2026-03-01T12:05:00Z"
+PAIRS = (Pair("a", ("AAA",)), Pair("b", ("BBB",)))
+AT = 1_772_366_400.0  # THEN
+HEARD = Reading(AT, AT, 12.345, True, True, False)
+
+
+def child(pair: str, role: str, **changes: Any) -> Deployment:
+    made = Deployment(
+        key=KEY, name=f"majors-{pair}-{role}", uid="u", version=1, pair=pair, role=role, runs=(), owner_uid="o",
+        digest="d", spec_digest="s", managed="m", replicas=1, generation=1, is_settled=True, is_ready=True,
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **changes)
+
+
+HEALTHY = tuple(child(pair.id, role) for pair in PAIRS for role in ("producer", "processor"))
+
+
+def view(**changes: Any) -> View:
+    """Two pairs that run and are heard, but for the changes."""
+    readings = {"AAA": HEARD, "BBB": HEARD}
+    usual = View(generation=3, topics=READY, pairs=PAIRS, live=HEALTHY, readings=readings)
+    return msgspec.structs.replace(usual, **changes)
+
+
+def said(found: View, before: dict[str, Condition] | None = None) -> dict[str, tuple[str, str, str]]:
+    conditions = status_of(found, before or {}, NOW).conditions
+    return {each.type: (each.status, each.reason, each.message) for each in conditions}
+
+
+def test_all_is_well() -> None:
+    assert {kind: found[:2] for kind, found in said(view()).items()} == {
+        "Ready": ("True", "Running"),
+        "Progressing": ("False", "Settled"),
+        "Degraded": ("False", "AsExpected"),
+        "SpecValid": ("True", "Valid"),
+        "KafkaReady": ("True", "TopicsReady"),
+        "ProducersReady": ("True", "AllReady"),
+        "ProcessorsReady": ("True", "AllReady"),
+        "Fresh": ("True", "Heard"),
+        "Paused": ("False", "NotPaused"),
+    }
+
+
+UNREADY = (child("a", "producer", is_ready=False, is_settled=False), *HEALTHY[1:])
+QUIET = Reading(AT - 300, AT, 0.0, True, True, True)
+STALE = Reading(AT - 300, AT - 300, 0.0, True, False, False)
+UNHEARD = Reading(None, None, None, None, None, False)
+INVALID = SpecError("spec.symbols[1]", "got 'x'")
+NOT_READY = TopicState(False, "TopicsNotReady", "Strimzi has not made 1 of 2")
+AWAY = TopicState(False, "KafkaUnavailable", "no answer")
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "verdict", "reason", "message"),
+    [
+        ({"live": UNREADY}, "Ready", "False", "NotAllReady", "1 of 2"),
+        ({"live": UNREADY}, "ProducersReady", "False", "NotAllReady", "1 of 2"),
+        ({"live": UNREADY}, "ProcessorsReady", "True", "AllReady", "2 of 2"),
+        ({"live": UNREADY}, "Progressing", "True", "RollingOut", "1 Deployment not settled"),
+        ({"live": ()}, "Ready", "False", "NotAllReady", "0 of 2"),
+        ({"waiting": 4}, "Progressing", "True", "WaitingForTurn", "4 pairs to roll"),
+        ({"handed_over": ["CCC"]}, "Progressing", "True", "HandOver", "CCC"),
+        ({"handed_over": ["CCC"]}, "Ready", "False", "HandOver", "CCC"),
+        ({"error": INVALID}, "SpecValid", "False", "Invalid", "spec.symbols[1]: got 'x'; the last good version"),
+        ({"error": INVALID}, "Ready", "False", "Invalid", "spec.symbols[1]"),
+        ({"error": INVALID}, "Degraded", "True", "Invalid", "spec.symbols[1]"),
+        ({"conflicts": {"AAA": Key("x", "y")}}, "SpecValid", "False", "Conflict", "AAA: run by the older MarketStream"),
+        ({"conflicts": {"AAA": Key("x", "y")}}, "Degraded", "True", "Conflict", "x/y"),
+        ({"topics": None}, "KafkaReady", "Unknown", "NotAsked", ""),
+        ({"topics": NOT_READY}, "KafkaReady", "False", "TopicsNotReady", "Strimzi"),
+        ({"topics": NOT_READY}, "Degraded", "False", "AsExpected", ""),
+        ({"topics": AWAY}, "KafkaReady", "False", "KafkaUnavailable", "no answer"),
+        ({"topics": AWAY}, "Ready", "False", "KafkaUnavailable", "no answer"),
+        ({"topics": AWAY}, "Degraded", "True", "KafkaUnavailable", "no answer"),
+        ({"problems": [Problem("CrashLoop", "boom")]}, "Degraded", "True", "CrashLoop", "boom"),
+        ({"problems": [Problem("CrashLoop", "boom")]}, "Ready", "True", "Running", ""),
+        ({"readings": {"AAA": QUIET, "BBB": QUIET}}, "Fresh", "True", "Quiet", "nobody trades"),
+        ({"readings": {"AAA": QUIET, "BBB": HEARD}}, "Fresh", "True", "Heard", ""),
+        ({"readings": {"AAA": STALE, "BBB": HEARD}}, "Fresh", "False", "Stale", "AAA, at last 2026-03-01T11:55:00Z"),
+        ({"readings": {"AAA": STALE, "BBB": HEARD}}, "Ready", "True", "Running", ""),
+        ({"readings": {"AAA": UNHEARD, "BBB": HEARD}}, "Fresh", "Unknown", "NotHeardYet", ""),
+        ({"readings": {}}, "Fresh", "Unknown", "NotHeardYet", ""),
+        ({"is_cache_away": True}, "Fresh", "Unknown", "RedisUnavailable", "Redis"),
+        ({"pause": Pause("Draining", "2 topics")}, "Paused", "False", "Draining", "2 topics"),
+        ({"pause": Pause("Draining", "2 topics")}, "Progressing", "True", "Draining", "2 topics"),
+        ({"pause": Pause("Draining", "2 topics")}, "ProducersReady", "False", "Paused", "rest"),
+        ({"pause": Pause("Draining", "2 topics")}, "ProcessorsReady", "True", "AllReady", ""),
+        ({"pause": Pause("Drained", "every trade")}, "Paused", "True", "Drained", "every trade"),
+        ({"pause": Pause("Drained", "every trade")}, "ProcessorsReady", "False", "Paused", "rest"),
+        ({"pause": Pause("DrainTimeout", "left")}, "Paused", "True", "DrainTimeout", "left"),
+        ({"pause": Pause("Paused", "nothing runs")}, "Ready", "False", "Paused", "nothing runs"),
+        ({"pause": Pause("Paused", "nothing runs")}, "Fresh", "Unknown", "Paused", ""),
+    ],
+)
+def test_what_is_found_is_said(changes: dict[str, Any], kind: str, verdict: str, reason: str, message: str) -> None:
+    status, why, words = said(view(**changes))[kind]
+    assert (status, why) == (verdict, reason)
+    assert message in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "Running"),
+        ({"readings": {"AAA": STALE}}, "Stale"),
+        ({"problems": [Problem("Unschedulable", "no node")], "readings": {"AAA": STALE}}, "Unschedulable"),
+        ({"live": UNREADY, "problems": [Problem("CrashLoop", "boom")]}, "CrashLoop"),
+        ({"live": UNREADY}, "NotAllReady"),
+        ({"error": INVALID}, "Invalid"),
+        ({"pause": Pause("Drained", "")}, "Paused"),
+    ],
+)
+def test_the_column_reason_says_what_matters_most(changes: dict[str, Any], reason: str) -> None:
+    assert status_of(view(**changes), {}, NOW).reason == reason
+
+
+def test_a_condition_keeps_its_time_until_its_status_turns() -> None:
+    first = status_of(view(live=UNREADY), {}, THEN)
+    before = {each.type: each for each in first.conditions}
+    second = {each.type: each for each in status_of(view(generation=4), before, NOW).conditions}
+    assert second["SpecValid"].last_transition_time == THEN
+    assert second["Ready"].last_transition_time == NOW
+    assert {each.observed_generation for each in second.values()} == {4}
+
+
+def test_counts_and_rates() -> None:
+    status = status_of(view(live=UNREADY), {}, NOW)
+    assert (status.observed_generation, status.symbol_count) == (3, 2)
+    assert msgspec.to_builtins(status.pairs) == {"desired": 2, "ready": 1, "summary": "1/2"}
+    assert (status.last_trade_time, status.trades_per_second) == (THEN, 25.0)  # 24.69
+    assert msgspec.to_builtins(status.symbols[0]) == {
+        "name": "AAA", "pair": "a", "lastTradeTime": THEN, "tradesPerSecond": 12.0, "complete": True,
+    }  # fmt: skip
+
+
+def test_of_a_symbol_that_was_not_heard_of_yet_nothing_is_said() -> None:
+    status = status_of(view(readings={"AAA": UNHEARD}), {}, NOW)
+    assert [msgspec.to_builtins(each) for each in status.symbols] == [
+        {"name": "AAA", "pair": "a"},
+        {"name": "BBB", "pair": "b"},
+    ]
+    assert (status.last_trade_time, status.trades_per_second) == (None, None)
+
+
+def test_many_symbols_are_counted_not_named() -> None:
+    readings = {f"S{number}": STALE for number in range(9)}
+    assert "S0, S1, S2, S3, S4 and 4 others" in said(view(readings=readings))["Fresh"][2]
+
+
+def test_problems_that_are_the_same_are_said_once() -> None:
+    problems = [Problem("CrashLoop", "boom")] * 3 + [Problem("Unschedulable", "no node")]
+    assert said(view(problems=problems))["Degraded"] == ("True", "CrashLoop", "boom (and 1 other problem)")
+
+
+def test_an_operator_that_has_just_started_does_not_unsay_what_was_heard() -> None:
+    """Its first reads come seconds later."""
+    before = {each.type: each for each in status_of(view(), {}, THEN).conditions}
+    unread = dict.fromkeys(("AAA", "BBB"), UNHEARD)
+    assert said(view(readings=unread), before)["Fresh"][:2] == ("True", "Heard")
+    assert said(view(readings=unread))["Fresh"][:2] == ("Unknown", "NotHeardYet")
+    resumed = {each.type: each for each in status_of(view(pause=Pause("Drained", "")), {}, THEN).conditions}
+    assert said(view(readings=unread), resumed)["Fresh"][:2] == ("Unknown", "NotHeardYet")
+
+
+@pytest.mark.parametrize(("number", "rounded"), [(0, 0), (0.0123, 0.012), (1.26, 1.3), (126.4, 130.0), (98765, 99000)])
+def test_two_digits(number: float, rounded: float) -> None:
+    assert two_digits(number) == rounded
+
+
+def test_times_are_utc() -> None:
+    assert time_text(AT + 0.9) == THEN
+
+
+def test_a_status_is_written_whole() -> None:
+    """As a merge patch: null removes what is no longer known."""
+    written = msgspec.to_builtins(status_of(view(readings={}), {}, NOW))
+    assert set(written) == set(msgspec.to_builtins(Status()))
+    assert written["lastTradeTime"] is None
