@@ -99,7 +99,7 @@ priorityClassName: {{ . }}
 {{- if $values.affinity }}
 affinity:
   {{- toYaml $values.affinity | nindent 2 }}
-{{- else if gt (int ($values.replicas | default 1)) 1 }}
+{{- else if hasKey $values "replicas" }}
 topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: kubernetes.io/hostname

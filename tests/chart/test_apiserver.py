@@ -1,0 +1,183 @@
+"""What a real Kubernetes API says to the chart: every object is accepted, by Strimzi's definitions too; pods pass the
+restricted standard; passwords and data outlive upgrades and the release."""
+
+import base64
+import json
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.chart.helm import EXTERNAL, PROJECT, Helm, Object, arguments, only, pod_templates
+from tests.chart.test_render import MATRIX
+from tests.operator.apiserver import ApiServer
+from tests.operator.assets import unavailable
+
+RESTRICTED = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+HERE = ("crds.enabled=false", *EXTERNAL)
+"""A release of which there can be several: the definition can only belong to one."""
+
+
+@pytest.fixture(scope="module")
+def definitions() -> Path:
+    """Strimzi's definitions: STRIMZI_CRDS, or ../shared/strimzi beside the project."""
+    folder = Path(os.environ.get("STRIMZI_CRDS") or PROJECT.parent / "shared" / "strimzi")
+    if not folder.is_dir():
+        unavailable(f"No definitions of Strimzi in {folder}: set STRIMZI_CRDS to the folder that holds them.")
+    return folder
+
+
+@pytest.fixture(scope="module")
+async def strimzi(apiserver: ApiServer, definitions: Path) -> None:
+    """The API knows Strimzi's kinds."""
+    await apiserver.kubectl("apply", "--server-side", "-f", str(definitions))
+    await apiserver.serves("/apis/kafka.strimzi.io/v1/kafkas")
+
+
+@pytest.fixture
+async def restricted(apiserver: ApiServer, namespace: str) -> str:
+    """A namespace whose pods must be restricted, with the accounts that they name."""
+    await apiserver.request(
+        "PATCH", f"/api/v1/namespaces/{namespace}", RESTRICTED, content_type="application/merge-patch+json"
+    )
+    for name in ("default", "marketstream-operator"):
+        await apiserver.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": name}})
+    return namespace
+
+
+async def accepted(apiserver: ApiServer, objects: list[Object]) -> None:
+    listed = {"apiVersion": "v1", "kind": "List", "items": objects}
+    await apiserver.kubectl(
+        "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", input=json.dumps(listed)
+    )
+
+
+@pytest.mark.parametrize("case", MATRIX)
+async def test_every_object_is_accepted(
+    apiserver: ApiServer, strimzi: None, namespace: str, helm: Helm, case: str
+) -> None:
+    given = MATRIX[case]
+    values = [value.replace("{test,other}", f"{{{namespace},default}}") for value in given.get("values", ())]
+    objects = helm.render(*values, files=given.get("files", ()), namespace=namespace)
+    await accepted(apiserver, [each for each in objects if not each["apiVersion"].startswith("monitoring.coreos.com")])
+
+
+async def test_a_kafka_that_strimzi_does_not_know_is_refused(
+    apiserver: ApiServer, strimzi: None, namespace: str, helm: Helm
+) -> None:
+    kafka = only(helm.render(namespace=namespace), "Kafka")
+    kafka["spec"]["kafka"]["listener"] = []
+    with pytest.raises(Exception, match="listener"):
+        await accepted(apiserver, [kafka])
+
+
+@pytest.mark.parametrize("case", ["default", "development"])
+async def test_pods_pass_the_restricted_standard(apiserver: ApiServer, restricted: str, helm: Helm, case: str) -> None:
+    path, query = f"/api/v1/namespaces/{restricted}/pods", {"dryRun": "All"}
+    templates = pod_templates(helm.render(files=MATRIX[case].get("files", ()), namespace=restricted))
+    for name, template in templates.items():
+        pod = {"metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]}
+        # Claims are made by the StatefulSet's controller.
+        if name == "marketstream-postgresql":
+            pod["spec"]["volumes"].append({"name": "data", "emptyDir": {}})
+        await apiserver.request("POST", path, pod, query=query)
+        del pod["spec"]["securityContext"]["seccompProfile"]
+        with pytest.raises(httpx.HTTPStatusError, match="violates PodSecurity"):
+            await apiserver.request("POST", path, pod, query=query)
+
+
+class Release:
+    """A release of the chart in a namespace of a real API. No controller runs: nothing becomes of what is stored."""
+
+    def __init__(self, apiserver: ApiServer, helm: Helm, namespace: str) -> None:
+        self._api, self._helm, self._namespace = apiserver, helm, namespace
+
+    def _run(self, verb: str, *values: str) -> None:
+        chart = [] if verb == "uninstall" else [str(self._helm.chart)]
+        self._helm.run(
+            verb, "marketstream", *chart, "--namespace", self._namespace, *arguments(values),
+            kubeconfig=self._api.kubeconfig(),
+        )  # fmt: skip
+
+    def install(self, *values: str) -> None:
+        self._run("install", *values)
+
+    def upgrade(self, *values: str) -> None:
+        self._run("upgrade", *values)
+
+    def uninstall(self) -> None:
+        self._run("uninstall")
+
+    async def make_secret(self, name: str, **texts: str) -> None:
+        body = {"metadata": {"name": name}, "stringData": texts}
+        await self._api.request("POST", f"/api/v1/namespaces/{self._namespace}/secrets", body)
+
+    async def secrets(self) -> dict[str, dict[str, str]]:
+        """The chart's Secrets, by name."""
+        found = await self._api.request("GET", f"/api/v1/namespaces/{self._namespace}/secrets")
+        return {
+            each["metadata"]["name"]: {k: base64.b64decode(v).decode() for k, v in each["data"].items()}
+            for each in found["items"]
+            if each["type"] == "Opaque"
+        }
+
+    async def template(self, name: str) -> Object:
+        """The pod template of a Deployment."""
+        path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{name}"
+        found: Object = (await self._api.request("GET", path))["spec"]["template"]
+        return found
+
+
+@pytest.fixture
+def release(apiserver: ApiServer, helm: Helm, namespace: str) -> Release:
+    return Release(apiserver, helm, namespace)
+
+
+async def test_passwords_outlive_upgrades_and_the_release(release: Release) -> None:
+    release.install(*HERE)
+    first, pods = await release.secrets(), await release.template("marketstream-api")
+    assert {len(first[f"marketstream-{name}"]["password"]) for name in ("postgresql", "redis")} == {32}
+    release.upgrade(*HERE, "api.replicas=2")
+    assert await release.secrets() == first
+    assert await release.template("marketstream-api") == pods, "an upgrade without a change must not roll the pods"
+    release.uninstall()
+    assert (await release.secrets()).keys() == {"marketstream-postgresql", "marketstream-redis"}
+    release.install(*HERE)
+    assert await release.secrets() == first
+
+
+async def test_another_password_rolls_the_api(release: Release) -> None:
+    release.install(*HERE)
+    before = await release.template("marketstream-api")
+    release.upgrade(*HERE, "redis.auth.password=other")
+    assert (await release.secrets())["marketstream-redis"] == {"password": "other"}
+    assert await release.template("marketstream-api") != before
+
+
+async def test_passwords_of_other_secrets_are_looked_up(release: Release) -> None:
+    await release.make_secret("pg", password="from pg")  # noqa: S106 - made up
+    await release.make_secret("cache", REDIS_URL="redis://cache:6379/0")
+    values = (
+        *HERE, "postgresql.auth.existingSecret=pg", "redis.mode=external", "redis.external.existingSecret=cache",
+    )  # fmt: skip
+    release.install(*values)
+    made = await release.secrets()
+    assert made.keys() == {"pg", "cache", "marketstream-connection"}
+    assert made["marketstream-connection"]["DATABASE_URL"].startswith("postgresql://marketstream:from%20pg@")
+    assert made["marketstream-connection"]["REDIS_URL"] == "redis://cache:6379/0"
+
+
+async def test_the_definition_and_what_it_defines_outlive_the_release(
+    apiserver: ApiServer, release: Release, namespace: str
+) -> None:
+    release.install(*EXTERNAL)
+    path = f"/apis/marketstream.io/v1alpha1/namespaces/{namespace}/marketstreams"
+    await apiserver.serves(path)
+    stream = {
+        "apiVersion": "marketstream.io/v1alpha1", "kind": "MarketStream", "metadata": {"name": "majors"},
+        "spec": {"exchange": "binance", "symbols": ["BTCUSDT"]},
+    }  # fmt: skip
+    await apiserver.request("POST", path, stream)
+    release.uninstall()
+    assert [each["metadata"]["name"] for each in (await apiserver.request("GET", path))["items"]] == ["majors"]

@@ -1,0 +1,100 @@
+"""What the chart refuses, and the sentence with which it does."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.chart.helm import EXTERNAL, Helm, HelmError
+
+PG = "postgresql.external.url=postgresql://u:p@db/m"
+
+CONTRADICTIONS = {
+    "kafka.mode is external, so that nothing would use the Strimzi operator": [
+        "kafka.mode=external", "kafka.external.bootstrapServers=a:1",
+    ],
+    "nothing says where Kafka is": ["kafka.mode=external", "strimzi.enabled=false"],
+    "but kafka.mode is strimzi, which makes a Kafka of its own": ["kafka.external.bootstrapServers=a:1"],
+    "kafka.strimzi.replicas is 2: every node votes": ["kafka.strimzi.replicas=2"],
+    "MarketStreams must be in the namespace of Kafka": ["operator.watchNamespaces={other}"],
+    "but kafka.external names others: give one of the two": [
+        *EXTERNAL, "connection.existingSecret=mine", "postgresql.auth.existingSecret=a", "redis.auth.existingSecret=b",
+    ],
+    "kafka.external.existingSecret and kafka.external.saslUsername or saslPassword are given": [
+        *EXTERNAL, "kafka.external.existingSecret=a", "kafka.external.saslUsername=b",
+        "kafka.external.securityProtocol=SASL_SSL",
+    ],
+    "kafka.external.securityProtocol is SASL_SSL, which needs a user": [
+        *EXTERNAL, "kafka.external.securityProtocol=SASL_SSL",
+    ],
+    "kafka.external names a user, but securityProtocol is PLAINTEXT": [*EXTERNAL, "kafka.external.saslUsername=a"],
+    "postgresql.auth.password and postgresql.auth.existingSecret are given": [
+        "postgresql.auth.password=a", "postgresql.auth.existingSecret=b",
+    ],
+    "postgresql.external.url and postgresql.external.existingSecret are given": [
+        PG, "postgresql.mode=external", "postgresql.external.existingSecret=a",
+    ],
+    "but postgresql.external names another": [
+        PG, "postgresql.mode=external", "connection.existingSecret=a", "redis.auth.existingSecret=b",
+    ],
+    "postgresql.external is given, but postgresql.mode is internal": [PG],
+    "postgresql.mode is external, but nothing says where it is": ["postgresql.mode=external"],
+    "redis.mode is external, but nothing says where it is": ["redis.mode=external"],
+    "postgresql.auth is for the server that the chart runs": [
+        PG, "postgresql.mode=external", "postgresql.auth.password=a",
+    ],
+    "connection.existingSecret must hold the password of the postgresql that the chart runs": [
+        "connection.existingSecret=a", "redis.auth.existingSecret=b",
+    ],
+    "connection.existingSecret must hold the password of the redis that the chart runs": [
+        "connection.existingSecret=a", "postgresql.auth.existingSecret=b",
+    ],
+    "there is no Secret pg with a key password in the namespace test": ["postgresql.auth.existingSecret=pg"],
+    "there is no Secret user with a key KAFKA_SASL_USERNAME in the namespace test": [
+        *EXTERNAL, "kafka.external.securityProtocol=SASL_SSL", "kafka.external.existingSecret=user",
+    ],
+    "operator.watchNamespaces has * beside other names": ["operator.watchNamespaces={*,test}"],
+    "api.ingress is enabled without hosts": ["api.ingress.enabled=true"],
+}  # fmt: skip
+
+UNKNOWN = [
+    "replicas=2",
+    "kafka.bootstrap=a:1",
+    "postgresql.auth.pasword=a",
+    "metrics.podMonitor.enable=true",
+    "images.services.name=a",
+]
+
+SENSELESS = [
+    "kafka.mode=internal",
+    "api.replicas=-1",
+    "operator.logLevel=loud",
+    "images.services.digest=abc",
+    "postgresql.external.url=mysql://a",
+    "kafka.external.bootstrapServers=kafka",
+    "api.service.port=0",
+    "operator.watchNamespaces={Not_A_Name}",
+]
+
+
+def refusal(helm: Helm, values: Sequence[str]) -> str:
+    with pytest.raises(HelmError) as caught:
+        helm.render(*values)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("sentence", CONTRADICTIONS)
+def test_contradictions_fail_with_a_sentence(helm: Helm, sentence: str) -> None:
+    assert sentence in refusal(helm, CONTRADICTIONS[sentence])
+
+
+@pytest.mark.parametrize("value", UNKNOWN)
+def test_unknown_values_are_refused(helm: Helm, value: str) -> None:
+    message = refusal(helm, [value])
+    assert "additional properties" in message
+    key, _, _ = value.partition("=")
+    assert key.rpartition(".")[2] in message
+
+
+@pytest.mark.parametrize("value", SENSELESS)
+def test_values_of_the_wrong_kind_are_refused(helm: Helm, value: str) -> None:
+    assert "don't meet the specifications of the schema" in refusal(helm, [value])

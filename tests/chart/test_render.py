@@ -1,0 +1,229 @@
+"""What the chart makes: complete, restricted, and what the operator and the services read."""
+
+import base64
+import re
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from marketstream.settings import Settings
+from marketstream_operator.podenv import SECRET
+from marketstream_operator.settings import OperatorSettings
+
+from tests.chart.helm import CHART, DEVELOPMENT, EXTERNAL, PRODUCTION, Helm, Object, only, pod_templates
+
+MATRIX: dict[str, dict[str, Any]] = {
+    "default": {},
+    "production": {"files": [PRODUCTION]},
+    "development": {"files": [DEVELOPMENT]},
+    "external": {
+        "values": [
+            *EXTERNAL, "postgresql.mode=external", "postgresql.external.url=postgresql://u:p@db:5432/m",
+            "redis.mode=external", "redis.external.url=redis://:p@cache:6379/0",
+        ]
+    },
+    "external Kafka with a user": {
+        "values": [
+            *EXTERNAL, "kafka.external.securityProtocol=SASL_SSL", "kafka.external.saslUsername=me",
+            "kafka.external.saslPassword=secret", "kafka.external.caCertificate=PEM",
+        ]
+    },
+    "own Secrets": {
+        "values": [
+            "connection.existingSecret=mine", "postgresql.auth.existingSecret=pg", "redis.auth.existingSecret=redis",
+        ]
+    },
+    "several namespaces": {"values": ["operator.watchNamespaces={test,other}"]},
+    "all namespaces": {"values": ["operator.watchNamespaces={*}"]},
+    "everything on": {
+        "values": [
+            "metrics.podMonitor.enabled=true", "metrics.prometheusRule.enabled=true",
+            "metrics.grafanaDashboard.enabled=true", "api.ingress.enabled=true", "api.ingress.hosts={a.example}",
+            "api.replicas=2", "commonLabels.team=markets", "images.pullSecrets[0].name=registry",
+            "kafka.strimzi.nodeSelector.disk=fast", "networkPolicy.api.from[0].namespaceSelector.matchLabels.a=b",
+        ]
+    },
+    "everything off": {
+        "values": [
+            "networkPolicy.enabled=false", "crds.enabled=false", "rbac.aggregate=false", "strimzi.enabled=false",
+        ]
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(params=MATRIX, scope="module")
+def objects(request: pytest.FixtureRequest, helm: Helm) -> list[Object]:
+    """What is rendered, for each way to install the chart."""
+    given = MATRIX[request.param]
+    return helm.render(*given.get("values", ()), files=given.get("files", ()))
+
+
+def environment(container: Object) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in container["env"]}
+
+
+def secret(objects: list[Object], name: str) -> dict[str, str]:
+    data = only(objects, "Secret", name)["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def test_lint(helm: Helm) -> None:
+    for file in ("values.yaml", PRODUCTION, DEVELOPMENT):
+        helm.run("lint", "--strict", helm.chart, "--values", CHART / file)
+
+
+def test_every_object_says_where_it_belongs(objects: list[Object]) -> None:
+    cluster_wide = {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
+    for each in objects:
+        labels = each["metadata"]["labels"]
+        assert labels["app.kubernetes.io/part-of"] == "marketstream", each["metadata"]
+        assert labels["app.kubernetes.io/instance"] == "marketstream", each["metadata"]
+        assert ("namespace" in each["metadata"]) is (each["kind"] not in cluster_wide), each["metadata"]
+
+
+def test_names_are_not_given_twice(objects: list[Object]) -> None:
+    keys = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
+    assert len(set(keys)) == len(keys)
+
+
+def test_pods_are_restricted_and_say_what_they_need(objects: list[Object]) -> None:
+    for name, template in pod_templates(objects).items():
+        pod = template["spec"]
+        assert pod["enableServiceLinks"] is False, name
+        assert pod["automountServiceAccountToken"] is name.endswith("-operator"), name
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        for container in pod["containers"]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+            assert container["resources"]["limits"].keys() == {"memory"}
+            assert "latest" not in container["image"]
+            if name != "marketstream-test":
+                assert container.keys() >= {"livenessProbe", "readinessProbe", "startupProbe"}
+
+
+def test_root_file_systems_are_read_only_but_in_development(helm: Helm) -> None:
+    def writable(objects: list[Object]) -> set[str]:
+        return {
+            name
+            for name, template in pod_templates(objects).items()
+            if not template["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
+        }
+
+    assert writable(helm.render()) == set()
+    assert writable(helm.render(files=[DEVELOPMENT])) == {"marketstream-operator", "marketstream-api"}
+
+
+def test_replicas_share_disruptions(objects: list[Object]) -> None:
+    several = {e["metadata"]["name"] for e in objects if e["kind"] == "Deployment" and e["spec"]["replicas"] > 1}
+    assert {each["metadata"]["name"] for each in objects if each["kind"] == "PodDisruptionBudget"} == several
+
+
+def test_the_operator_reads_its_environment(objects: list[Object]) -> None:
+    (container,) = only(objects, "Deployment", "marketstream-operator")["spec"]["template"]["spec"]["containers"]
+    given = environment(container)
+    names = {field.upper() for field in OperatorSettings.__dataclass_fields__}
+    assert given.keys() <= names, "the operator does not know these"
+    settings = OperatorSettings.from_environment(given)
+    assert settings.connection_secret in ("marketstream-connection", "mine")
+    assert settings.lease_name == "marketstream-operator"
+    kafkas = [each for each in objects if each["kind"] == "Kafka"]
+    assert (settings.kafka_mode == "strimzi") is bool(kafkas)
+    assert settings.kafka_cluster == (kafkas[0]["metadata"]["name"] if kafkas else "")
+    users = [each for each in objects if each["kind"] == "KafkaUser"]
+    assert settings.kafka_user_secret == (users[0]["metadata"]["name"] if users else "")
+
+
+def test_the_connection_is_what_services_read(objects: list[Object]) -> None:
+    if not any(each["metadata"]["name"] == "marketstream-connection" for each in objects):
+        return
+    given = secret(objects, "marketstream-connection")
+    assert {key.lower() for key in given} <= SECRET
+    Settings.from_environment(given).require("kafka_bootstrap", "database_url", "redis_url")
+    for name, url in (("postgresql", given["DATABASE_URL"]), ("redis", given["REDIS_URL"])):
+        if any(each["kind"] == "StatefulSet" and each["metadata"]["name"].endswith(name) for each in objects):
+            assert unquote(urlsplit(url).password or "") == secret(objects, f"marketstream-{name}")["password"]
+            assert urlsplit(url).hostname == f"marketstream-{name}.test.svc"
+
+
+def test_passwords_of_any_letters(helm: Helm) -> None:
+    strange = "p @/:,%+ä"
+    objects = helm.render("postgresql.auth.password=" + strange.replace(",", r"\,"))
+    url = secret(objects, "marketstream-connection")["DATABASE_URL"]
+    assert unquote(urlsplit(url).password or "") == strange
+    assert secret(objects, "marketstream-postgresql") == {"password": strange}
+
+
+def test_passwords_are_in_no_argument_and_no_variable(helm: Helm) -> None:
+    for objects in (helm.render(), helm.render(files=[DEVELOPMENT])):
+        passwords = {secret(objects, f"marketstream-{name}")["password"] for name in ("postgresql", "redis")}
+        for template in pod_templates(objects).values():
+            for container in template["spec"]["containers"]:
+                said = [*container.get("command", []), *container.get("args", []), *environment_values(container)]
+                assert passwords.isdisjoint(re.split(r"[ =:/@\"]", " ".join(said))) or passwords == {"marketstream"}
+
+
+def environment_values(container: Object) -> list[str]:
+    return [each.get("value", "") for each in container.get("env", [])]
+
+
+def test_kafka_is_secure_in_production(helm: Helm) -> None:
+    objects = helm.render(files=[PRODUCTION])
+    kafka, user = only(objects, "Kafka")["spec"]["kafka"], only(objects, "KafkaUser")
+    (listener,) = kafka["listeners"]
+    assert (listener["tls"], listener["authentication"]) == (True, {"type": "scram-sha-512"})
+    assert kafka["authorization"] == {"type": "simple"}
+    assert (kafka["config"]["default.replication.factor"], kafka["config"]["min.insync.replicas"]) == (3, 2)
+    rights = {
+        (a["resource"]["type"], a["resource"]["name"]): a["operations"] for a in user["spec"]["authorization"]["acls"]
+    }
+    assert rights == {
+        ("topic", "trades."): ["Describe", "Read", "Write"],
+        ("group", "marketstream."): ["Describe", "Read"],
+    }
+    given = secret(objects, "marketstream-connection")
+    assert given["KAFKA_BOOTSTRAP"] == "marketstream-kafka-bootstrap.test.svc:9093"
+    assert given["KAFKA_SECURITY_PROTOCOL"] == "SASL_SSL"
+
+
+def test_the_operator_has_exactly_the_roles_of_its_code(helm: Helm) -> None:
+    roles = yaml.safe_load((CHART / "files" / "roles.yaml").read_text("utf-8"))
+    own, watched, strimzi = roles["operatorNamespace"], roles["watched"], roles["strimzi"]
+
+    def granted(*values: str) -> dict[tuple[str, str | None], list[Object]]:
+        return {
+            (each["kind"], each["metadata"].get("namespace")): each["rules"]
+            for each in helm.render(*values)
+            if each["kind"] in ("Role", "ClusterRole") and each["metadata"]["name"].endswith("-operator")
+        }
+
+    assert granted() == {("Role", "test"): own + strimzi + watched}
+    assert granted(*EXTERNAL) == {("Role", "test"): own + watched}
+    assert granted(*EXTERNAL, "operator.watchNamespaces={a,b}") == {
+        ("Role", "test"): own, ("Role", "a"): watched, ("Role", "b"): watched,
+    }  # fmt: skip
+    assert granted(*EXTERNAL, "operator.watchNamespaces={*}") == {
+        ("Role", "test"): own, ("ClusterRole", None): watched,
+    }  # fmt: skip
+
+
+def test_the_definition_stays(helm: Helm) -> None:
+    name = "CustomResourceDefinition"
+    assert only(helm.render(), name)["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert "annotations" not in only(helm.render("crds.keep=false"), name)["metadata"]
+    assert not [each for each in helm.render("crds.enabled=false") if each["kind"] == name]
+
+
+def test_images_by_digest(helm: Helm) -> None:
+    digest = f"sha256:{'a' * 64}"
+    objects = helm.render(f"images.services.digest={digest}", "images.operator.tag=1.2.3")
+    (container,) = only(objects, "Deployment", "marketstream-operator")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "marketstream/operator:1.2.3"
+    assert environment(container)["SERVICES_IMAGE"] == f"marketstream/services@{digest}"
+
+
+def test_names_follow_the_release(helm: Helm) -> None:
+    names = {each["metadata"]["name"] for each in helm.render(name="prices") if each["kind"] == "Secret"}
+    assert names == {"prices-marketstream-connection", "prices-marketstream-postgresql", "prices-marketstream-redis"}
+    long = helm.render(name="a-release-with-a-name-that-is-quite-long")
+    assert all(len(each["metadata"]["name"]) <= 63 for each in long)
