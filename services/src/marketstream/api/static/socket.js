@@ -18,6 +18,7 @@ export function connect(url, { onMessage, onStatus }) {
   let socket = null;
   let failures = 0;
   let watchdog = 0;
+  let heardAt = 0;
 
   function open() {
     socket = new WebSocket(url);
@@ -25,10 +26,11 @@ export function connect(url, { onMessage, onStatus }) {
       failures = 0;
       onStatus({ connected: true });
       ask([...followed.values()].map((entry) => entry.stream));
-      watch(QUIET_MS);
+      heardAt = performance.now();
+      watch();
     };
     socket.onmessage = ({ data }) => {
-      watch(QUIET_MS);
+      heardAt = performance.now();
       take(JSON.parse(data));
     };
     socket.onclose = lose;
@@ -47,13 +49,16 @@ export function connect(url, { onMessage, onStatus }) {
     setTimeout(open, wait);
   }
 
-  function watch(ms) {
-    clearTimeout(watchdog);
-    watchdog = setTimeout(() => {
-      if (ms === ANSWER_MS) return lose();
-      send({ type: 'ping' });
-      watch(ANSWER_MS);
-    }, ms);
+  /** Waits until the connection has been quiet for too long: no timer of its own for each of hundreds of messages. */
+  function watch() {
+    const left = heardAt + QUIET_MS - performance.now();
+    watchdog = setTimeout(left > 0 ? watch : doubt, left);
+  }
+
+  function doubt() {
+    const doubtedAt = performance.now();
+    send({ type: 'ping' });
+    watchdog = setTimeout(() => (heardAt > doubtedAt ? watch() : lose()), ANSWER_MS);
   }
 
   function take(message) {
