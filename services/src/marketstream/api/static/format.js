@@ -68,32 +68,34 @@ export function tone(sign) {
   return sign > 0 ? 'up' : sign < 0 ? 'down' : '';
 }
 
-const formats = new Map();
-
-function parts(seconds, zone, options) {
-  const key = `${zone}|${Object.entries(options)}`;
-  let format = formats.get(key);
-  if (!format) {
-    format = new Intl.DateTimeFormat('en-GB', { hourCycle: 'h23', timeZone: zone === 'utc' ? 'UTC' : undefined, ...options });
-    formats.set(key, format);
-  }
-  return format.format(seconds * 1000);
+/** A function that writes a time by `options`; it keeps the last text of a zone, as most rows of a tape are of one second. */
+function writer(options) {
+  const kept = new Map();
+  return (seconds, zone) => {
+    if (!kept.has(zone)) {
+      const timeZone = zone === 'utc' ? 'UTC' : undefined;
+      kept.set(zone, { format: new Intl.DateTimeFormat('en-GB', { hourCycle: 'h23', timeZone, ...options }), seconds: null });
+    }
+    const last = kept.get(zone);
+    if (last.seconds !== seconds) Object.assign(last, { seconds, text: last.format.format(seconds * 1000) });
+    return last.text;
+  };
 }
 
 /** 14:03:10 */
-export const clock = (seconds, zone) => parts(seconds, zone, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+export const clock = writer({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 /** 14:03 */
-export const hours = (seconds, zone) => parts(seconds, zone, { hour: '2-digit', minute: '2-digit' });
+export const hours = writer({ hour: '2-digit', minute: '2-digit' });
 
 /** 23 Nov */
-export const day = (seconds, zone) => parts(seconds, zone, { day: 'numeric', month: 'short' });
+export const day = writer({ day: 'numeric', month: 'short' });
 
 /** Nov */
-export const month = (seconds, zone) => parts(seconds, zone, { month: 'short' });
+export const month = writer({ month: 'short' });
 
 /** 2026 */
-export const year = (seconds, zone) => parts(seconds, zone, { year: 'numeric' });
+export const year = writer({ year: 'numeric' });
 
 /** 23 Nov 2026, 14:03:10 */
 export const moment = (seconds, zone) => `${day(seconds, zone)} ${year(seconds, zone)}, ${clock(seconds, zone)}`;
