@@ -58,14 +58,13 @@ function run(library) {
   const references = createReferences();
 
   const whenChosen = (show) => () => chosen.entry && show(current());
-  // The price moves in every frame, the chart in every second one, and what is to be read as fast as one can read.
+  // As often as an eye can follow: a candle that moves, digits that are read, rows that pass.
   const schedule = createFrames([
-    { everyMs: 0, show: showState },
-    { everyMs: 33, show: whenChosen(() => view.draw()) },
-    { everyMs: 100, show: whenChosen(showCandle) },
-    { everyMs: 100, show: whenChosen(({ trades, decimals }) => showTape(trades, { decimals, zone: chosen.zone })) },
-    { everyMs: 100, show: whenChosen(showWatchlist) },
-    { everyMs: 250, show: whenChosen((stream) => showFoot(stream, { isConnected: connection.connected, zone: chosen.zone })) },
+    { everyMs: 66, show: whenChosen(() => view.draw()), isDrawnNext: true },
+    { everyMs: 100, show: showState },
+    { everyMs: 200, show: whenChosen(({ trades, decimals }) => showTape(trades, { decimals, zone: chosen.zone })) },
+    { everyMs: 200, show: whenChosen(showWatchlist) },
+    { everyMs: 500, show: whenChosen((stream) => showFoot(stream, { isConnected: connection.connected, zone: chosen.zone })) },
     { everyMs: 1000, show: whenChosen(showTitle) },
   ]);
   const showStatus = createStatus(byId('badges'));
@@ -114,7 +113,9 @@ function run(library) {
     showStatus({ connection, freshness: chosen.entry && current().freshness, exchange: chosen.entry?.exchange });
     const connected = String(connection.connected);
     if (document.body.dataset.connected !== connected) document.body.dataset.connected = connected;
-    if (chosen.entry) showQuote(current(), referenceOf(chosen.entry));
+    if (!chosen.entry) return;
+    showQuote(current(), referenceOf(chosen.entry));
+    showCandle();
   }
 
   function showCandle() {
@@ -166,7 +167,7 @@ function run(library) {
     byId('chart').setAttribute('aria-label', `${entry.symbol}, candles of ${intervalOf(interval).label} and their volumes. Arrow keys scroll, plus and minus zoom.`);
     showInterval(interval);
     history.replaceState(null, '', `?${new URLSearchParams({ ...named(entry), interval })}`);
-    schedule();
+    schedule(true);
   }
 
   function chooseInterval(name) {
@@ -180,7 +181,7 @@ function run(library) {
     byId('zone').textContent = zone === 'utc' ? 'UTC' : 'Local';
     byId('zone').setAttribute('aria-pressed', String(zone === 'local'));
     view.zone(zone);
-    schedule();
+    schedule(true);
   }
 
   async function refreshSymbols() {
