@@ -11,6 +11,7 @@ from tests.browser.market import Market
 
 READY = "() => window.marketstream?.drawn().some((bar) => 'open' in bar)"
 BAR = ("open", "high", "low", "close")
+CROSSHAIR = "#chart canvas + canvas"
 
 
 async def show(page: Page, api: Api, query: str = "") -> None:
@@ -125,7 +126,9 @@ async def test_an_incomplete_candle_is_seen_and_says_why(page: Page, api: Api, m
     assert bars[start]["color"] != bars[start]["borderColor"], "hollow"
     assert whole["color"] == whole["borderColor"], "solid"
     assert bars[start]["borderColor"] not in {whole["borderColor"], bars[start - 10]["borderColor"]}
+    await expect(page.locator(CROSSHAIR).first).to_have_css("opacity", "0")
     await point_at(page, start)
+    await expect(page.locator(CROSSHAIR).first).to_have_css("opacity", "1")
     await expect(page.locator("#legend")).to_contain_text("incomplete: trades are missing")
     await point_at(page, start + 10)
     await expect(page.locator("#legend")).to_contain_text("complete")
