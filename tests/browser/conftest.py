@@ -135,8 +135,8 @@ async def page(browser: Browser, api: Api, request: pytest.FixtureRequest) -> As
     page.set_default_timeout(LIMIT_S * 1000)
     page.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else 0)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
     ARTEFACTS.mkdir(exist_ok=True)
+    yield page
     await page.screenshot(path=ARTEFACTS / f"{request.node.name}.png")
     await context.close()
     assert [text for text in complaints if not any(part in text for part in told)] == []
