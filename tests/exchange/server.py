@@ -58,12 +58,15 @@ class BinanceServer:
         seed: int = 1,
         trades_per_second: float = 20.0,
         past_s: float = 60.0,
+        begin_us: int | None = None,
         speed: float = 1.0,
         limits: Limits | None = None,
     ) -> Self:
-        """Goes on for ever, at today's time. `past_s` seconds of trades have happened when it begins."""
+        """Goes on for ever, at today's time. `past_s` seconds of trades have happened when it begins, or those since
+        `begin_us` (Unix µs): two servers with the same have the same trades."""
         now_us = time.time_ns() // 1000
-        begin_us = now_us - int(past_s * 1_000_000)
+        if begin_us is None:
+            begin_us = now_us - int(past_s * 1_000_000)
         sources = {symbol: generated(symbol, seed, begin_us, trades_per_second) for symbol in symbols}
         return cls(sources, ExchangeClock(now_us, speed), limits=limits)
 
@@ -77,12 +80,12 @@ class BinanceServer:
         """For EXCHANGE_REST_URL."""
         return f"http://{HOST}:{self._port}"
 
-    async def start(self, port: int = 0) -> None:
+    async def start(self, port: int = 0, host: str = HOST) -> None:
         """Listens on `port`, or on a free one; a server that was stopped comes back on its own."""
         self.stream.publish(self.clock.now_us())
         self._server = await serve(
             self.stream.serve,
-            HOST,
+            host,
             port or self._port,
             process_request=self._request,
             create_connection=Socket,
