@@ -40,6 +40,11 @@ class ApiError(Exception):
         self.retry_after_s = retry_after_s
         """Seconds for which the server asks to be left alone; None when it does not say."""
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether this request was wrong, not the moment: another may go well now."""
+        return 400 <= self.status < 500 and self.status != 429
+
 
 class ConflictError(ApiError):
     """The object has changed since it was read, or exists already."""

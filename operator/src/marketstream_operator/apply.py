@@ -6,13 +6,37 @@ set (managedFields). While the digest is the wanted one, and our entry is still 
 has touched what is ours.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
 
-from marketstream_operator.api import Api, ApiError, Kind
+from marketstream_operator.api import Api, ApiError, Kind, NotLeadingError
 from marketstream_operator.observed import Child, Deployment, Observed, Topic, child_of, managed_fields
 
 Written = tuple[Kind, str, str]
+
+ABREAST: Final = 8
+"""Writes of one MarketStream that are under way at the same time."""
+
+
+async def abreast(writes: Iterable[Callable[[], Awaitable[object]]]) -> None:
+    """Makes these writes, a few at the same time. One that is refused keeps no other from being made; when the API
+    server cannot do any now, no more are begun. Raises the first ApiError after that."""
+    turns, errors = asyncio.Semaphore(ABREAST), list[ApiError | NotLeadingError]()
+
+    async def make(write: Callable[[], Awaitable[object]]) -> None:
+        async with turns:
+            if all(isinstance(error, ApiError) and error.is_refusal for error in errors):
+                try:
+                    await write()
+                except (ApiError, NotLeadingError) as error:
+                    errors.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        for write in writes:
+            group.create_task(make(write))
+    if errors:
+        raise errors[0]
 
 
 class Applier:

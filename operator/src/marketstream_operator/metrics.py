@@ -5,7 +5,9 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 RECONCILES: Final = Counter(
-    "marketstream_operator_reconciles_total", "Reconciles by their outcome: ok, failed or timed_out", ["outcome"]
+    "marketstream_operator_reconciles_total",
+    "Reconciles by their outcome: ok, conflict, failed or timed_out",
+    ["outcome"],
 )
 RECONCILE_SECONDS: Final = Histogram(
     "marketstream_operator_reconcile_seconds",

@@ -15,7 +15,7 @@ from marketstream.backoff import delays
 from marketstream.telemetry import logger
 
 from marketstream_operator import metrics
-from marketstream_operator.api import ApiError, NotLeadingError
+from marketstream_operator.api import ApiError, ConflictError, NotLeadingError
 
 log = logger(__name__)
 
@@ -24,6 +24,9 @@ K = TypeVar("K", bound=Hashable)
 FIRST_RETRY_S: Final = 0.5
 MOST_RETRY_S: Final = 60.0
 """Seconds after which a key that failed is tried again: at first, and at most."""
+
+CONFLICTS: Final = 3
+"""Conflicts in a row that are nothing to speak of: what is written had changed since it was seen."""
 
 
 @dataclass(slots=True)
@@ -140,6 +143,11 @@ async def _handle(queue: WorkQueue[K], key: K, handle: Callable[[K], Awaitable[N
     try:
         async with limit:
             await handle(key)
+    except ConflictError as error:
+        again_s = queue.retry(key)
+        if queue.failures(key) > CONFLICTS:
+            log.warning("changes all the time", **_context(queue, key, again_s), error=str(error))
+        return "conflict"
     except (ApiError, NotLeadingError) as error:
         asked_s = error.retry_after_s if isinstance(error, ApiError) else None
         again_s = queue.retry(key, asked_s or 0.0)

@@ -4,13 +4,13 @@ Level-triggered: it looks at what is there now, so it does not matter what has h
 earlier attempt ended.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from marketstream_operator import desired, names
 from marketstream_operator.api import DEPLOYMENT, Api
-from marketstream_operator.apply import Applier
+from marketstream_operator.apply import Applier, abreast
 from marketstream_operator.claims import Claims
 from marketstream_operator.connections import Connection, Connections
 from marketstream_operator.desired import Owner, Pair
@@ -25,9 +25,6 @@ from marketstream_operator.rollout import Rollout
 from marketstream_operator.settings import OperatorSettings
 from marketstream_operator.status import View
 from marketstream_operator.topics import Topics
-
-ABREAST: Final = 8
-"""Writes of one MarketStream that are under way at the same time."""
 
 SOON_S: Final = 1.0
 """Seconds after which a pause or a hand-over is looked at again."""
@@ -147,36 +144,35 @@ class Reconciler:
         """Writes the Deployments that need it. Returns how many pairs have to wait for their turn to roll."""
         operator = desired.operator_digest(self._settings, connection)
         live = {child.name: child for child in self._observed.deployments(owner.key)}
-        abreast = asyncio.Semaphore(ABREAST)
 
-        async def apply(pair: Pair, role: Role, replicas: int, digest: str) -> None:
-            async with abreast:
-                body = desired.deployment(
-                    owner, spec, pair, role, replicas, connection, self._settings, digest
-                )  # fmt: skip
-                await self._applier.apply(DEPLOYMENT, body, live.get(body["metadata"]["name"]))
+        async def apply(pair: Pair, role: Role, replicas: int, digest: str, child: Deployment | None) -> None:
+            body = desired.deployment(owner, spec, pair, role, replicas, connection, self._settings, digest)
+            await self._applier.apply(DEPLOYMENT, body, child)
 
         waiting: set[str] = set()
-        async with asyncio.TaskGroup() as writes:
-            for pair in pairs:
-                for role, runs in zip(ROLES, pause.runs, strict=True):
-                    child = live.get(names.child_name(owner.key.name, pair.id, role))
-                    of_spec = desired.spec_digest(spec, pair, role, int(runs))
-                    digest = names.digest(of_spec, operator, owner.uid)
-                    if not self._applier.is_due(DEPLOYMENT, child, digest):
-                        continue
-                    if _only_operator_changed(child, of_spec, digest) and not self.rollout.may_roll(owner.key, pair.id):
-                        waiting.add(pair.id)
-                        continue
-                    writes.create_task(apply(pair, role, int(runs), digest))
+        writes: list[Callable[[], Awaitable[None]]] = []
+        for pair in pairs:
+            for role, runs in zip(ROLES, pause.runs, strict=True):
+                child = live.get(names.child_name(owner.key.name, pair.id, role))
+                of_spec = desired.spec_digest(spec, pair, role, int(runs))
+                digest = names.digest(of_spec, operator, owner.uid)
+                if not self._applier.is_due(DEPLOYMENT, child, digest):
+                    continue
+                if _only_operator_changed(child, of_spec, digest) and not self.rollout.may_roll(owner.key, pair.id):
+                    waiting.add(pair.id)
+                    continue
+                writes.append(partial(apply, pair, role, int(runs), digest, child))
+        await abreast(writes)
         return len(waiting)
 
     async def _prune(self, owner: Owner, pairs: Iterable[Pair]) -> None:
         """Deletes the Deployments of pairs that are no longer wanted; what has another owner is not ours to delete."""
         wanted = {names.child_name(owner.key.name, pair.id, role) for pair in pairs for role in ROLES}
-        for child in self._observed.deployments(owner.key):
-            if child.name not in wanted and child.owner_uid == owner.uid:
-                await self._api.delete(DEPLOYMENT, owner.key.namespace, child.name, child.uid)
+        await abreast(
+            partial(self._api.delete, DEPLOYMENT, owner.key.namespace, child.name, child.uid)
+            for child in self._observed.deployments(owner.key)
+            if child.name not in wanted and child.owner_uid == owner.uid
+        )
 
     def _follow(
         self, key: Key, spec: Spec, symbols: Iterable[str], pause: Pause, connection: Connection, starting: bool

@@ -1,7 +1,8 @@
 """The topics of a stream's symbols: made by Strimzi from KafkaTopic objects, or by the operator itself."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from marketstream.settings import SettingsError
@@ -11,7 +12,7 @@ from marketstream.streams.topics import topic_name
 
 from marketstream_operator import desired
 from marketstream_operator.api import KAFKA_TOPIC, Api
-from marketstream_operator.apply import Applier
+from marketstream_operator.apply import Applier, abreast
 from marketstream_operator.connections import Connection
 from marketstream_operator.desired import Owner
 from marketstream_operator.observed import Observed
@@ -59,14 +60,17 @@ class StrimziTopics:
         """Applies the KafkaTopics, and removes those of symbols that are gone. Raises ApiError."""
         live = {topic.name: topic for topic in self._observed.topics(owner.key)}
         wanted = {topic_name(self._settings.topic_prefix, spec.exchange, symbol): symbol for symbol in symbols}
+        writes: list[Callable[[], Awaitable[object]]] = [
+            partial(self._api.delete, KAFKA_TOPIC, owner.key.namespace, topic.name, topic.uid)
+            for topic in live.values()
+            if topic.name not in wanted and topic.owner_uid == owner.uid and spec.retention.on_delete == "delete"
+        ]
         for name, symbol in wanted.items():
             digest = desired.topic_digest(owner, spec, symbol, self._settings)
             if self._applier.is_due(KAFKA_TOPIC, live.get(name), digest):
                 body = desired.topic(owner, spec, symbol, self._settings, digest)
-                await self._applier.apply(KAFKA_TOPIC, body, live.get(name))
-        for topic in live.values():
-            if topic.name not in wanted and topic.owner_uid == owner.uid and spec.retention.on_delete == "delete":
-                await self._api.delete(KAFKA_TOPIC, owner.key.namespace, topic.name, topic.uid)
+                writes.append(partial(self._applier.apply, KAFKA_TOPIC, body, live.get(name)))
+        await abreast(writes)
         unready = sorted(name for name in wanted if name not in live or not live[name].is_ready)
         if not unready:
             return READY
