@@ -84,7 +84,7 @@ def _locked(descriptor: int) -> bool:
 def _build(program: str, bin_folder: Path, deadline: float, report: Report) -> None:
     module = _MODULES / (program if program in _PACKAGES else "kubernetes")
     started = time.monotonic()
-    report(f"building {program} of Kubernetes {version()} from Go modules, once: up to five minutes")
+    report(f"building {program} for Kubernetes {version()} from Go modules; this happens once, five minutes for all")
     # Beside its place first and moved there when it is whole, so that no half program is ever found.
     draft = Path(tempfile.mkdtemp(dir=bin_folder.parent, prefix="build-"))
     try:
