@@ -1,0 +1,297 @@
+"""The Tiltfile, with each of its options: what is built, installed, waited for and refused."""
+
+import json
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.operator.apiserver import ApiServer
+from tests.tilt.conftest import Read
+from tests.tilt.tilt import TiltError, Tiltfile
+
+LOAD = {"MARKETSTREAM_IMAGE_LOAD": "/somewhere/load"}
+SITE = "/app/lib/python3.11/site-packages"
+OFFLINE = ("--builder", "buildah", "--kafka", "dev", "--exchange", "simulator")
+
+
+@pytest.mark.parametrize(
+    ("builder", "kafka", "exchange"),
+    list(product(("docker", "buildah"), ("strimzi", "dev"), ("binance", "simulator"))),
+)
+def test_every_choice_is_one_that_tilt_accepts(read: Read, builder: str, kafka: str, exchange: str) -> None:
+    tilt = read("--builder", builder, "--kafka", kafka, f"--exchange={exchange}", environment=LOAD)
+    assert tilt.complaints() == []
+    assert {*tilt.images} == {"marketstream/services", "marketstream/operator"}
+    assert tilt.names() >= {"operator", "api", "postgresql", "redis", "kafka", "pause", "resume"}
+    assert all(each["labels"] for each in (tilt.resources | tilt.commands).values()), "without a group"
+
+
+def test_without_options(read: Read) -> None:
+    tilt = read()
+    assert {each["by"] for each in tilt.images.values()} == {"docker_build"}
+    assert "strimzi" in tilt.resources
+    assert "majors" in tilt.resources
+
+
+def test_two_readings_are_the_same_and_watch_nothing_that_they_write(read: Read, project: Path) -> None:
+    first, second = read(*OFFLINE, environment=LOAD), read(*OFFLINE, environment=LOAD)
+    assert first.objects == second.objects
+    written = project / "dist" / "tilt" / "chart"
+    assert written.is_dir()
+    watched = [project / each for each in second.watched]
+    assert [each for each in watched if written.is_relative_to(each) or each.is_relative_to(written)] == []
+    assert {"charts/marketstream", "charts/with-dependencies", "manifests/simulator.yaml"} <= set(second.watched)
+
+
+# --- contexts and options ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "context", ["kind-kind", "kind-other", "k3d-a", "minikube", "docker-desktop", "offline-cluster"]
+)
+def test_local_contexts(read: Read, context: str) -> None:
+    tilt = read("--kafka", "dev", context=context, namespace="mine")
+    assert tilt.allowed == [context]
+    assert {each["metadata"].get("namespace", "mine") for each in tilt.objects} == {"mine"}
+    for command in tilt.commands.values():
+        assert command["cmd"][:5] == ["kubectl", "--context", context, "--namespace", "mine"]
+
+
+@pytest.mark.parametrize("context", ["production", "gke_a_b_c", "", "my-kind-kind", "minikube2", "arn:aws:eks:cluster"])
+def test_other_contexts_are_refused(read: Read, context: str) -> None:
+    with pytest.raises(TiltError, match=f"the kube context {re.escape(context)} may be somebody's cluster"):
+        read("--kafka", "dev", context=context)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--kafka", "redpanda"), "--kafka is redpanda, but there is only strimzi and dev"),
+        (("--exchange", "kraken"), "--exchange is kraken, but there is only binance and simulator"),
+        (("--builder", "podman"), "--builder is podman, but there is only docker and buildah"),
+        (("--builder", "buildah", "--kafka", "dev"), "Give the command with --image-load or MARKETSTREAM_IMAGE_LOAD"),
+        (("--colour", "red"), "flag provided but not defined"),
+    ],
+)
+def test_what_is_refused(read: Read, arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(TiltError, match=re.escape(message)):
+        read(*arguments)
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def test_docker_builds_the_target_for_tilt(read: Read) -> None:
+    for name, image in read("--kafka", "dev").images.items():
+        assert image["by"] == "docker_build"
+        assert image["target"] == "dev"
+        assert image["dockerfile"] == f"{name.removeprefix('marketstream/')}/Dockerfile"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "command"),
+    [
+        ((), LOAD, 'docker build -f {} --target dev -t "$EXPECTED_REF" . && /somewhere/load "$EXPECTED_REF"'),
+        (
+            ("--builder", "buildah"),
+            LOAD,
+            'buildah build --layers -f {} --target dev -t "$EXPECTED_REF" . && /somewhere/load "$EXPECTED_REF"',
+        ),
+        (
+            ("--builder", "buildah", "--image-load", "echo $EXPECTED_REF | load"),
+            LOAD | {"MARKETSTREAM_IMAGE_BUILD": "/somewhere/bud"},
+            '/somewhere/bud -f {} --target dev -t "$EXPECTED_REF" . && echo $EXPECTED_REF | load',
+        ),
+    ],
+    ids=["docker", "buildah", "a builder of one's own"],
+)
+def test_a_command_brings_the_image_to_the_node(
+    read: Read, arguments: tuple[str, ...], environment: dict[str, str], command: str
+) -> None:
+    for name, image in read("--kafka", "dev", *arguments, environment=environment).images.items():
+        assert image["by"] == "custom_build"
+        assert image["command"] == command.format(f"{name.removeprefix('marketstream/')}/Dockerfile")
+        assert image["skips_local_docker"]
+        assert image["disable_push"]
+
+
+def test_the_image_of_the_pods_that_the_operator_makes_is_rewritten_too(read: Read) -> None:
+    tilt = read("--kafka", "dev")
+    (operator,) = [each for each in tilt.objects if each["metadata"]["name"] == "marketstream-operator"
+                   and each["kind"] == "Deployment"]  # fmt: skip
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["SERVICES_IMAGE"].split(":")[0] in tilt.images
+    assert all(image["match_in_env_vars"] for image in tilt.images.values())
+
+
+# --- changed sources --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["services", "operator"])
+def test_what_tilt_writes_is_what_restarts_the_service(read: Read, project: Path, name: str) -> None:
+    image = read("--kafka", "dev").images[f"marketstream/{name}"]
+    written = {
+        step["remote_path"]: project / step["paths"][0] for step in image["live_update"] if step["step"] == "sync"
+    }
+    for remote, local in written.items():
+        assert remote == f"{SITE}/{local.name}"
+        assert (local / "__init__.py").is_file()
+    (entrypoint,) = re.findall(
+        r'^ENTRYPOINT \["sh", "-c", (".*"), "sh"\]$', (project / name / "Dockerfile").read_text(), re.MULTILINE
+    )
+    assert set(json.loads(entrypoint).split('"')[2].split()) == set(written)
+
+
+def test_writing_is_possible(read: Read) -> None:
+    tilt = read("--kafka", "dev")
+    for each in tilt.objects:
+        if each["kind"] == "Deployment":
+            (container,) = each["spec"]["template"]["spec"]["containers"]
+            assert container["securityContext"]["readOnlyRootFilesystem"] is False
+            assert "command" not in container, "the image's own entry point restarts the service"
+            environment = {one["name"]: one.get("value") for one in container["env"]}
+            assert environment.get("WRITABLE_ROOT", "true") == "true"
+
+
+def test_changed_sources_reach_the_pods_that_the_operator_makes(read: Read) -> None:
+    assert read("--kafka", "dev").resource_of("operator")["extra_pod_selectors"] == [
+        {"app.kubernetes.io/managed-by": "marketstream-operator"}
+    ]
+
+
+def test_other_packages_of_the_page_need_another_image(read: Read, project: Path) -> None:
+    image = read("--kafka", "dev").images["marketstream/services"]
+    (step,) = [each for each in image["live_update"] if each["step"] == "fall_back_on"]
+    assert [Path(each).name for each in step["paths"]] == ["package.json", "package-lock.json"]
+    assert all((project / each).is_file() for each in step["paths"])
+
+
+# --- what is installed ------------------------------------------------------------------------------------------------
+
+
+def kinds_of(tilt: Tiltfile, resource: str) -> set[str]:
+    return {each.split(":")[1] for each in tilt.resource_of(resource)["objects"]}
+
+
+def test_a_plain_broker(read: Read) -> None:
+    tilt = read("--kafka", "dev")
+    (broker,) = [each for each in tilt.objects if each["kind"] == "StatefulSet" and each["metadata"]["name"] == "kafka"]
+    pod = broker["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == "docker.io/apache/kafka:4.3.1"
+    assert pod["enableServiceLinks"] is False
+    assert not [each for each in tilt.objects if "strimzi" in each["apiVersion"]]
+    assert "strimzi" not in tilt.resources
+    assert not [each for each in tilt.ran if each.startswith("helm pull")]
+
+
+def test_strimzi(read: Read) -> None:
+    tilt = read("--kafka", "strimzi")
+    pulled = [each for each in tilt.ran if each.startswith("helm pull")]
+    into = "charts/marketstream/charts"
+    chart = "oci://quay.io/strimzi-helm/strimzi-kafka-operator"
+    assert pulled == [f"helm pull {chart} --version 1.2.0 --destination {into} || true"]
+    assert not [each for each in tilt.objects if each["kind"] == "StatefulSet" and each["metadata"]["name"] == "kafka"]
+    assert tilt.resource_of("strimzi-crds-definitions")["objects"] == [
+        "kafkas.kafka.strimzi.io:customresourcedefinition"
+    ]
+    assert tilt.commands["strimzi-crds"]["cmd"][-2:] == ["--timeout=120s", "crd/kafkas.kafka.strimzi.io"]
+    assert "strimzi-crds" in tilt.resource_of("strimzi")["resource_deps"]
+    kafka = tilt.resource_of("kafka")
+    assert kinds_of(tilt, "kafka") == {"kafka", "kafkanodepool"}
+    assert kafka["resource_deps"] == ["strimzi"]
+    assert kafka["pod_readiness"] == "wait"
+    assert kafka["extra_pod_selectors"] == [{"strimzi.io/cluster": "marketstream"}]
+
+
+def test_strimzi_is_fetched_once(read: Read) -> None:
+    read("--kafka", "strimzi")
+    assert not [each for each in read("--kafka", "strimzi").ran if each.startswith("helm pull")]
+
+
+def test_strimzi_that_cannot_be_fetched(read: Read) -> None:
+    with pytest.raises(
+        TiltError, match=r"cannot be fetched from oci://quay.io/strimzi-helm: see above\. --kafka dev does"
+    ):
+        read("--kafka", "strimzi", pull=lambda: None)
+
+
+def test_the_sample_comes_after_its_definition(read: Read) -> None:
+    tilt = read("--kafka", "dev")
+    assert tilt.resource_of("marketstream-crd-definitions")["objects"] == [
+        "marketstreams.marketstream.io:customresourcedefinition"
+    ]
+    waits = tilt.commands["marketstream-crd"]
+    assert waits["cmd"][5:] == [
+        "wait", "--for=condition=Established", "--timeout=120s", "crd/marketstreams.marketstream.io",
+    ]  # fmt: skip
+    assert waits["resource_deps"] == ["marketstream-crd-definitions"]
+    assert tilt.resource_of("majors")["resource_deps"] == ["marketstream-crd", "operator"]
+    assert "marketstream-crd" in tilt.resource_of("operator")["resource_deps"]
+
+
+@pytest.mark.parametrize(("exchange", "stream"), [("binance", "majors"), ("simulator", "simulated")])
+def test_the_exchange(read: Read, exchange: str, stream: str) -> None:
+    tilt = read("--kafka", "dev", "--exchange", exchange)
+    (sample,) = [each for each in tilt.objects if each["kind"] == "MarketStream"]
+    assert sample["metadata"]["name"] == stream
+    assert sample["spec"]["exchange"] == exchange
+    named = json.dumps([each for each in tilt.objects if each["kind"] == "Deployment"])
+    assert named.count(json.dumps({"name": "DEFAULT_EXCHANGE", "value": exchange})) == 2
+    ready = tilt.commands[f"{stream}-ready"]
+    assert ready["cmd"][-1] == f"marketstream/{stream}"
+    assert ready["resource_deps"] == [stream]
+
+
+def test_nothing_that_only_helm_runs(read: Read) -> None:
+    hooks = [each for each in read().objects if "helm.sh/hook" in each["metadata"].get("annotations", {})]
+    assert hooks == []
+
+
+async def test_a_real_api_accepts_it(read: Read, apiserver: ApiServer, kinds: None, namespace: str) -> None:
+    """All of it, and its pods in a namespace that wants them restricted: a warning is an error here."""
+    restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    await apiserver.request(
+        "PATCH", f"/api/v1/namespaces/{namespace}", restricted, content_type="application/merge-patch+json"
+    )
+    tilt = read("--kafka", "dev", "--exchange", "simulator", namespace=namespace)
+    listed = {"apiVersion": "v1", "kind": "List", "items": tilt.objects}
+    await apiserver.kubectl(
+        "apply", "--namespace", namespace, "--server-side", "--force-conflicts", "--dry-run=server",
+        "--validate=strict", "--warnings-as-errors", "-f", "-", input=json.dumps(listed),
+    )  # fmt: skip
+
+
+# --- what one sees and does -------------------------------------------------------------------------------------------
+
+
+def test_ports_and_links(read: Read) -> None:
+    tilt = read("--kafka", "dev")
+    ports = {name: port["local_port"] for name, each in tilt.resources.items() for port in each["port_forwards"]}
+    assert ports == {"api": 8000, "postgresql": 5432, "redis": 6379}
+    (dashboard,) = tilt.resource_of("api")["port_forwards"]
+    assert dashboard["link_path"] == "/dashboard"
+    assert [each["url"] for each in tilt.resource_of("api")["links"]] == ["http://localhost:8000/docs"]
+
+
+@pytest.mark.parametrize(("name", "paused"), [("pause", True), ("resume", False)])
+def test_buttons(read: Read, name: str, paused: bool) -> None:
+    button = read("--kafka", "dev").commands[name]
+    assert button["trigger_mode"] == "manual"
+    assert button["auto_init"] is False, "tilt ci would wait for it"
+    assert button["cmd"][5:-1] == ["patch", "marketstream", "majors", "--type=merge", "--patch"]
+    assert json.loads(button["cmd"][-1]) == {"spec": {"paused": paused}}
+
+
+def test_a_slow_laptop_has_time(read: Read) -> None:
+    tilt = read("--kafka", "dev")
+    assert tilt.settings["ci"] == {"k8s_grace_period": "5m", "timeout": "45m", "readiness_timeout": "15m"}
+    assert tilt.settings["update"] == {"k8s_upsert_timeout_secs": 120}
+    assert tilt.settings["version"]["constraint"] == ">=0.35.0", "readiness_timeout is not known before"
+
+
+def test_the_product_is_not_blackened_in_the_logs(read: Read) -> None:
+    """Tilt blackens what is in Secrets; the passwords for development are the name of the product."""
+    assert read("--kafka", "dev").settings["secret"] == {"disable_scrub": True}
