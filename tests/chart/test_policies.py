@@ -110,6 +110,14 @@ def test_an_exchange_in_the_cluster(helm: Helm) -> None:
     assert not reaches(policies(objects), producer, OUTSIDE["exchange"], 443)
 
 
+def test_more_servers_for_streams_with_a_connection_of_their_own(helm: Helm) -> None:
+    rule = "networkPolicy.extraEgress[0]"
+    objects = helm.render(f"{rule}.ports[0].port=6380", f"{rule}.to[0].podSelector.matchLabels.app=cache")
+    pods, cache = everybody(objects, STRIMZI), Pod({"app": "cache"})
+    reached = {name for name in CLIENTS if reaches(policies(objects), pods[name], cache, 6380)}
+    assert reached == {"operator", *ROLES, "test", "stranger"}
+
+
 def test_kafka_lets_in_who_needs_it(helm: Helm) -> None:
     objects = helm.render("operator.watchNamespaces={test,other}")
     (listener,) = only(objects, "Kafka")["spec"]["kafka"]["listeners"]
