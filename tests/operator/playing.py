@@ -103,13 +103,13 @@ async def hear(
 
 
 @asynccontextmanager
-async def heard(redis_url: str, *symbols: str) -> AsyncIterator[None]:
+async def heard(redis_url: str, *symbols: str, traded_seconds_ago: float = 0.0) -> AsyncIterator[None]:
     """Inside, processors hear of the symbols all the time."""
 
     async def go_on() -> None:
         while True:
             for symbol in symbols:
-                await hear(redis_url, symbol)
+                await hear(redis_url, symbol, traded_seconds_ago=traded_seconds_ago)
             await asyncio.sleep(0.5)
 
     hearing = asyncio.create_task(go_on())

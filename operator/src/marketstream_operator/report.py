@@ -1,5 +1,6 @@
 """Telling people: the status of a MarketStream, and Events when it turns for better or worse."""
 
+import re
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -20,6 +21,14 @@ STATUS_S: Final = 60.0
 
 GOOD: Final = {"Ready": "True", "Degraded": "False", "SpecValid": "True", "KafkaReady": "True", "Fresh": "True"}
 """The conditions whose turns are told as Events, and how they should be."""
+
+AT_FIRST: Final = frozenset({"SpecValid", "Degraded"})
+"""Those of them that are told even when they are bad from the beginning; others only have not come up yet."""
+
+AS_WANTED: Final = frozenset({"Paused", "HandOver"})
+"""Reasons that are nobody's failure."""
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 class Reporter:
@@ -49,14 +58,16 @@ class Reporter:
         self._newest.pop(key, None)
 
     async def tell(self, stream: Stream, view: View) -> None:
-        """Writes the status: at once when more than a rate or a time has changed, else at most once a minute."""
+        """Writes the status: at once when more than a rate or a time has changed, else at most once a minute; not yet
+        when this process has only begun, and knows of no rates."""
         before = conditions_of(stream)
         status = status_of(view, before, time_text(time.time()))
         self._newest[stream.key] = status
         written = msgspec.to_builtins(status)
         if written == {name: stream.status.get(name) for name in written}:
             return
-        if not _is_news(status, stream.status) and time.monotonic() - self._told.get(stream.key, -STATUS_S) < STATUS_S:
+        now = time.monotonic()
+        if not _is_news(status, stream.status) and now - self._told.setdefault(stream.key, now) < STATUS_S:
             return
         answer = await self._api.patch_status(MARKET_STREAM, *stream.key, str(stream.version), written)
         self._told[stream.key] = time.monotonic()
@@ -68,14 +79,12 @@ class Reporter:
         for condition in status.conditions:
             good, last = GOOD.get(condition.type), before.get(condition.type)
             turned = last is None or (last.status, last.reason) != (condition.status, condition.reason)
-            if (
-                good is None
-                or not turned
-                or condition.status == "Unknown"
-                or (last is None and condition.status != good)
-            ):
+            if good is None or not turned or condition.status == "Unknown":
                 continue
-            tone: Literal["Normal", "Warning"] = "Normal" if condition.status == good else "Warning"
+            is_good = condition.status == good
+            if last is None and not is_good and condition.type not in AT_FIRST:
+                continue
+            tone: Literal["Normal", "Warning"] = "Normal" if is_good or condition.reason in AS_WANTED else "Warning"
             self._recorder.record(stream.about, tone, condition.reason, condition.message)
 
 
@@ -89,15 +98,18 @@ def conditions_of(stream: Stream) -> dict[str, Condition]:
 
 
 def _is_news(status: Status, before: Mapping[str, Any]) -> bool:
-    """Whether a condition, a reason, a count or the generation has changed."""
+    """Whether a condition, a reason, a count or the generation has changed, or what a message says beside times."""
     after = msgspec.to_builtins(status)
     return _essence(after) != _essence(before)
 
 
 def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:
     conditions = {
-        each.get("type"): (each.get("status"), each.get("reason"), each.get("observedGeneration"))
+        each.get("type"): (
+            each.get("status"), each.get("reason"), each.get("observedGeneration"),
+            _TIME.sub("", str(each.get("message"))),
+        )
         for each in status.get("conditions") or ()
-    }
+    }  # fmt: skip
     symbols = [(each.get("name"), each.get("pair")) for each in status.get("symbols") or ()]
     return conditions, symbols, status.get("pairs"), status.get("observedGeneration"), status.get("reason")

@@ -101,7 +101,8 @@ def _conditions(view: View, last_fresh: Condition | None) -> Iterable[Found]:
     halves = [_half(view, "producer"), _half(view, "processor")]
     fresh = _fresh(view, last_fresh)
     paused = _paused(view)
-    yield _ready(view, [spec, kafka, *halves], paused)
+    awaited = [Found("Ready", "False", "HandOver", _awaited(view))] if view.handed_over else []
+    yield _ready(view, [spec, kafka, *awaited, *halves], paused)
     yield _progressing(view)
     yield _degraded(view, spec, kafka)
     yield from (spec, kafka, *halves, fresh, paused)
@@ -113,8 +114,6 @@ def _ready(view: View, needed: Sequence[Found], paused: Found) -> Found:
     for found in needed:
         if found.status != "True":
             return Found("Ready", "False", found.reason, found.message)
-    if view.handed_over:
-        return Found("Ready", "False", "HandOver", _awaited(view))
     return Found("Ready", "True", "Running", f"{len(view.pairs)} of {len(view.pairs)} pairs run")
 
 
@@ -187,8 +186,8 @@ def _fresh(view: View, last: Condition | None) -> Found:
     readings = view.readings
     stale = {symbol: reading for symbol, reading in readings.items() if reading.is_fresh is False}
     if stale:
-        last = max((reading.heard_until or 0 for reading in stale.values()), default=0)
-        since = f", at last {time_text(last)}" if last else ""
+        heard = max((reading.heard_until or 0 for reading in stale.values()), default=0)
+        since = f", at last {time_text(heard)}" if heard else ""
         return Found("Fresh", "False", "Stale", f"nothing is heard of {_some(list(stale))}{since}")
     unknown = [reading.is_fresh is None for reading in readings.values()]
     if unknown and all(unknown) and last is not None and last.status != "Unknown":
