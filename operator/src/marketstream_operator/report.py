@@ -63,11 +63,11 @@ class Reporter:
         before = conditions_of(stream)
         status = status_of(view, before, time_text(time.time()))
         self._newest[stream.key] = status
-        written = msgspec.to_builtins(status)
+        written = as_json(status)
         if written == {name: stream.status.get(name) for name in written}:
             return
         now = time.monotonic()
-        if not _is_news(status, stream.status) and now - self._told.setdefault(stream.key, now) < STATUS_S:
+        if not _is_news(written, stream.status) and now - self._told.setdefault(stream.key, now) < STATUS_S:
             return
         answer = await self._api.patch_status(MARKET_STREAM, *stream.key, str(stream.version), written)
         self._told[stream.key] = time.monotonic()
@@ -88,6 +88,12 @@ class Reporter:
             self._recorder.record(stream.about, tone, condition.reason, condition.message)
 
 
+def as_json(status: Status) -> dict[str, Any]:
+    """The status as the API server will tell it, so that both can be compared: `to_builtins` leaves tuples."""
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status))
+    return found
+
+
 def conditions_of(stream: Stream) -> dict[str, Condition]:
     """The conditions in its status, by type; what cannot be read counts as not there."""
     try:
@@ -97,9 +103,8 @@ def conditions_of(stream: Stream) -> dict[str, Condition]:
     return {condition.type: condition for condition in found}
 
 
-def _is_news(status: Status, before: Mapping[str, Any]) -> bool:
+def _is_news(after: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Whether a condition, a reason, a count or the generation has changed, or what a message says beside times."""
-    after = msgspec.to_builtins(status)
     return _essence(after) != _essence(before)
 
 
