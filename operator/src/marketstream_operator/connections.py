@@ -27,6 +27,9 @@ STRIMZI_CA: Final = "ca.crt"
 STRIMZI_PASSWORD: Final = "password"  # noqa: S105 - the name of a key
 """The keys of the Secrets that Strimzi makes for a cluster's authority and for a KafkaUser."""
 
+CONNECTION: Final = "spec.connectionSecretRef"
+"""The field that is wrong when a Secret will not do, be it named there or not."""
+
 KEPT_S: Final = 5.0
 """Seconds for which a Secret is not read again: many streams share one."""
 
@@ -77,7 +80,7 @@ class Connections:
             name, is_own = self._settings.connection_secret, True
         else:
             raise SpecError(
-                "spec.connectionSecretRef",
+                CONNECTION,
                 f"missing: the operator's connection is in namespace {self._settings.pod_namespace}. Make a Secret "
                 f"with KAFKA_BOOTSTRAP, DATABASE_URL and REDIS_URL in {namespace}, and name it here",
             )
@@ -87,20 +90,20 @@ class Connections:
         written: dict[str, str] = {}
         if is_own and self._settings.kafka_user_secret:
             user = self._settings.kafka_user_secret
-            found = await self._secret(namespace, user)
+            found = await self._secret(namespace, user, by_strimzi=True)
             sources["kafka_sasl_password"] = (user, STRIMZI_PASSWORD)
             texts["kafka_sasl_password"] = found.get(STRIMZI_PASSWORD, "")
             sources.pop("kafka_sasl_username", None)
             written["kafka_sasl_username"] = user
         if is_own and self._settings.kafka_ca_secret:
             authority = self._settings.kafka_ca_secret
-            found = await self._secret(namespace, authority)
+            found = await self._secret(namespace, authority, by_strimzi=True)
             sources["kafka_ca_file"] = (authority, STRIMZI_CA)
             texts["kafka_ca_file"] = found.get(STRIMZI_CA, "")
         missing = [field.upper() for field in REQUIRED if not texts.get(field)]
         if missing:
             raise SpecError(
-                "spec.connectionSecretRef",
+                CONNECTION,
                 f"the Secret {namespace}/{name} lacks {', '.join(missing)}: add what is missing",
             )
         digest = names.digest(sorted((texts | written).items()))
@@ -116,9 +119,9 @@ class Connections:
         try:
             return Settings.from_environment(environment)
         except SettingsError as error:
-            raise SpecError("spec.connectionSecretRef", f"the Secret {namespace}/{name}: {error}") from error
+            raise SpecError(CONNECTION, f"the Secret {namespace}/{name}: {error}") from error
 
-    async def _secret(self, namespace: str, name: str) -> dict[str, str]:
+    async def _secret(self, namespace: str, name: str, *, by_strimzi: bool = False) -> dict[str, str]:
         key = Key(namespace, name)
         at, data = self._read.get(key, (-KEPT_S, {}))
         if time.monotonic() - at < KEPT_S:
@@ -128,11 +131,14 @@ class Connections:
             data = {entry: base64.b64decode(text).decode() for entry, text in (raw.get("data") or {}).items()}
         except NotFoundError as error:
             raise SpecError(
-                "spec.connectionSecretRef",
-                f"there is no Secret {name} in namespace {namespace}: make it, with KAFKA_BOOTSTRAP, DATABASE_URL and "
-                f"REDIS_URL",
+                CONNECTION,
+                f"Strimzi has not made the Secret {name} in namespace {namespace} yet: wait, or look at its Kafka and "
+                "KafkaUser objects"
+                if by_strimzi
+                else f"there is no Secret {name} in namespace {namespace}: make it, with KAFKA_BOOTSTRAP, DATABASE_URL "
+                "and REDIS_URL",
             ) from error
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise SpecError("spec.connectionSecretRef", f"the Secret {namespace}/{name} is no text: {error}") from error
+            raise SpecError(CONNECTION, f"the Secret {namespace}/{name} is no text: {error}") from error
         self._read[key] = (time.monotonic(), data)
         return data

@@ -12,7 +12,7 @@ from marketstream_operator import desired, names
 from marketstream_operator.api import DEPLOYMENT, Api
 from marketstream_operator.apply import Applier, abreast
 from marketstream_operator.claims import Claims
-from marketstream_operator.connections import Connection, Connections
+from marketstream_operator.connections import CONNECTION, Connection, Connections
 from marketstream_operator.desired import Owner, Pair
 from marketstream_operator.drain import NOT_PAUSED, Drains, Pause
 from marketstream_operator.freshness import Freshness
@@ -28,6 +28,9 @@ from marketstream_operator.topics import Topics
 
 SOON_S: Final = 1.0
 """Seconds after which a pause or a hand-over is looked at again."""
+
+SECRET_S: Final = 5.0
+"""Seconds after which a Secret that will not do is read again: nobody watches Secrets. Strimzi makes some of them."""
 
 
 class Reconciler:
@@ -70,6 +73,8 @@ class Reconciler:
             self._forget(key)  # its children go by garbage collection
             return
         spec, connection, error = await self._understood(stream)
+        if error is not None and error.field == CONNECTION:
+            self._again(key, SECRET_S)
         if spec is None or connection is None:
             await self._reporter.tell(stream, View(generation=stream.generation, error=error, **self._runs(key)))
             return
