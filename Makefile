@@ -11,7 +11,7 @@ PAGE := $(STATIC)/node_modules/.package-lock.json
 UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak images chart-docs clean
+.PHONY: help run test check bench soak e2e kind kind-down images image-of-exchange chart-docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -20,7 +20,7 @@ run: $(READY) $(PAGE) ## Run the whole pipeline on this machine; ARGS="--help" s
 	@exec $(BIN)/marketstream local $(ARGS)
 
 test: $(READY) $(PAGE) ## Run every test that needs no cluster; ARGS are pytest's
-	@exec $(BIN)/pytest -m "not soak" $(ARGS)
+	@exec $(BIN)/pytest -m "not soak and not e2e" $(ARGS)
 
 check: $(READY) ## Check format, lint, types, layers and what is generated
 	$(BIN)/ruff format --check
@@ -38,9 +38,22 @@ bench: $(READY) ## Measure speed; ARGS are the benchmark's
 soak: $(READY) ## Run the long tests: faults by the hundred, memory over time
 	@exec $(BIN)/pytest -m soak $(ARGS) tests
 
+e2e: $(READY) $(PAGE) ## Install the platform in the cluster of the current kube context, a local one, and try everything
+	@exec $(BIN)/pytest -m e2e -rA $(ARGS) tests/e2e
+
+kind: ## Start a cluster of kind for this project; `make kind-down` removes it
+	kind create cluster --config kind-config.yaml --wait 5m
+
+kind-down: ## Remove that cluster with all that is in it
+	kind delete cluster --name marketstream
+
 images: ## Build both images, marketstream/services:dev and /operator:dev; VERSION and IMAGE_BUILD change that
 	$(call image,services)
 	$(call image,operator)
+
+image-of-exchange: # of the end-to-end tests; made from the services' image
+	$(IMAGE_BUILD) -f tests/e2e/Dockerfile -t $(IMAGE_PREFIX)exchange:$(VERSION) \
+	  --build-arg SERVICES=$(IMAGE_PREFIX)services:$(VERSION) tests/exchange
 
 chart-docs: $(READY) ## Write the chart's README from the comments of its values
 	@exec $(BIN)/python charts/readme.py
@@ -49,11 +62,12 @@ clean: ## Remove the environment, caches and build output; the data in .marketst
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Docker where its daemon answers, else buildah; or any command that takes docker build's options:
-# make images IMAGE_BUILD=../shared/cluster/images/bud
+# Docker where its daemon answers; else the offline cluster's program, where that is beside the project; else buildah.
+# Or any command that takes docker build's options: make images IMAGE_BUILD='docker buildx build --load'
 VERSION ?= dev
 IMAGE_PREFIX ?= marketstream/
-IMAGE_BUILD ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buildah build --layers)
+BUD := ../shared/cluster/images/bud
+IMAGE_BUILD ?= $(shell docker info >/dev/null 2>&1 && echo docker build || ls $(BUD) 2>/dev/null || echo buildah build --layers)
 IMAGE_SOURCE ?= $(shell git remote get-url origin 2>/dev/null)
 image = $(IMAGE_BUILD) -f $1/Dockerfile -t $(IMAGE_PREFIX)$1:$(VERSION) --build-arg VERSION=$(VERSION) \
   --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(git log -1 --format=%cI) \

@@ -1,0 +1,64 @@
+"""A cluster that may be used, with the images of this checkout in it, and stories that end where they fail."""
+
+from collections.abc import AsyncIterator, Generator
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.e2e import evidence, images, local
+
+FAILED = pytest.StashKey[str]()
+NAMESPACES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+async def cluster() -> str:
+    """The current context, with all images on its nodes. Refuses one that is not local."""
+    context = local.current_context()
+    try:
+        load = local.loader(context)
+    except local.NotLocalError as error:
+        pytest.exit(str(error), returncode=2)
+    await images.bring(context, load)
+    return context
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """A real one."""
+    assert CHROMIUM.exists(), f"no browser at {CHROMIUM}: apt install chromium, or set CHROMIUM"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="module")
+def namespaces(request: pytest.FixtureRequest) -> list[str]:
+    """The namespaces of a story, for its fixtures to fill in: what is in them is shown when it fails."""
+    found: list[str] = []
+    request.node.stash[NAMESPACES] = found
+    return found
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A story goes no further than its first failure."""
+    module = item.getparent(pytest.Module)
+    if module is not None and FAILED in module.stash:
+        pytest.skip(f"the story has ended at {module.stash[FAILED]}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds what the cluster has to say to the report of a failure."""
+    report = yield
+    module = item.getparent(pytest.Module)
+    if report.failed and module is not None:
+        module.stash.setdefault(FAILED, item.name)
+        namespaces: list[str] = module.stash.get(NAMESPACES, [])
+        report.sections.append(("the cluster", evidence.gather(namespaces, item.name)))
+    return report

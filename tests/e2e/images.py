@@ -1,0 +1,48 @@
+"""The images of this checkout, built and brought to the node."""
+
+import os
+import time
+from typing import Final
+
+from tests.conftest import PROJECT
+from tests.e2e.kube import program
+from tests.e2e.local import OFFLINE, SHARED
+
+TAG: Final = "e2e"
+NEXT_TAG: Final = "e2e-next"
+"""The same again, as the version to upgrade to."""
+
+PREFIX: Final = "marketstream/"
+EXCHANGE: Final = f"{PREFIX}exchange:{TAG}"
+KAFKA: Final = "docker.io/apache/kafka:4.3.1"
+
+BASES: Final = ("docker.io/library/postgres:18", "docker.io/library/redis:8", KAFKA)
+"""What nodes without a registry need as well."""
+
+BUILD_S: Final = 900.0
+
+
+async def bring(context: str, load: str) -> None:
+    """Builds all images and loads them. Other nodes pull the official images themselves.
+
+    MARKETSTREAM_E2E_IMAGES=keep takes those of the last run, for whoever works on these tests.
+    """
+    if os.environ.get("MARKETSTREAM_E2E_IMAGES") == "keep":
+        return
+    began = time.monotonic()
+    if context == OFFLINE:
+        await program(str(SHARED / "images" / "build"), "python", "postgres", "redis", "kafka", limit=BUILD_S)
+    for tag in (TAG, NEXT_TAG):
+        await make("images", f"VERSION={tag}", f"IMAGE_PREFIX={PREFIX}")
+    await make("image-of-exchange", f"VERSION={TAG}", f"IMAGE_PREFIX={PREFIX}")
+    built = time.monotonic()
+    ours = [f"{PREFIX}{name}:{tag}" for name in ("services", "operator") for tag in (TAG, NEXT_TAG)]
+    for image in (*ours, EXCHANGE, *(BASES if context == OFFLINE else ())):
+        await program("sh", "-c", load, limit=BUILD_S, environment={"EXPECTED_REF": image})
+    print(f"images: built in {built - began:.0f} s, loaded in {time.monotonic() - built:.0f} s")
+
+
+async def make(*arguments: str) -> None:
+    """Runs make in the project, whatever make runs us."""
+    outer = {name: "" for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS") if name in os.environ}
+    await program("make", "--directory", str(PROJECT), *arguments, limit=BUILD_S, environment=outer)

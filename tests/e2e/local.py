@@ -1,0 +1,49 @@
+"""Which contexts are local, and how an image gets to their nodes."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from tests.conftest import PROJECT
+
+SHARED: Final = Path(os.environ.get("OFFLINE_CLUSTER") or PROJECT.parent / "shared" / "cluster")
+"""The folder of the offline cluster's programs."""
+
+OFFLINE: Final = "offline-cluster"
+
+LOADERS: Final = {
+    r"kind-(.+)": r'kind load docker-image --name \1 "$EXPECTED_REF"',
+    r"k3d-(.+)": r'k3d image import --cluster \1 "$EXPECTED_REF"',
+    r"minikube": r'minikube image load "$EXPECTED_REF"',
+    r"docker-desktop": "true",  # it has Docker's own images
+    OFFLINE: rf'{SHARED}/images/load "$EXPECTED_REF"',
+}
+"""The contexts that are local, and the command that brings the image $EXPECTED_REF to the nodes of each."""
+
+
+class NotLocalError(Exception):
+    """The current context may be somebody's cluster."""
+
+
+def current_context() -> str:
+    """Of kubectl."""
+    try:
+        asked = subprocess.run(["kubectl", "config", "current-context"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise NotLocalError("there is no kubectl: install it, or run this inside of ../shared/cluster/enter") from None
+    return asked.stdout.strip()
+
+
+def loader(context: str) -> str:
+    """The command for an image: MARKETSTREAM_IMAGE_LOAD, or what the context needs. Raises NotLocalError."""
+    for pattern, command in LOADERS.items():
+        found = re.fullmatch(pattern, context)
+        if found:
+            return os.environ.get("MARKETSTREAM_IMAGE_LOAD") or found.expand(command.replace("\\", "\\"))
+    raise NotLocalError(
+        f"the current kube context is {context or 'not set'!r}: the end-to-end tests install and kill things, so they "
+        "run only on kind-*, k3d-*, minikube, docker-desktop and offline-cluster. Make one with `make kind`, or "
+        "choose one with `kubectl config use-context`"
+    )

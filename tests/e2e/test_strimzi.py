@@ -1,0 +1,160 @@
+"""A short story with kafka.mode=strimzi, TLS, a login and least rights: all the wiring between the chart, the operator
+and Strimzi's objects. Strimzi's own operator takes part where its chart was fetched; else one that stands in for it.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import pytest
+
+from tests.conftest import PROJECT
+from tests.e2e import outside
+from tests.e2e.kube import Kube, make_namespace, program, remove_namespaces, until
+from tests.e2e.platform import (
+    CRD,
+    FIRST_CANDLE_S,
+    NAME,
+    RESOURCE,
+    SETTLED_S,
+    STREAM,
+    SYMBOLS,
+    Platform,
+    base_values,
+    chart_copy,
+    crd_owner,
+    crd_values,
+)
+from tests.e2e.strimzi.standin import StandIn
+from tests.e2e.truth import Twin
+
+pytestmark = pytest.mark.e2e
+
+NAMESPACE: Final = "marketstream-e2e-strimzi"
+BESIDE: Final = "marketstream-e2e-strimzi-outside"
+ADDED: Final = "ADAUSDT"
+TOPICS: Final = "kafkatopics.kafka.strimzi.io"
+HEALED_S: Final = 180.0
+
+DEFINITIONS: Final = os.environ.get("STRIMZI_CRDS") or str(PROJECT.parent / "shared" / "strimzi")
+"""The folder that holds them."""
+
+VALUES: Final = {
+    "kafka": {
+        "mode": "strimzi",
+        "strimzi": {
+            "secure": True,
+            "heap": "256m",
+            "storage": {"size": "1Gi"},
+            "resources": {"requests": {"cpu": "50m", "memory": "300Mi"}, "limits": {"memory": "1Gi"}},
+            "entityOperatorResources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "384Mi"}},
+        },
+    }
+}
+
+
+@asynccontextmanager
+async def definitions() -> AsyncIterator[None]:
+    """Strimzi's definitions, unless somebody has brought them."""
+    there = await program("kubectl", "get", "customresourcedefinitions", "-o", "name")
+    if "kafkas.kafka.strimzi.io" in there:
+        yield
+        return
+    await program("kubectl", "apply", "--server-side", "-f", DEFINITIONS)
+    await program("kubectl", "wait", "--for=condition=Established", "-f", DEFINITIONS, "--timeout=60s", limit=70)
+    try:
+        yield
+    finally:
+        await program("kubectl", "delete", "-f", DEFINITIONS, "--timeout=60s", limit=70)
+
+
+@asynccontextmanager
+async def stand_in(kube: Kube) -> AsyncIterator[StandIn]:
+    """Strimzi's operator, more or less."""
+    async with definitions():
+        standing = StandIn(kube)
+        task = asyncio.create_task(standing.keep())
+        try:
+            yield standing
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+@pytest.fixture(scope="module")
+async def platform(
+    cluster: str, namespaces: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Platform]:
+    """The namespaces with the exchange, and Strimzi."""
+    namespaces += [NAMESPACE, BESIDE]
+    await remove_namespaces(namespaces)
+    owner = await crd_owner()
+    kube, beside = await make_namespace(NAMESPACE, {}), await make_namespace(BESIDE, {})
+    twin = Twin([*SYMBOLS, ADDED], seed=12, rate=20.0)
+    await beside.apply(*outside.exchange(twin.arguments))
+    await outside.is_up(beside, outside.EXCHANGE)
+    chart, is_real = await chart_copy(tmp_path_factory.mktemp("chart"))
+    print("Strimzi's operator" if is_real else "an operator that stands in for Strimzi's")
+    values = base_values(BESIDE) | VALUES | {"strimzi": {"enabled": is_real}} | crd_values(owner, NAMESPACE)
+    platform = Platform(kube, beside, twin, chart, values)
+    if is_real:
+        async with platform.watching():
+            yield platform
+    else:
+        async with stand_in(kube), platform.watching():
+            yield platform
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_false_was_seen(platform: Platform) -> AsyncIterator[None]:
+    yield
+    platform.watch.assert_well()
+
+
+async def test_the_release_installs_and_kafka_comes(platform: Platform) -> None:
+    took = await platform.install()
+    await platform.kube.run("wait", f"kafka/{NAME}", "--for=condition=Ready", "--timeout=300s", limit=310)
+    print(f"helm install to all ready: {took:.1f} s")
+
+
+async def test_the_first_candle_comes(platform: Platform) -> None:
+    began = time.monotonic()
+    await platform.apply()
+    took = await platform.first_candle(SYMBOLS[0], began)
+    print(f"kubectl apply to the first candle in PostgreSQL: {took:.1f} s")
+    await platform.settled()
+    assert took < FIRST_CANDLE_S
+    assert len(await platform.kube.list(TOPICS, f"marketstream.io/stream={STREAM}")) == len(SYMBOLS)
+
+
+async def test_a_symbol_is_added_and_all_is_exact(platform: Platform) -> None:
+    before = await platform.stream_pods()
+    platform.symbols.append(ADDED)
+    await platform.apply()
+    await platform.first_candle(ADDED, time.monotonic())
+    await platform.settled()
+    assert before.keys() < (await platform.stream_pods()).keys(), "pods of the other symbols were replaced"
+    took = await platform.watch.healed(platform.symbols, HEALED_S)
+    print(f"all complete and exact after {took:.1f} s")
+
+
+async def test_a_stranger_does_not_reach_kafka(platform: Platform) -> None:
+    assert await platform.knock((f"{NAME}-kafka-bootstrap", 9093)) == {f"{NAME}-kafka-bootstrap": "refused"}
+
+
+async def test_it_is_uninstalled_and_nothing_is_stuck(platform: Platform) -> None:
+    await platform.kube.run("delete", RESOURCE, STREAM, "--wait", "--timeout=60s", limit=70)
+
+    async def gone() -> bool:
+        return not await platform.stream_pods() and not await platform.kube.list(TOPICS)
+
+    await until(gone, SETTLED_S, "pods or topics of a deleted stream are left")
+    began = time.monotonic()
+    await platform.helm("uninstall", NAME, "--wait", "--timeout=120s")
+    if (await crd_owner()) == NAMESPACE:
+        await program("kubectl", "delete", "customresourcedefinition", CRD, "--timeout=60s", limit=70)
+    await remove_namespaces([NAMESPACE, BESIDE])
+    print(f"uninstalled and the namespaces deleted in {time.monotonic() - began:.1f} s")
