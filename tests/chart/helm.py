@@ -14,6 +14,9 @@ import yaml
 VERSION: Final = "4.3.1"
 """What is built where none is found; those that are found may be older, from 3.18 on."""
 
+KUBERNETES: Final = "1.35.0"
+"""For which the chart is rendered without a cluster: a Helm that was built from its module may think of another."""
+
 LIMIT_S: Final = 15 * 60.0
 """Seconds for a build; two minutes are usual on two cores."""
 
@@ -107,7 +110,8 @@ class Helm:
         namespace: str = "test",
     ) -> list[Object]:
         """The objects that the chart makes with these `key=value` and files of the chart. Raises HelmError."""
-        text = self.run("template", name, self.chart, "--namespace", namespace, *arguments(values, files))
+        given = arguments(values, files)
+        text = self.run("template", name, self.chart, "--namespace", namespace, "--kube-version", KUBERNETES, *given)
         return [each for each in yaml.safe_load_all(text) if each]
 
 

@@ -11,7 +11,7 @@ from marketstream.settings import Settings
 from marketstream_operator.podenv import SECRET
 from marketstream_operator.settings import OperatorSettings
 
-from tests.chart.helm import CHART, DEVELOPMENT, EXTERNAL, PRODUCTION, Helm, Object, only, pod_templates
+from tests.chart.helm import CHART, DEVELOPMENT, EXTERNAL, KUBERNETES, PRODUCTION, Helm, Object, only, pod_templates
 
 MATRIX: dict[str, dict[str, Any]] = {
     "default": {},
@@ -70,7 +70,7 @@ def secret(objects: list[Object], name: str) -> dict[str, str]:
 
 def test_lint(helm: Helm) -> None:
     for file in ("values.yaml", PRODUCTION, DEVELOPMENT):
-        helm.run("lint", "--strict", helm.chart, "--values", CHART / file)
+        helm.run("lint", "--strict", helm.chart, "--kube-version", KUBERNETES, "--values", CHART / file)
 
 
 def test_every_object_says_where_it_belongs(objects: list[Object]) -> None:
