@@ -23,6 +23,9 @@ READ_S: Final = 10.0
 WRITE_S: Final = 4.0
 """Seconds for one call. A write must end before a lost lease could have been taken over (election.py)."""
 
+WRITES: Final = 16
+"""Writes that are under way at the same time. More would only wait in the API server, and their limits run out there."""
+
 CHUNK: Final = 250
 """Objects in one page of a list: 4,000 Deployments at once would take 100 MB."""
 
@@ -92,6 +95,7 @@ class Api:
         configuration.connection_pool_maxsize = 64
         self._client = ApiClient(configuration)
         self._client.user_agent = MANAGER
+        self._turns = asyncio.Semaphore(WRITES)
         self.may_write = may_write
 
     async def close(self) -> None:
@@ -164,9 +168,10 @@ class Api:
     async def _write(
         self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str = "application/json"
     ) -> dict[str, Any]:
-        if not self.may_write():
-            raise NotLeadingError(f"{method} {path} is left: this process does not hold the lease")
-        return await self._call(method, path, query, body, content_type, WRITE_S)
+        async with self._turns:
+            if not self.may_write():
+                raise NotLeadingError(f"{method} {path} is left: this process does not hold the lease")
+            return await self._call(method, path, query, body, content_type, WRITE_S)
 
     async def _call(
         self,
