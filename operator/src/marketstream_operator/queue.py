@@ -52,14 +52,16 @@ class WorkQueue(Generic[K]):
         self._timers: dict[K, tuple[float, asyncio.Handle]] = {}
         """The one timer of a key, and when it rings: uvloop's handles of short times do not tell."""
         self._failing: dict[K, _Failing] = {}
+        self._held: set[K] = set()
+        """Those that the API server asks to be left alone: only their timer makes them due."""
 
     def __len__(self) -> int:
         """How many keys are due, those that are still being worked on for an earlier reason among them."""
         return len(self._due)
 
     def add(self, key: K) -> None:
-        """The key is due now."""
-        if key in self._due:
+        """The key is due now, unless it is held: see `retry`."""
+        if key in self._due or key in self._held:
             return
         self._due.add(key)
         if key not in self._taken:
@@ -69,6 +71,8 @@ class WorkQueue(Generic[K]):
         """The key is due after so many seconds, unless it is to be due earlier anyhow: a key has one timer."""
         loop = asyncio.get_running_loop()
         when = loop.time() + seconds
+        if key in self._held:
+            return
         if key in self._timers:
             before, timer = self._timers[key]
             if before <= when:
@@ -77,13 +81,20 @@ class WorkQueue(Generic[K]):
         self._timers[key] = when, loop.call_at(when, self._ring, key)
 
     def retry(self, key: K, at_least_s: float = 0.0) -> float:
-        """The key failed, and is due again after a while, longer with each failure in a row; says how many seconds."""
+        """The key, which is being worked on, failed, and is due again after a while, longer with each failure in a row;
+        says how many seconds. With `at_least_s` it is held: it is not due earlier, whatever is added meanwhile."""
         failing = self._failing.get(key)
         if failing is None:
             failing = self._failing[key] = _Failing(delays(self._first_s, self._most_s, self._rng))
         failing.times += 1
         seconds = max(at_least_s, next(failing.delays))
+        if at_least_s:
+            self._due.discard(key)
+            if key in self._timers:
+                self._timers.pop(key)[1].cancel()
         self.add_after(key, seconds)
+        if at_least_s:
+            self._held.add(key)
         return seconds
 
     def failures(self, key: K) -> int:
@@ -109,6 +120,7 @@ class WorkQueue(Generic[K]):
 
     def _ring(self, key: K) -> None:
         del self._timers[key]
+        self._held.discard(key)
         self.add(key)
 
 

@@ -118,6 +118,26 @@ async def test_each_failure_in_a_row_waits_longer_up_to_a_most_and_success_begin
 
 
 @virtually
+async def test_a_key_that_is_to_be_left_alone_is_not_due_earlier_whatever_happens() -> None:
+    queue = WorkQueue[str]()
+    queue.add("a")
+    await queue.get()
+    queue.add_after("a", 1)
+    queue.add("a")
+    queue.retry("a", at_least_s=7)
+    queue.done("a")
+    queue.add("a")
+    queue.add_after("a", 2)
+    assert len(queue) == 0
+    assert await queue.get() == "a"
+    assert now() == pytest.approx(7)
+    queue.add("a")
+    queue.done("a")
+    assert await queue.get() == "a", "that time is over"
+    assert now() == pytest.approx(7)
+
+
+@virtually
 async def test_workers_retry_what_fails_and_leave_the_server_alone_for_as_long_as_it_asks() -> None:
     queue, starts = WorkQueue[str](first_s=1), []
     errors = [ApiError("429 slow down", 429, retry_after_s=7), ApiError("500"), NotLeadingError("no"), KeyError("bug")]
