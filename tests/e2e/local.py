@@ -41,7 +41,7 @@ def loader(context: str) -> str:
     for pattern, command in LOADERS.items():
         found = re.fullmatch(pattern, context)
         if found:
-            return os.environ.get("MARKETSTREAM_IMAGE_LOAD") or found.expand(command.replace("\\", "\\"))
+            return os.environ.get("MARKETSTREAM_IMAGE_LOAD") or found.expand(command)
     raise NotLocalError(
         f"the current kube context is {context or 'not set'!r}: the end-to-end tests install and kill things, so they "
         "run only on kind-*, k3d-*, minikube, docker-desktop and offline-cluster. Make one with `make kind`, or "

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 from marketstream.market.window import WINDOW_S
+from marketstream.stores import errors
 from marketstream.stores.writer import Key
 
 from tests.exchange.server import BinanceServer
@@ -24,7 +25,7 @@ AHEAD_S: Final = 60
 """By how much the twin is ahead: the clock of the cluster may differ from ours."""
 
 LOOK_S: Final = 1.0
-AWAY: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+AWAY: Final = (*errors.AWAY, asyncpg.PostgresError)
 """What is raised while PostgreSQL is away."""
 
 
