@@ -2,6 +2,7 @@
 and processors that tell in Redis what they hear."""
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -64,6 +65,19 @@ def waiting(reason: str, message: str = "", last_words: str = "", exit_code: int
             }
         ]
     }  # fmt: skip
+
+
+async def environment_of(cluster: Cluster, deployment: Any) -> dict[str, str]:
+    """The environment that a kubelet would make for the container."""
+    found: dict[str, str] = {}
+    for entry in deployment["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if "value" in entry:
+            found[entry["name"]] = entry["value"]
+        else:
+            reference = entry["valueFrom"]["secretKeyRef"]
+            secret = await cluster.get("/api/v1/namespaces/{}/secrets", reference["name"])
+            found[entry["name"]] = base64.b64decode(secret["data"][reference["key"]]).decode()
+    return found
 
 
 class Market(Cluster):

@@ -188,11 +188,19 @@ class Cluster:
                 return each["status"], each["reason"], each["message"]
         return "", "", ""
 
-    async def says(self, stream: str, kind: str, status: str, reason: str = "", limit: float = 20.0) -> str:
-        """Waits until a condition says so; returns its message."""
+    async def says(
+        self, stream: str, kind: str, status: str, reason: str = "", limit: float = 20.0, *, words: str = ""
+    ) -> str:
+        """Waits until a condition says so, with these words in its message; returns that."""
+        found = "", "", ""
 
         async def it_does() -> str | None:
+            nonlocal found
             found = await self.condition(stream, kind)
-            return (found[2] or "-") if found[0] == status and reason in ("", found[1]) else None
+            said = found[0] == status and reason in ("", found[1]) and words in found[2]
+            return (found[2] or "-") if said else None
 
-        return await until(it_does, limit)
+        try:
+            return await until(it_does, limit)
+        except AssertionError:
+            raise AssertionError(f"{stream}: {kind} is not {status} {reason} {words} but {found}") from None

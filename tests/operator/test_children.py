@@ -1,30 +1,14 @@
 """What a MarketStream is made into, as the API server has it."""
 
-import base64
-from typing import Any
-
 from marketstream.local.kafka import KafkaServer
 from marketstream.settings import Settings
 from marketstream_operator.names import pair_of_symbol
 
-from tests.operator.playing import Market, settle
-from tests.operator.running import DEPLOYMENTS, STREAMS, Cluster, until
+from tests.operator.playing import Market, environment_of, settle
+from tests.operator.running import DEPLOYMENTS, STREAMS, until
 
 PAIR = pair_of_symbol("BTCUSDT")
 PRODUCER, PROCESSOR = f"majors-{PAIR}-producer", f"majors-{PAIR}-processor"
-
-
-async def environment_of(cluster: Cluster, deployment: Any) -> dict[str, str]:
-    """The environment that a kubelet would make for the container."""
-    found: dict[str, str] = {}
-    for entry in deployment["spec"]["template"]["spec"]["containers"][0]["env"]:
-        if "value" in entry:
-            found[entry["name"]] = entry["value"]
-        else:
-            reference = entry["valueFrom"]["secretKeyRef"]
-            secret = await cluster.get("/api/v1/namespaces/{}/secrets", reference["name"])
-            found[entry["name"]] = base64.b64decode(secret["data"][reference["key"]]).decode()
-    return found
 
 
 async def test_a_symbol_gets_a_producer_and_a_processor_that_belong_to_the_stream(

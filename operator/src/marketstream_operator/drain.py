@@ -4,9 +4,10 @@ The proof of the end: no producer pod is left, those that are being ended includ
 processors have committed is that of the end of each topic.
 """
 
+import asyncio
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from marketstream.streams.client import StreamError
 from marketstream.streams.positions import group_positions
@@ -20,6 +21,9 @@ from marketstream_operator.names import Key
 from marketstream_operator.observed import Deployment
 from marketstream_operator.resource import Spec
 from marketstream_operator.settings import OperatorSettings
+
+ABREAST: Final = 8
+"""Consumer groups that are asked for at the same time."""
 
 
 class Pause(NamedTuple):
@@ -58,34 +62,60 @@ class Drains:
         if not spec.paused:
             self.forget(key)
             return NOT_PAUSED
+        live = list(live)
         if not any(child.replicas for child in live if child.role == "processor"):
             self.forget(key)
-            return _ended(last_reason)
+            if last_reason != "Draining":
+                return _ended(last_reason)
+            # Whoever stopped them was stopped, too, before it could say why.
+            left = await self._left(key, spec, list(pairs), live, connection)
+            return _timed_out(left) if left else _DRAINED
         begun = self._begun.setdefault(key, time.monotonic())
-        left = await self._left(key, spec, list(pairs), connection)
+        left = await self._left(key, spec, list(pairs), live, connection)
         if not left:
             return _DRAINED
         if time.monotonic() - begun >= self._settings.drain_limit_s:
             return _timed_out(left)
         return Pause("Draining", left)
 
-    async def _left(self, key: Key, spec: Spec, pairs: list[Pair], connection: Connection) -> str:
+    async def _left(
+        self, key: Key, spec: Spec, pairs: list[Pair], live: Iterable[Deployment], connection: Connection
+    ) -> str:
         """What still speaks against stopping the processors; empty when nothing does. Raises ApiError."""
+        # Until its controller has settled a Deployment at zero, it may be about to make a pod.
+        running = sum(bool(child.replicas) or not child.is_settled for child in live if child.role == "producer")
+        if running:
+            return f"{running} of {len(pairs)} producers have not ended yet"
         # Asked anew: what the watches have told may be older than the pods' last words.
         selector = f"{names.STREAM}={key.name},{names.COMPONENT}=producer"
         pods = [pod async for pod in self._api.list(POD, key.namespace, selector)]
         if pods:
-            return f"{len(pods)} producer pods have not ended yet"
-        behind = 0
-        for pair in pairs:
+            return (
+                f"{len(pods)} producer pods have not ended yet" if len(pods) > 1 else "1 producer pod has not ended yet"
+            )
+        try:
+            behind = await self._behind(key, spec, pairs, connection)
+        except StreamError as error:
+            return str(error)
+        topics = sum(len(pair.symbols) for pair in pairs)
+        return f"the processors have not reached the end of {behind} of {topics} topics yet" if behind else ""
+
+    async def _behind(self, key: Key, spec: Spec, pairs: Iterable[Pair], connection: Connection) -> int:
+        """The number of topics that have not been read to their end. Raises StreamError."""
+        abreast = asyncio.Semaphore(ABREAST)
+
+        async def behind(pair: Pair) -> int:
             topics = [topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in pair.symbols]
-            try:
+            async with abreast:
                 group = names.consumer_group(key, pair.id)
                 positions = await group_positions(connection.settings, group, topics)
-            except StreamError as error:
-                return str(error)
-            behind += sum(not position.is_at_end for position in positions.values())
-        return f"the processors have not reached the end of {behind} topics yet" if behind else ""
+            return sum(not position.is_at_end for position in positions.values())
+
+        counts = await asyncio.gather(*map(behind, pairs), return_exceptions=True)
+        failed = [each for each in counts if isinstance(each, BaseException)]
+        if failed:
+            raise failed[0]
+        return sum(each for each in counts if isinstance(each, int))
 
 
 def _timed_out(left: str) -> Pause:
@@ -96,7 +126,7 @@ def _ended(last_reason: str) -> Pause:
     match last_reason:
         case "DrainTimeout":
             return Pause("DrainTimeout", "the processors were stopped before the end. The rest is read on resume")
-        case "Drained" | "Draining":
+        case "Drained":
             return _DRAINED
         case _:
             return Pause("Paused", "nothing runs")

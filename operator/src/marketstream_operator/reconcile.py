@@ -29,6 +29,9 @@ from marketstream_operator.topics import Topics
 SOON_S: Final = 1.0
 """Seconds after which a pause or a hand-over is looked at again."""
 
+LATER_S: Final = 15.0
+"""Seconds after which topics that are not there are looked for again."""
+
 SECRET_S: Final = 5.0
 """Seconds after which a Secret that will not do is read again: nobody watches Secrets. Strimzi makes some of them."""
 
@@ -109,17 +112,19 @@ class Reconciler:
         mine, conflicts, awaited = self._shared_out(key, spec)
         live = self._observed.deployments(key)
         pairs = [Pair(*entry) for entry in pack(mine, spec.symbols_per_pair, _packing(live)).items()]
-        topics = await self._topics.ensure(owner, spec, mine, connection)
         before = conditions_of(stream)
         last_pause = before["Paused"].reason if "Paused" in before else ""
         pause = await self._drains.stage(key, spec, pairs, live, last_pause, connection)
         waiting = await self._apply(owner, spec, pairs, pause, connection)
         await self._prune(owner, pairs)
+        topics = await self._topics.ensure(owner, spec, mine, connection)  # last: a Kafka that is away takes seconds
         fresh = before.get("Fresh")
         starting = fresh is None or fresh.status == "Unknown"
         self._follow(key, spec, mine, pause, connection, starting)
         if awaited or pause.reason == "Draining":
             self._again(key, SOON_S)
+        elif not topics.is_ready:
+            self._again(key, LATER_S)
         return View(
             generation=stream.generation, error=error, conflicts=conflicts, handed_over=awaited, topics=topics,
             pairs=pairs, waiting=waiting, pause=pause, readings=self._freshness.readings(key),
