@@ -18,6 +18,8 @@ async def configuration(kubeconfig: Path | None, context: str | None) -> Configu
     """How to reach the API server: by `kubeconfig` (else KUBECONFIG, else the pod's service account, else
     ~/.kube/config) and its `context`, the current one for None. Raises LoginError."""
     made = Configuration()
+    # As kopf does. With it, each request would look for a ~/.netrc, in another thread.
+    made.client_session_kwargs = {"trust_env": False}
     given = kubeconfig or os.environ.get("KUBECONFIG")
     try:
         if given is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
@@ -45,4 +47,5 @@ async def kopf_login(made: Configuration) -> kopf.ConnectionInfo:
         token=token or None,
         certificate_path=made.cert_file,
         private_key_path=made.key_file,
+        proxy_url=made.proxy,
     )

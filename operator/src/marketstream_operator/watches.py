@@ -125,12 +125,26 @@ class Watches:
         return registry
 
 
+class _NoState(kopf.DiffBaseStorage):
+    """kopf keeps no state in objects, and so need not copy each object to compare it with what it was before."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+
 def _settings(kinds: tuple[Kind, ...]) -> kopf.OperatorSettings:
     """kopf as a bringer of events, and nothing more."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.peering.standalone = True
+    settings.persistence.diffbase_storage = _NoState()
     settings.watching.chunk_size = CHUNK
     settings.watching.connect_timeout = 10.0
     settings.networking.request_timeout = 30.0
