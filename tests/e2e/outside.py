@@ -103,6 +103,7 @@ def kafka_pod(settings: Mapping[str, str], port: int) -> dict[str, Any]:
     which a user without rights may not: it gets copies of them."""
     security = CONTAINER_SECURITY | {"readOnlyRootFilesystem": True}
     image = {"image": images.KAFKA, "imagePullPolicy": "IfNotPresent", "securityContext": security}
+    variables = {**settings, "LOG_DIR": "/tmp/logs"}  # noqa: S108 - the pod's own
     defaults = {"name": "defaults", "mountPath": "/etc/kafka/docker"}
     return {
         "automountServiceAccountToken": False,
@@ -121,7 +122,7 @@ def kafka_pod(settings: Mapping[str, str], port: int) -> dict[str, Any]:
             {
                 "name": "kafka",
                 **image,
-                "env": [{"name": name, "value": value} for name, value in settings.items()],
+                "env": [{"name": name, "value": value} for name, value in variables.items()],
                 "ports": [{"name": "clients", "containerPort": port}],
                 "readinessProbe": {"tcpSocket": {"port": "clients"}, "periodSeconds": 2},
                 "volumeMounts": [

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import yaml
+from marketstream.stores import errors
 
 from tests.conftest import PROJECT
 from tests.e2e import images, outside
@@ -135,11 +136,12 @@ class Platform:
             raise ConnectionError(f"PostgreSQL is away: {error!r}") from error
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
-        """Rows of the database."""
+        """Rows of the database. Raises ConnectionError while it is away."""
         connection = await self.database()
         try:
-            rows: list[Any] = await connection.fetch(statement, *arguments)
-            return rows
+            return list(await connection.fetch(statement, *arguments))
+        except errors.AWAY as error:
+            raise ConnectionError(f"PostgreSQL is away: {error!r}") from error
         finally:
             connection.terminate()
 

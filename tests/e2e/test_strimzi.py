@@ -64,7 +64,8 @@ async def definitions() -> AsyncIterator[None]:
         yield
         return
     await program("kubectl", "apply", "--server-side", "-f", DEFINITIONS)
-    await program("kubectl", "wait", "--for=condition=Established", "-f", DEFINITIONS, "--timeout=60s", limit=70)
+    established = ("kubectl", "wait", "--for=condition=Established", "-f", DEFINITIONS, "--timeout=60s")
+    await until(lambda: program(*established, limit=70), 60)  # it fails while they have no status at all
     try:
         yield
     finally:
