@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -41,15 +41,54 @@ FIRST_CANDLE_S: Final = 120.0
 """The same on a machine that is busy with other things."""
 
 
+class Definition(NamedTuple):
+    """The definition of MarketStream, of which a cluster has one. Somebody else's is used as it is."""
+
+    before: bool
+    """Whether it was there before; then it stays."""
+    foreign: bool
+    """Whether it belongs to a release that is there."""
+
+    @classmethod
+    async def found(cls, namespace: str) -> Self:
+        """What there is of it, for a release in this namespace."""
+        asked = await program("kubectl", "get", "customresourcedefinition", CRD, "--ignore-not-found", "-o", "json")
+        if not asked:
+            return cls(before=False, foreign=False)
+        annotations = json.loads(asked)["metadata"].get("annotations", {})
+        owner = annotations.get("meta.helm.sh/release-namespace", "")
+        alive = owner and owner != namespace and owner in await helm("list", "--all-namespaces", "--no-headers")
+        return cls(before=True, foreign=bool(alive))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """For the chart."""
+        return {"crds": {"enabled": not self.foreign}}
+
+    @property
+    def options(self) -> list[str]:
+        """For `helm install`."""
+        return ["--take-ownership"] if self.before and not self.foreign else []
+
+    async def remove(self) -> None:
+        """Removes what the release has left, as it should."""
+        assert await program("kubectl", "get", "customresourcedefinition", CRD), "it is kept"
+        if not self.before:
+            await program("kubectl", "delete", "customresourcedefinition", CRD, "--timeout=60s", limit=70)
+
+
 class Platform:
     """One installation. `kube` is its namespace, `beside` that of the exchange."""
 
-    def __init__(self, kube: Kube, beside: Kube, twin: Twin, chart: Path, values: Mapping[str, Any]) -> None:
+    def __init__(
+        self, kube: Kube, beside: Kube, twin: Twin, chart: Path, crd: Definition, values: Mapping[str, Any]
+    ) -> None:
         self.kube = kube
         self.beside = beside
         self.twin = twin
         self.chart = chart
-        self.values = dict(values)
+        self.crd = crd
+        self.values = {**values, **crd.values}
         self.watch = Watch(twin, self.database)
         self.symbols = list(SYMBOLS)
         self._database: Forward | None = None
@@ -74,7 +113,7 @@ class Platform:
         """Installs the release and waits for all of it; seconds that it took."""
         began = time.monotonic()
         await self.helm(
-            "install", NAME, str(self.chart), "--wait", f"--timeout={INSTALL_S:g}s",
+            "install", NAME, str(self.chart), "--wait", f"--timeout={INSTALL_S:g}s", *self.crd.options,
             values=self.values, limit=INSTALL_S + 10,
         )  # fmt: skip
         return time.monotonic() - began
@@ -217,17 +256,3 @@ def external_kafka(beside: str) -> dict[str, Any]:
             },
         },
     }
-
-
-def crd_values(owner: str, namespace: str) -> dict[str, Any]:
-    """The release brings the CRD, unless another one of this cluster does."""
-    return {} if owner in ("", namespace) else {"crds": {"enabled": False}}
-
-
-async def crd_owner() -> str:
-    """The namespace of the release that has installed the CRD; empty without one."""
-    asked = await program(
-        "kubectl", "get", "customresourcedefinition", CRD, "--ignore-not-found",
-        "-o", r"jsonpath={.metadata.annotations.meta\.helm\.sh/release-namespace}",
-    )  # fmt: skip
-    return asked.strip()

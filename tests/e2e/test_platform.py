@@ -11,9 +11,8 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import ARTEFACTS, LIMIT_S
 from tests.e2e import images, outside
-from tests.e2e.kube import Kube, ProgramError, forwarded, is_ready, make_namespace, program, remove_namespaces, until
+from tests.e2e.kube import Kube, forwarded, is_ready, make_namespace, remove_namespaces, until
 from tests.e2e.platform import (
-    CRD,
     FIRST_CANDLE_S,
     GOAL_S,
     INSTALL_S,
@@ -22,12 +21,11 @@ from tests.e2e.platform import (
     SETTLED_S,
     STREAM,
     SYMBOLS,
+    Definition,
     Platform,
     base_values,
     chart_copy,
     component,
-    crd_owner,
-    crd_values,
     external_kafka,
 )
 from tests.e2e.truth import Twin
@@ -59,14 +57,14 @@ async def platform(
     """The namespaces with the exchange and Kafka; what goes into them is the story."""
     namespaces += [NAMESPACE, BESIDE]
     await remove_namespaces(namespaces)
-    owner = await crd_owner()
+    crd = await Definition.found(NAMESPACE)
     kube, beside = await make_namespace(NAMESPACE, {}), await make_namespace(BESIDE, {})
     twin = Twin([*SYMBOLS, ADDED], seed=11, rate=RATE)
     await beside.apply(*outside.exchange(twin.arguments), *outside.kafka(BESIDE))
     await outside.is_up(beside, outside.EXCHANGE, outside.KAFKA)
     chart, _ = await chart_copy(tmp_path_factory.mktemp("chart"))
-    values = base_values(BESIDE) | external_kafka(BESIDE) | crd_values(owner, NAMESPACE)
-    platform = Platform(kube, beside, twin, chart, values)
+    values = base_values(BESIDE) | external_kafka(BESIDE)
+    platform = Platform(kube, beside, twin, chart, crd, values)
     async with platform.watching():
         yield platform
 
@@ -343,8 +341,5 @@ async def test_in_the_end_everything_goes(platform: Platform) -> None:
 
     await until(gone, SETTLED_S, "pods of a deleted stream are left")
     await platform.helm("uninstall", NAME, "--wait", "--timeout=120s")
-    if (await crd_owner()) == NAMESPACE:
-        await program("kubectl", "delete", "customresourcedefinition", CRD, "--timeout=60s", limit=70)
-        with pytest.raises(ProgramError):
-            await program("kubectl", "get", "customresourcedefinition", CRD)
+    await platform.crd.remove()
     print(f"namespaces deleted in {await remove_namespaces([NAMESPACE, BESIDE]):.1f} s")

@@ -15,18 +15,16 @@ from tests.conftest import PROJECT
 from tests.e2e import outside
 from tests.e2e.kube import Kube, make_namespace, program, remove_namespaces, until
 from tests.e2e.platform import (
-    CRD,
     FIRST_CANDLE_S,
     NAME,
     RESOURCE,
     SETTLED_S,
     STREAM,
     SYMBOLS,
+    Definition,
     Platform,
     base_values,
     chart_copy,
-    crd_owner,
-    crd_values,
 )
 from tests.e2e.strimzi.standin import StandIn
 from tests.e2e.truth import Twin
@@ -63,10 +61,10 @@ async def definitions() -> AsyncIterator[None]:
     if "kafkas.kafka.strimzi.io" in there:
         yield
         return
-    await program("kubectl", "apply", "--server-side", "-f", DEFINITIONS)
-    established = ("kubectl", "wait", "--for=condition=Established", "-f", DEFINITIONS, "--timeout=60s")
-    await until(lambda: program(*established, limit=70), 60)  # it fails while they have no status at all
     try:
+        await program("kubectl", "apply", "--server-side", "-f", DEFINITIONS)
+        established = ("kubectl", "wait", "--for=condition=Established", "-f", DEFINITIONS, "--timeout=60s")
+        await until(lambda: program(*established, limit=70), 60)  # it fails while they have no status at all
         yield
     finally:
         await program("kubectl", "delete", "-f", DEFINITIONS, "--timeout=60s", limit=70)
@@ -92,15 +90,15 @@ async def platform(
     """The namespaces with the exchange, and Strimzi."""
     namespaces += [NAMESPACE, BESIDE]
     await remove_namespaces(namespaces)
-    owner = await crd_owner()
+    crd = await Definition.found(NAMESPACE)
     kube, beside = await make_namespace(NAMESPACE, {}), await make_namespace(BESIDE, {})
     twin = Twin([*SYMBOLS, ADDED], seed=12, rate=20.0)
     await beside.apply(*outside.exchange(twin.arguments))
     await outside.is_up(beside, outside.EXCHANGE)
     chart, is_real = await chart_copy(tmp_path_factory.mktemp("chart"))
     print("Strimzi's operator" if is_real else "an operator that stands in for Strimzi's")
-    values = base_values(BESIDE) | VALUES | {"strimzi": {"enabled": is_real}} | crd_values(owner, NAMESPACE)
-    platform = Platform(kube, beside, twin, chart, values)
+    values = base_values(BESIDE) | VALUES | {"strimzi": {"enabled": is_real}}
+    platform = Platform(kube, beside, twin, chart, crd, values)
     if is_real:
         async with platform.watching():
             yield platform
@@ -155,7 +153,6 @@ async def test_it_is_uninstalled_and_nothing_is_stuck(platform: Platform) -> Non
     await until(gone, SETTLED_S, "pods or topics of a deleted stream are left")
     began = time.monotonic()
     await platform.helm("uninstall", NAME, "--wait", "--timeout=120s")
-    if (await crd_owner()) == NAMESPACE:
-        await program("kubectl", "delete", "customresourcedefinition", CRD, "--timeout=60s", limit=70)
+    await platform.crd.remove()
     await remove_namespaces([NAMESPACE, BESIDE])
     print(f"uninstalled and the namespaces deleted in {time.monotonic() - began:.1f} s")
