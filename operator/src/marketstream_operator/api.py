@@ -24,7 +24,7 @@ WRITE_S: Final = 4.0
 """Seconds for one call. A write must end before a lost lease could have been taken over (election.py)."""
 
 WRITES: Final = 16
-"""Writes that are under way at the same time. More would only wait in the API server, and their limits run out there."""
+"""Writes under way at the same time. More would only wait in the API server, while their limits run out."""
 
 CHUNK: Final = 250
 """Objects in one page of a list: 4,000 Deployments at once would take 100 MB."""

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = OperatorSettings.from_environment()
         settings.check()
         configure_logging(settings.log_level, settings.log_format)
-        _quieten_kopf()
+        _quieten_libraries()
         _run(settings, given.kubeconfig, given.context)
     except (SettingsError, LoginError, OSError) as error:
         print(f"marketstream-operator: {error}", file=sys.stderr)
@@ -48,10 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _quieten_kopf() -> None:
-    """It tells of every event that it hands over, and calls every attempt that it will repeat an error. Why watches
-    have ended is told by watches.py; a bug in a handler by kopf."""
-    logging.getLogger("kopf").setLevel(logging.CRITICAL)
+def _quieten_libraries() -> None:
+    """kopf tells of every event that it hands over, and calls every attempt that it will repeat an error, as aiokafka
+    does. Why watches have ended is told by watches.py, a bug in a handler by kopf; that Kafka is away, by a status."""
+    for name in ("kopf", "aiokafka"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("kopf.objects").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
