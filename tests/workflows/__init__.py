@@ -1,0 +1,1 @@
+"""Tests of the workflows of GitHub Actions, and what those need of pytest."""
