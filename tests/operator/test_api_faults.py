@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.operator.apiserver import ApiServer
-from tests.operator.life import STRIMZI, Supervised, writes
+from tests.operator.life import STRIMZI, Supervised, made, quiet, writes
 from tests.operator.proxy import Proxy
-from tests.operator.running import Cluster, RunningOperator, until
+from tests.operator.running import STREAMS, Cluster, RunningOperator, until
 
 START_S = 60.0
 SEEN_S = 15.0
@@ -172,6 +172,25 @@ async def test_what_a_stuck_watch_does_not_tell_is_found_by_the_next_look(
         assert await operator.metric("marketstream_operator_watch_missed_total") >= 1
         await operator.says("changes that no watch has told of")
         assert outcry(operator) == []
+
+
+async def test_the_children_of_a_stream_whose_end_no_watch_has_told_are_not_made_again(
+    apiserver: ApiServer, majors: Cluster, proxy: Proxy
+) -> None:
+    """Else the operator and the garbage collector would work against each other until the next look."""
+    async with apiserver.controller_manager("garbage-collector-controller"):
+        proxy.freeze("GET", "/marketstreams$", watch=True)
+        await quiet(proxy, 2.0)
+        proxy.requests.clear()
+        await majors.delete(STREAMS, "majors")
+
+        async def none() -> bool:
+            return not await made(majors)
+
+        await until(none, 3 * 30)  # the collector looks for new kinds every 30 s
+        await quiet(proxy, 2.0)
+        assert await made(majors) == {}
+        assert len([request for request in writes(proxy) if request.status == 201]) <= 1
 
 
 @pytest.mark.soak

@@ -106,11 +106,16 @@ class Api:
         """Raises NotFoundError, ApiError."""
         return await self._call("GET", _path(kind, namespace, name))
 
-    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> AsyncIterator[dict[str, Any]]:
-        """All objects of `kind` in the namespace, or in all for None, a page at a time. Raises ApiError."""
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str = "", fields: str = ""
+    ) -> AsyncIterator[dict[str, Any]]:
+        """All objects of `kind` in the namespace, or in all for None, a page at a time; only those whose labels and
+        fields are as the selectors say. Raises ApiError."""
         query = {"limit": str(CHUNK)}
         if selector:
             query["labelSelector"] = selector
+        if fields:
+            query["fieldSelector"] = fields
         while True:
             page = await self._call("GET", _path(kind, namespace), query)
             for item in page["items"]:
@@ -119,6 +124,11 @@ class Api:
             if not token:
                 return
             query["continue"] = token
+
+    async def is_there(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
+        """Whether this very object is there now. Needs no other right than a look at everything. Raises ApiError."""
+        found = [each["metadata"]["uid"] async for each in self.list(kind, namespace, fields=f"metadata.name={name}")]
+        return uid in found
 
     async def knows(self, kind: Kind) -> bool:
         """Whether the server serves this kind, by discovery."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +76,7 @@ class Operator:
             freshness=self._freshness,
             reporter=Reporter(self._api, self._observed, self._recorder),
             again=self._queue.add_after,
+            lost=partial(self._scope.stream_event, True),
         )
         self._knows_kinds = False
         self._looked_at = time.monotonic()

@@ -4,12 +4,13 @@ Level-triggered: it looks at what is there now, so it does not matter what has h
 earlier attempt ended.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
 from marketstream_operator import desired, names
-from marketstream_operator.api import DEPLOYMENT, Api
+from marketstream_operator.api import DEPLOYMENT, MARKET_STREAM, Api
 from marketstream_operator.apply import Applier, abreast
 from marketstream_operator.claims import Claims
 from marketstream_operator.connections import CONNECTION, Connection, Connections
@@ -37,7 +38,8 @@ SECRET_S: Final = 5.0
 
 
 class Reconciler:
-    """Reconciles one MarketStream at a time. `again` asks for another look at one after some seconds."""
+    """Reconciles one MarketStream at a time. `again` asks for another look at one after some seconds; `lost` hears of
+    one that is there no more, which no watch has told."""
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class Reconciler:
         freshness: Freshness,
         reporter: Reporter,
         again: Callable[[Key, float], None],
+        lost: Callable[[Stream], None],
     ) -> None:
         self._api = api
         self._settings = settings
@@ -63,6 +66,7 @@ class Reconciler:
         self._freshness = freshness
         self._reporter = reporter
         self._again = again
+        self._lost = lost
         self._drains = Drains(api, settings)
         self.rollout = Rollout(observed, settings.max_rolling_pairs)
         self._good: dict[Key, tuple[str, Spec]] = {}
@@ -75,6 +79,9 @@ class Reconciler:
         if stream is None or stream.is_deleted:
             self._forget(key)  # its children go by garbage collection
             return
+        if self._misses_children(stream) and not await self._api.is_there(MARKET_STREAM, *key, stream.uid):
+            self._lost(stream)  # else what goes by garbage collection would be made again and again
+            return
         spec, connection, error = await self._understood(stream)
         if error is not None and error.field == CONNECTION:
             self._again(key, SECRET_S)
@@ -82,6 +89,11 @@ class Reconciler:
             await self._reporter.tell(stream, View(generation=stream.generation, error=error, **self._runs(key)))
             return
         await self._reporter.tell(stream, await self._arrange(stream, spec, connection, error))
+
+    def _misses_children(self, stream: Stream) -> bool:
+        """Whether Deployments of which its status tells are not there."""
+        there = Counter(child.pair for child in self._observed.deployments(stream.key))
+        return any(there[symbol["pair"]] < len(ROLES) for symbol in stream.status.get("symbols") or ())
 
     def _forget(self, key: Key) -> None:
         self._freshness.forget(key)
