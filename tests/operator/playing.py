@@ -3,6 +3,7 @@ and processors that tell in Redis what they hear."""
 
 import asyncio
 import base64
+import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -120,15 +121,18 @@ async def hear(
 async def heard(redis_url: str, *symbols: str, traded_seconds_ago: float = 0.0) -> AsyncIterator[None]:
     """Inside, processors hear of the symbols all the time."""
 
+    ended = asyncio.Event()
+
     async def go_on() -> None:
-        while True:
+        while not ended.is_set():
             for symbol in symbols:
                 await hear(redis_url, symbol, traded_seconds_ago=traded_seconds_ago)
-            await asyncio.sleep(0.5)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), 0.5)
 
     hearing = asyncio.create_task(go_on())
     try:
         yield
     finally:
-        hearing.cancel()
-        await asyncio.wait([hearing])
+        ended.set()
+        await hearing

@@ -135,7 +135,7 @@ async def test_why_a_pod_fails_is_said(market: Market, status: dict[str, Any], r
 
 
 async def test_turns_for_better_or_worse_are_events(market: Market) -> None:
-    await market.stream("majors", ["BTCUSDT"])
+    stream = await market.stream("majors", ["BTCUSDT"])
     deployments = await market.has_deployments("majors", 2)
     await settle(market)
     await market.says("majors", "Ready", "True")
@@ -148,14 +148,18 @@ async def test_turns_for_better_or_worse_are_events(market: Market) -> None:
         return [
             (each["type"], each["reason"], each["message"])
             for each in found["items"]
-            if each["involvedObject"]["name"] == "majors"
+            if each["involvedObject"]["uid"] == stream["metadata"]["uid"]
         ]
 
     async def told() -> bool:
         return ("Warning", "CrashLoop", "boom (exit code 1)") in await events()
 
     await until(told)
-    assert ("Normal", "Running", "1 of 1 pairs run") in await events()
+    assert sorted(await events()) == [
+        ("Normal", "Running", "1 of 1 pairs run"),
+        ("Normal", "TopicsReady", "every symbol has its topic"),
+        ("Warning", "CrashLoop", "boom (exit code 1)"),
+    ]
     described = await market.api.kubectl("-n", market.namespace, "describe", "mstream", "majors")
     assert "boom (exit code 1)" in described.partition("Events:")[2]
 
@@ -164,11 +168,15 @@ async def test_a_stream_that_begins_badly_says_so_in_an_event(market: Market) ->
     await market.stream("majors", ["BTCUSDT"], connectionSecretRef={"name": "missing"})
     await market.says("majors", "SpecValid", "False", "Invalid")
 
-    async def told() -> bool:
+    async def events() -> str:
         described = await market.api.kubectl("-n", market.namespace, "describe", "mstream", "majors")
-        return "there is no Secret missing" in described.partition("Events:")[2]
+        return described.partition("Events:")[2]
+
+    async def told() -> bool:
+        return "there is no Secret missing" in await events()
 
     await until(told)
+    assert "(x2" not in await events()  # several conditions say it; it is told once
 
 
 async def test_trades_that_go_on_are_written_once_a_minute_at_most(market: Market) -> None:

@@ -1,5 +1,6 @@
 """Logging in to Kubernetes: as the pod's service account, or as a kubeconfig says."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,30 @@ async def configuration(kubeconfig: Path | None, context: str | None) -> Configu
     # As kopf does. With it, each request would look for a ~/.netrc, in another thread.
     made.client_session_kwargs = {"trust_env": False}
     given = kubeconfig or os.environ.get("KUBECONFIG")
-    try:
-        if given is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+    if given is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        try:
             config.load_incluster_config(client_configuration=made)  # type: ignore[no-untyped-call]
-        else:
-            file = str(given or Path.home() / ".kube" / "config")
-            await config.load_kube_config(file, context, made, persist_config=False)  # type: ignore[no-untyped-call]
-    except (ConfigException, OSError) as error:
-        raise LoginError(
-            f"cannot log in to Kubernetes: {error}. Give --kubeconfig and --context, or set KUBECONFIG"
-        ) from error
+        except ConfigException as error:
+            raise _failed(str(error)) from error
+        return made
+    file = str(given or Path.home() / ".kube" / "config")
+    if not await asyncio.to_thread(_is_there, file):
+        raise _failed(f"there is no file {file}")
+    try:
+        await config.load_kube_config(file, context, made, persist_config=False)  # type: ignore[no-untyped-call]
+    except Exception as error:  # a broken file makes it raise almost anything
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise _failed(f"{file}: {said}") from error
     return made
+
+
+def _is_there(files: str) -> bool:
+    """KUBECONFIG may name several."""
+    return any(Path(file).is_file() for file in files.split(os.pathsep))
+
+
+def _failed(why: str) -> LoginError:
+    return LoginError(f"cannot log in to Kubernetes: {why}. Give --kubeconfig and --context, or set KUBECONFIG")
 
 
 async def kopf_login(made: Configuration) -> kopf.ConnectionInfo:

@@ -38,7 +38,7 @@ class Pause(NamedTuple):
         return self.reason == "NotPaused", self.reason in ("NotPaused", "Draining")
 
 
-NOT_PAUSED = Pause("NotPaused", "the stream runs")
+NOT_PAUSED = Pause("NotPaused", "spec.paused is false")
 _DRAINED = Pause("Drained", "every trade in Kafka is counted")
 
 

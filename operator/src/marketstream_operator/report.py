@@ -23,7 +23,7 @@ GOOD: Final = {"Ready": "True", "Degraded": "False", "SpecValid": "True", "Kafka
 """The conditions whose turns are told as Events, and how they should be."""
 
 AT_FIRST: Final = frozenset({"SpecValid", "Degraded"})
-"""Those of them that are told even when they are bad from the beginning; others only have not come up yet."""
+"""Those of them that should be good from the beginning: then only the contrary is told. Others come up first."""
 
 AS_WANTED: Final = frozenset({"Paused", "HandOver"})
 """Reasons that are nobody's failure."""
@@ -76,14 +76,16 @@ class Reporter:
 
     def _record(self, stream: Stream, before: Mapping[str, Condition], status: Status) -> None:
         """Tells the turns of conditions as Events, for `kubectl describe`."""
+        told = set[str]()
         for condition in status.conditions:
             good, last = GOOD.get(condition.type), before.get(condition.type)
             turned = last is None or (last.status, last.reason) != (condition.status, condition.reason)
-            if good is None or not turned or condition.status == "Unknown":
+            if good is None or not turned or condition.status == "Unknown" or condition.message in told:
                 continue
             is_good = condition.status == good
-            if last is None and not is_good and condition.type not in AT_FIRST:
+            if last is None and is_good == (condition.type in AT_FIRST):
                 continue
+            told.add(condition.message)
             tone: Literal["Normal", "Warning"] = "Normal" if is_good or condition.reason in AS_WANTED else "Warning"
             self._recorder.record(stream.about, tone, condition.reason, condition.message)
 

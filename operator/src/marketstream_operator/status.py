@@ -129,6 +129,8 @@ def _progressing(view: View) -> Found:
         )
     if rolling:
         return Found("Progressing", "True", "RollingOut", f"{_number(rolling, 'Deployment')} not settled yet")
+    if view.error is not None:
+        return Found("Progressing", "False", "Settled", "nothing changes before the spec can work")
     return Found("Progressing", "False", "Settled", "what runs is what is wanted")
 
 
@@ -171,9 +173,11 @@ def _half(view: View, role: Role) -> Found:
     runs = view.pause.runs[0 if role == "producer" else 1]
     if not runs:
         return Found(kind, "False", "Paused", f"the {role}s rest")
+    if not view.pairs:
+        return Found(kind, "False", "NotAllReady", "there are no pairs")
     of_role = [child for child in view.live if child.role == role]
     ready = sum(any(child.pair == pair.id and child.is_ready for child in of_role) for pair in view.pairs)
-    if ready == len(view.pairs) and ready:
+    if ready == len(view.pairs):
         return Found(kind, "True", "AllReady", f"{ready} of {ready} are ready")
     return Found(kind, "False", "NotAllReady", f"{ready} of {len(view.pairs)} are ready")
 

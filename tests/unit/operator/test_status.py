@@ -80,6 +80,8 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
         ({"handed_over": ["CCC"]}, "Ready", "False", "HandOver", "CCC"),
         ({"error": INVALID}, "SpecValid", "False", "Invalid", "spec.symbols[1]: got 'x'; the last good version"),
         ({"error": INVALID}, "Ready", "False", "Invalid", "spec.symbols[1]"),
+        ({"error": INVALID}, "Progressing", "False", "Settled", "nothing changes"),
+        ({"pairs": (), "live": ()}, "ProducersReady", "False", "NotAllReady", "no pairs"),
         ({"error": INVALID}, "Degraded", "True", "Invalid", "spec.symbols[1]"),
         ({"conflicts": {"AAA": Key("x", "y")}}, "SpecValid", "False", "Conflict", "AAA: run by the older MarketStream"),
         ({"conflicts": {"AAA": Key("x", "y")}}, "Degraded", "True", "Conflict", "x/y"),
