@@ -74,10 +74,13 @@ async def test_a_long_restart_of_the_api_server_ends_it_and_the_next_goes_on(
     async def has_ended() -> bool:
         return operator.ends == [3]
 
+    async def waits() -> bool:
+        return any(line["event"] == "the API server cannot be asked yet" for line in operator.log())
+
     async with operator.kept_running():
         await apiserver.stop_server()
         await until(has_ended, 3 * 10)
-        await operator.says("the API server cannot be asked yet", START_S)
+        await until(waits, START_S)
         await apiserver.start_server()
         await operator.leading(START_S)
         await acts(majors)
