@@ -37,11 +37,15 @@ def current_context() -> str:
 
 
 def loader(context: str) -> str:
-    """The command for an image: MARKETSTREAM_IMAGE_LOAD, or what the context needs. Raises NotLocalError."""
+    """The command for an image: MARKETSTREAM_IMAGE_LOAD, or what the context needs. One that does not mention
+    EXPECTED_REF takes the image as its argument, as in the Tiltfile. Raises NotLocalError."""
     for pattern, command in LOADERS.items():
         found = re.fullmatch(pattern, context)
         if found:
-            return os.environ.get("MARKETSTREAM_IMAGE_LOAD") or found.expand(command)
+            given = os.environ.get("MARKETSTREAM_IMAGE_LOAD")
+            if not given:
+                return found.expand(command)
+            return given if "EXPECTED_REF" in given else f'{given} "$EXPECTED_REF"'
     raise NotLocalError(
         f"the current kube context is {context or 'not set'!r}: the end-to-end tests install and kill things, so they "
         "run only on kind-*, k3d-*, minikube, docker-desktop and offline-cluster. Make one with `make kind`, or "

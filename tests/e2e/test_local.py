@@ -24,8 +24,10 @@ def test_local_contexts_have_a_way_for_images(context: str, command: str) -> Non
 
 
 def test_the_hook_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MARKETSTREAM_IMAGE_LOAD", "load $EXPECTED_REF")
-    assert loader("offline-cluster") == "load $EXPECTED_REF"
+    monkeypatch.setenv("MARKETSTREAM_IMAGE_LOAD", "load $EXPECTED_REF now")
+    assert loader("offline-cluster") == "load $EXPECTED_REF now"
+    monkeypatch.setenv("MARKETSTREAM_IMAGE_LOAD", "images/load")
+    assert loader("offline-cluster") == 'images/load "$EXPECTED_REF"'
 
 
 @pytest.mark.parametrize("context", ["", "production", "minikube-of-somebody", "gke_kind-cluster", "kind-"])
