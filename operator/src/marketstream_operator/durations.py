@@ -1,6 +1,7 @@
 """Spans of time as a spec writes them, and the error of a spec that makes no sense."""
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -32,6 +33,7 @@ class Bounds(NamedTuple):
     most: str
 
 
+@lru_cache(maxsize=1_000)
 def duration_s(text: str, field: str = "duration", bounds: Bounds | None = None) -> int:
     """The seconds of `60s`, `5m`, `24h`, `7d`, `1h30m`. Raises SpecError for the field when it is no such text, or not
     within the bounds."""
