@@ -163,9 +163,10 @@ class Api:
         """A JSON merge patch. Raises NotFoundError, ConflictError."""
         return await self._write("PATCH", _path(kind, namespace, name), {"fieldManager": MANAGER}, body, _MERGE)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
-        """Deletes this very object, its dependents after it; that it is gone already, or another, is no error."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: int) -> None:
+        """Deletes this very object as it was seen, its dependents after it. That it is gone, or has changed, which its
+        watch will tell, is no error."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid, "resourceVersion": str(version)}}
         with contextlib.suppress(NotFoundError, ConflictError):
             await self._write("DELETE", _path(kind, namespace, name), {}, body)
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from marketstream_operator.names import Key
 
-Symbol = tuple[str, str]
-"""Exchange and symbol."""
+Symbol = str
+"""What tells a symbol of an exchange from all others: see names.identity."""
 
 
 class Claimant(NamedTuple):
@@ -52,6 +52,10 @@ class Claims:
             if not others:
                 del self._claimants[symbol]
         return concerned
+
+    def of(self, key: Key) -> frozenset[Symbol]:
+        """What that MarketStream asks for."""
+        return self._claims[key][1] if key in self._claims else frozenset()
 
     def owner(self, symbol: Symbol) -> Key | None:
         """Who may run the symbol; None when nobody asks for it."""

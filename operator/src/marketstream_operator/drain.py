@@ -6,9 +6,10 @@ processors have committed is that of the end of each topic.
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from marketstream.settings import SettingsError
 from marketstream.streams.client import StreamError
 from marketstream.streams.positions import group_positions
 from marketstream.streams.topics import topic_name
@@ -19,11 +20,15 @@ from marketstream_operator.connections import Connection
 from marketstream_operator.desired import Pair
 from marketstream_operator.names import Key
 from marketstream_operator.observed import Deployment
+from marketstream_operator.podproblems import has_ended
 from marketstream_operator.resource import Spec
 from marketstream_operator.settings import OperatorSettings
 
 ABREAST: Final = 8
 """Consumer groups that are asked for at the same time."""
+
+KAFKA_S: Final = 5.0
+"""Seconds for one answer of Kafka."""
 
 
 class Pause(NamedTuple):
@@ -65,9 +70,9 @@ class Drains:
         live = list(live)
         if not any(child.replicas for child in live if child.role == "processor"):
             self.forget(key)
-            if last_reason != "Draining":
+            if last_reason != "Draining" and not any(child.replicas for child in live):
                 return _ended(last_reason)
-            # Whoever stopped them was stopped, too, before it could say why.
+            # Whoever stopped them was stopped, too, before it could say why; or producers have run since.
             left = await self._left(key, spec, list(pairs), live, connection)
             return _timed_out(left) if left else _DRAINED
         begun = self._begun.setdefault(key, time.monotonic())
@@ -83,39 +88,42 @@ class Drains:
     ) -> str:
         """What still speaks against stopping the processors; empty when nothing does. Raises ApiError."""
         # Until its controller has settled a Deployment at zero, it may be about to make a pod.
-        running = sum(bool(child.replicas) or not child.is_settled for child in live if child.role == "producer")
+        producers = [child for child in live if child.role == "producer"]
+        running = sum(bool(child.replicas) or not child.is_settled for child in producers)
         if running:
-            return f"{running} of {len(pairs)} producers have not ended yet"
+            return f"{running} of {len(producers)} producers have not ended yet"
         # Asked anew: what the watches have told may be older than the pods' last words.
         selector = f"{names.STREAM}={key.name},{names.COMPONENT}=producer"
-        pods = [pod async for pod in self._api.list(POD, key.namespace, selector)]
+        pods = [pod async for pod in self._api.list(POD, key.namespace, selector) if not has_ended(pod)]
         if pods:
             return (
                 f"{len(pods)} producer pods have not ended yet" if len(pods) > 1 else "1 producer pod has not ended yet"
             )
         try:
-            behind = await self._behind(key, spec, pairs, connection)
-        except StreamError as error:
+            return await self._behind(key, spec, pairs, connection)
+        except (StreamError, SettingsError) as error:
             return str(error)
-        topics = sum(len(pair.symbols) for pair in pairs)
-        return f"the processors have not reached the end of {behind} of {topics} topics yet" if behind else ""
 
-    async def _behind(self, key: Key, spec: Spec, pairs: Iterable[Pair], connection: Connection) -> int:
-        """The number of topics that have not been read to their end. Raises StreamError."""
-        abreast = asyncio.Semaphore(ABREAST)
+    async def _behind(self, key: Key, spec: Spec, pairs: Sequence[Pair], connection: Connection) -> str:
+        """The first pairs that have not read their topics to the end; the others are asked about when these have.
+        Raises StreamError, SettingsError."""
 
         async def behind(pair: Pair) -> int:
             topics = [topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in pair.symbols]
-            async with abreast:
-                group = names.consumer_group(key, pair.id)
-                positions = await group_positions(connection.settings, group, topics)
+            group = names.consumer_group(key, pair.id)
+            positions = await group_positions(connection.settings, group, topics, KAFKA_S)
             return sum(not position.is_at_end for position in positions.values())
 
-        counts = await asyncio.gather(*map(behind, pairs), return_exceptions=True)
-        failed = [each for each in counts if isinstance(each, BaseException)]
-        if failed:
-            raise failed[0]
-        return sum(each for each in counts if isinstance(each, int))
+        for start in range(0, len(pairs), ABREAST):
+            part = pairs[start : start + ABREAST]
+            counts = await asyncio.gather(*map(behind, part), return_exceptions=True)
+            for failed in counts:
+                if isinstance(failed, BaseException):
+                    raise failed
+            left = [pair.id for pair, count in zip(part, counts, strict=True) if count]
+            if left:
+                return f"the processors of {', '.join(left)} have not reached the end of their topics yet"
+        return ""
 
 
 def _timed_out(left: str) -> Pause:

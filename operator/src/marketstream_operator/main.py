@@ -56,7 +56,13 @@ class Operator:
         self._freshness = Freshness(self._queue.add)
         self._recorder = Recorder(self._api, "marketstream-operator", settings.pod_name)
         self._scope = Scope(
-            self._api, {**served, **topics}, self._observed, claims, self._applier, self._queue.add_after
+            self._api,
+            {**served, **topics},
+            self._observed,
+            claims,
+            self._applier,
+            settings.serves,
+            self._queue.add_after,
         )
         self._kinds = (MARKET_STREAM, *topics)
         self._watches = [
@@ -69,7 +75,7 @@ class Operator:
             self._observed,
             claims,
             applier=self._applier,
-            topics=StrimziTopics(self._api, settings, self._observed, self._applier)
+            topics=StrimziTopics(self._api, settings, self._observed, claims, self._applier)
             if topics
             else ExternalTopics(settings),
             connections=Connections(self._api, settings),
@@ -116,6 +122,7 @@ class Operator:
             await asyncio.sleep(delay)
 
     async def _lead(self) -> None:
+        self._looked_at = time.monotonic()
         log.info("leading: reconciling begins", namespaces=self._settings.namespaces or "all")
         async with asyncio.TaskGroup() as tasks:
             await self._begin()

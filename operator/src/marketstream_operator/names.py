@@ -4,6 +4,8 @@ import hashlib
 import re
 from typing import Final, Literal, NamedTuple
 
+from marketstream.streams.topics import topic_name
+
 Role = Literal["producer", "processor"]
 ROLES: Final[tuple[Role, ...]] = ("producer", "processor")
 
@@ -46,6 +48,11 @@ class Key(NamedTuple):
 def digest(*parts: object) -> str:
     """A short text that differs when any of the parts does. Parts are told apart by their `repr`."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def identity(exchange: str, symbol: str) -> str:
+    """What tells symbols apart wherever they are claimed: two that share a topic are one."""
+    return topic_name("trades", exchange, symbol)
 
 
 def pair_of_symbol(symbol: str) -> str:

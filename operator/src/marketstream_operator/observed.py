@@ -14,7 +14,7 @@ from marketstream_operator import names
 from marketstream_operator.api import DEPLOYMENT, KAFKA_TOPIC, MANAGER, MARKET_STREAM, POD, Kind
 from marketstream_operator.claims import Symbol
 from marketstream_operator.names import Key
-from marketstream_operator.podproblems import Problem, problem_of
+from marketstream_operator.podproblems import Problem, has_ended, problem_of
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -47,8 +47,8 @@ class Deployment(msgspec.Struct, frozen=True):
     version: int
     pair: str
     role: str
-    runs: tuple[Symbol, ...]
-    """The symbols that it stands for."""
+    exchange: str
+    symbols: tuple[str, ...]
     owner_uid: str
     digest: str
     spec_digest: str
@@ -71,7 +71,8 @@ class Pod(msgspec.Struct, frozen=True):
     version: int
     pair: str
     role: str
-    runs: tuple[Symbol, ...]
+    exchange: str
+    symbols: tuple[str, ...]
     problem: Problem | None
 
 
@@ -105,20 +106,20 @@ def stream_of(raw: Mapping[str, Any]) -> Stream:
 
 
 def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
-    """The projection of an object that carries the operator's labels; None when it names no stream."""
+    """The projection of an object that carries the operator's labels; None when it is of no stream, or has ended."""
     meta = raw["metadata"]
     of = meta.get("labels") or {}
     stream = of.get(names.STREAM)
-    if not stream:
+    if not stream or (kind == POD and has_ended(raw)):
         return None
     notes = meta.get("annotations") or {}
     key = Key(meta["namespace"], stream)
     name, uid, version = meta["name"], meta["uid"], int(meta["resourceVersion"])
     pair, role = of.get(names.PAIR, ""), of.get(names.COMPONENT, "")
     exchange = of.get(names.EXCHANGE, "")
-    runs = tuple((exchange, symbol) for symbol in notes.get(names.SYMBOLS, "").split(",") if symbol)
+    symbols = tuple(filter(None, notes.get(names.SYMBOLS, "").split(",")))
     if kind == POD:
-        return Pod(key, name, uid, version, pair, role, runs, problem_of(raw))
+        return Pod(key, name, uid, version, pair, role, exchange, symbols, problem_of(raw))
     owner_uid = next((o["uid"] for o in meta.get("ownerReferences") or () if o.get("controller")), "")
     digest, managed = notes.get(names.DIGEST, ""), managed_fields(meta)
     if kind == KAFKA_TOPIC:
@@ -126,8 +127,8 @@ def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
         return Topic(key, name, uid, version, owner_uid, digest, managed, ready, problem)
     settled, ready = _rollout(raw)
     return Deployment(
-        key, name, uid, version, pair, role, runs, owner_uid, digest, notes.get(names.SPEC_DIGEST, ""), managed,
-        raw["spec"].get("replicas", 1), meta["generation"], settled, ready,
+        key, name, uid, version, pair, role, exchange, symbols, owner_uid, digest, notes.get(names.SPEC_DIGEST, ""),
+        managed, raw["spec"].get("replicas", 1), meta["generation"], settled, ready,
     )  # fmt: skip
 
 
@@ -166,12 +167,14 @@ class Observed:
     def __init__(self) -> None:
         self.streams: dict[Key, Stream] = {}
         self._children: dict[Kind, dict[Key, dict[str, Child]]] = {kind: {} for kind in CHILD_KINDS}
+        self._places: dict[Kind, dict[tuple[str, str], Key]] = {kind: {} for kind in CHILD_KINDS}
+        """Of which stream an object is, by its namespace and name: its label may be changed."""
         self._runners: dict[Symbol, set[tuple[Key, Kind, str]]] = {}
 
     def see_stream(self, stream: Stream) -> bool:
         """Returns whether it is new, or differs in more than what the operator itself writes there, the status."""
         known = self.streams.get(stream.key)
-        if known is not None and known.uid == stream.uid and known.version >= stream.version:
+        if known is not None and known.version >= stream.version:
             return False
         self.streams[stream.key] = stream
         return known is None or (known.uid, known.generation, known.is_deleted) != (
@@ -186,35 +189,47 @@ class Observed:
         del self.streams[key]
         return True
 
-    def see(self, kind: Kind, child: Child) -> bool:
-        """Returns whether anything has changed that the operator cares for."""
-        siblings = self._children[kind].setdefault(child.key, {})
-        known = siblings.get(child.name)
-        if known is not None and known.uid == child.uid and known.version >= child.version:
-            return False
-        if known is not None:
-            self._set_running(kind, known, False)
-        self._set_running(kind, child, True)
-        siblings[child.name] = child
-        return known is None or msgspec.structs.replace(known, version=child.version) != child
+    def find(self, kind: Kind, namespace: str, name: str) -> Child | None:
+        """The object of this name, whichever stream it is of."""
+        key = self._places[kind].get((namespace, name))
+        return None if key is None else self._children[kind][key][name]
 
-    def lose(self, kind: Kind, child: Child) -> bool:
-        """It was deleted. Returns whether it was there."""
-        siblings = self._children[kind].get(child.key, {})
-        known = siblings.get(child.name)
-        if known is None or known.uid != child.uid:
-            return False
-        self._set_running(kind, known, False)
+    def see(self, kind: Kind, child: Child) -> set[Key]:
+        """Returns the streams for which something has changed that the operator cares for."""
+        known = self.find(kind, child.key.namespace, child.name)
+        if known is not None and known.version >= child.version:
+            return set()
+        if known is not None:
+            self._remove(kind, known)
+        self._children[kind].setdefault(child.key, {})[child.name] = child
+        self._places[kind][child.key.namespace, child.name] = child.key
+        self._set_running(kind, child, True)
+        if known is None:
+            return {child.key}
+        is_news = msgspec.structs.replace(known, version=child.version) != child
+        return {known.key, child.key} if is_news else set()
+
+    def lose(self, kind: Kind, namespace: str, name: str, uid: str) -> Child | None:
+        """It was deleted. Returns what it was."""
+        known = self.find(kind, namespace, name)
+        if known is None or known.uid != uid:
+            return None
+        self._remove(kind, known)
+        return known
+
+    def _remove(self, kind: Kind, child: Child) -> None:
+        self._set_running(kind, child, False)
+        del self._places[kind][child.key.namespace, child.name]
+        siblings = self._children[kind][child.key]
         del siblings[child.name]
         if not siblings:
             del self._children[kind][child.key]
-        return True
 
     def _set_running(self, kind: Kind, child: Child, is_running: bool) -> None:
         if isinstance(child, Topic) or (isinstance(child, Deployment) and not child.replicas):
             return
         runner = (child.key, kind, child.name)
-        for symbol in child.runs:
+        for symbol in symbols_of(child):
             runners = self._runners.setdefault(symbol, set())
             if is_running:
                 runners.add(runner)
@@ -243,3 +258,12 @@ class Observed:
     def runners_beside(self, key: Key, symbol: Symbol) -> set[Key]:
         """The other MarketStreams of which a pod or a Deployment still runs the symbol."""
         return {of for of, _, _ in self._runners.get(symbol, ())} - {key}
+
+    def run_by(self, key: Key) -> set[Symbol]:
+        """What the Deployments of a stream run."""
+        return {symbol for child in self.deployments(key) if child.replicas for symbol in symbols_of(child)}
+
+
+def symbols_of(child: Child) -> set[Symbol]:
+    """The symbols that it stands for."""
+    return set() if isinstance(child, Topic) else {names.identity(child.exchange, symbol) for symbol in child.symbols}

@@ -28,6 +28,11 @@ class Problem(msgspec.Struct, frozen=True, order=True):
     message: str
 
 
+def has_ended(pod: Mapping[str, Any]) -> bool:
+    """Whether none of its containers will run again: an evicted pod stays beside its successor for days."""
+    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+
+
 def problem_of(pod: Mapping[str, Any]) -> Problem | None:
     """What is wrong with the pod; None when it runs, or only has not started yet."""
     if "deletionTimestamp" in pod["metadata"]:

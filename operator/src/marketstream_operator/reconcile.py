@@ -4,6 +4,7 @@ Level-triggered: it looks at what is there now, so it does not matter what has h
 earlier attempt ended.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -69,7 +70,8 @@ class Reconciler:
         self._lost = lost
         self._drains = Drains(api, settings)
         self.rollout = Rollout(observed, settings.max_rolling_pairs)
-        self._good: dict[Key, tuple[str, Spec]] = {}
+        self._good: dict[Key, tuple[str, Spec, Connection]] = {}
+        """What each stream was last understood to want, with the uid that it had."""
 
     async def reconcile(self, key: Key) -> None:
         """One look at a MarketStream. Raises ApiError, after which it is to be looked at again."""
@@ -86,7 +88,7 @@ class Reconciler:
         if error is not None and error.field == CONNECTION:
             self._again(key, SECRET_S)
         if spec is None or connection is None:
-            await self._reporter.tell(stream, View(generation=stream.generation, error=error, **self._runs(key)))
+            await self._reporter.tell(stream, self._left_alone(stream, error))
             return
         await self._reporter.tell(stream, await self._arrange(stream, spec, connection, error))
 
@@ -109,15 +111,25 @@ class Reconciler:
             _check_served(namespace, self._settings)
             connection = await self._connections.of(namespace, spec)
         except SpecError as error:
-            uid, good = self._good.get(stream.key, ("", None))
-            if good is None or uid != stream.uid:
+            if stream.key not in self._good or self._good[stream.key][0] != stream.uid:
                 return None, None, error
-            try:
-                return good, await self._connections.of(namespace, good), error
-            except SpecError:
-                return None, None, error
-        self._good[stream.key] = stream.uid, spec
+            _, good, connection = self._good[stream.key]
+            with contextlib.suppress(
+                SpecError
+            ):  # a Secret that is away does not change how pods that run are connected
+                connection = await self._connections.of(namespace, good)
+            return good, connection, error
+        self._good[stream.key] = stream.uid, spec, connection
         return spec, connection, None
+
+    def _left_alone(self, stream: Stream, error: SpecError | None) -> View:
+        """A stream whose spec cannot work, and of which no good version is known: what runs is left as it is."""
+        before, live = conditions_of(stream), self._observed.deployments(stream.key)
+        pairs = [Pair(pair, tuple(symbols)) for pair, symbols in _packing(live).items()]
+        said, pause = before.get("Paused"), NOT_PAUSED
+        if said is not None and said.reason != pause.reason:
+            pause = Pause(said.reason, said.message)
+        return View(generation=stream.generation, error=error, pairs=pairs, pause=pause, **self._runs(stream.key))
 
     async def _arrange(self, stream: Stream, spec: Spec, connection: Connection, error: SpecError | None) -> View:
         key, owner = stream.key, Owner(stream.key, stream.uid)
@@ -152,12 +164,14 @@ class Reconciler:
         mine: list[str] = []
         conflicts: dict[str, Key] = {}
         for symbol in spec.symbols:
-            owner = self._claims.owner((spec.exchange, symbol))
+            owner = self._claims.owner(names.identity(spec.exchange, symbol))
             if owner is None or owner == key:
                 mine.append(symbol)
             else:
                 conflicts[symbol] = owner
-        awaited = [symbol for symbol in mine if self._observed.runners_beside(key, (spec.exchange, symbol))]
+        awaited = [
+            symbol for symbol in mine if self._observed.runners_beside(key, names.identity(spec.exchange, symbol))
+        ]
         return [symbol for symbol in mine if symbol not in awaited], conflicts, awaited
 
     async def _apply(
@@ -180,18 +194,27 @@ class Reconciler:
                 digest = names.digest(of_spec, operator, owner.uid)
                 if not self._applier.is_due(DEPLOYMENT, child, digest):
                     continue
-                if _only_operator_changed(child, of_spec, digest) and not self.rollout.may_roll(owner.key, pair.id):
+                if _only_operator_changed(child, of_spec, digest) and not self._may_roll(
+                    owner.key, pair, live.values()
+                ):
                     waiting.add(pair.id)
                     continue
                 writes.append(partial(apply, pair, role, int(runs), digest, child))
         await abreast(writes)
+        for other in self.rollout.settle(owner.key):  # a write may have changed no pod
+            self._again(other, 0)
         return len(waiting)
+
+    def _may_roll(self, key: Key, pair: Pair, live: Iterable[Deployment]) -> bool:
+        """A pair that is not ready needs no turn: nothing is lost by rolling it, and it may never settle."""
+        is_ready = all(child.is_ready for child in live if child.pair == pair.id)
+        return not is_ready or self.rollout.may_roll(key, pair.id)
 
     async def _prune(self, owner: Owner, pairs: Iterable[Pair]) -> None:
         """Deletes the Deployments of pairs that are no longer wanted; what has another owner is not ours to delete."""
         wanted = {names.child_name(owner.key.name, pair.id, role) for pair in pairs for role in ROLES}
         await abreast(
-            partial(self._api.delete, DEPLOYMENT, owner.key.namespace, child.name, child.uid)
+            partial(self._api.delete, DEPLOYMENT, owner.key.namespace, child.name, child.uid, child.version)
             for child in self._observed.deployments(owner.key)
             if child.name not in wanted and child.owner_uid == owner.uid
         )
@@ -208,7 +231,7 @@ class Reconciler:
 
 def _check_served(namespace: str, settings: OperatorSettings) -> None:
     """Raises SpecError where this operator cannot make topics."""
-    if settings.kafka_mode == "strimzi" and namespace != settings.pod_namespace:
+    if not settings.serves(namespace):
         raise SpecError(
             "metadata.namespace",
             f"this operator makes topics by Strimzi, and only in namespace {settings.pod_namespace}: apply the "
@@ -220,7 +243,7 @@ def _packing(live: Iterable[Deployment]) -> dict[str, list[str]]:
     packed: dict[str, list[str]] = {}
     for child in live:
         known = packed.setdefault(child.pair, [])
-        known.extend(symbol for _, symbol in child.runs if symbol not in known)
+        known.extend(symbol for symbol in child.symbols if symbol not in known)
     return packed
 
 

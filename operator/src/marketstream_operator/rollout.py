@@ -19,7 +19,7 @@ class Rollout:
         self._rolling = {
             (child.key, child.pair)
             for child in self._observed.all(DEPLOYMENT)
-            if isinstance(child, Deployment) and child.generation > 1 and not child.is_settled
+            if isinstance(child, Deployment) and child.generation > 1 and child.is_ready and not child.is_settled
         }
 
     def may_roll(self, key: Key, pair: str) -> bool:

@@ -12,7 +12,8 @@ from marketstream_operator.api import MARKET_STREAM, Api, Kind
 from marketstream_operator.apply import Applier
 from marketstream_operator.claims import Claimant, Claims
 from marketstream_operator.names import Key
-from marketstream_operator.observed import Child, Observed, Stream, child_of, stream_of
+from marketstream_operator.observed import Child, Observed, Stream, child_of, stream_of, symbols_of
+from marketstream_operator.resource import SpecError, read_spec
 
 log = logger(__name__)
 
@@ -28,7 +29,8 @@ Where = Mapping[Kind, tuple[str, ...] | None]
 
 
 class Scope:
-    """What is there. `due` is told which MarketStream to look at, and after how many seconds."""
+    """What is there. `serves` tells whether MarketStreams of a namespace can be served; `due` hears which MarketStream
+    is to be looked at, and after how many seconds."""
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class Scope:
         observed: Observed,
         claims: Claims,
         applier: Applier,
+        serves: Callable[[str], bool],
         due: Callable[[Key, float], None],
     ) -> None:
         self._api = api
@@ -45,7 +48,10 @@ class Scope:
         self._observed = observed
         self._claims = claims
         self._applier = applier
+        self._serves = serves
         self._due = due
+        self._gone: set[str] = set()
+        """The uids of what has ended since the last look began."""
 
     def stream_event(self, is_deleted: bool, stream: Stream) -> None:
         """A MarketStream is there as told, or is there no more."""
@@ -54,37 +60,60 @@ class Scope:
         else:
             self._see_stream(stream)
 
-    def child_event(self, is_deleted: bool, kind: Kind, child: Child) -> None:
-        """The same of an object that carries the operator's labels."""
-        if is_deleted:
-            self._lose(kind, child)
-        elif self._observed.see(kind, child):
-            self._due(child.key, SETTLE_S)
+    def child_event(self, kind: Kind, child: Child) -> None:
+        """An object that carries the operator's labels is there as told."""
+        for key in self._observed.see(kind, child):
+            self._due(key, SETTLE_S)
+
+    def child_lost(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """It is there no more, or no concern of ours any more."""
+        self._lose(kind, namespace, name, uid)
 
     def _see_stream(self, stream: Stream) -> bool:
         if not self._observed.see_stream(stream):
             return False
         self._due(stream.key, 0)
+        self._claim(stream)
+        return True
+
+    def _claim(self, stream: Stream) -> None:
+        """A stream asks for the symbols of its spec. One whose spec cannot work keeps those that it has asked for
+        before, or, when that is not known, those that it runs: it may go on with its last good version."""
+        claimant = Claimant(stream.created, stream.uid, stream.key)
         if stream.is_deleted:
             concerned = self._claims.drop(stream.key)
         else:
-            concerned = self._claims.claim(Claimant(stream.created, stream.uid, stream.key), _claimed(stream.spec))
+            wanted = self._asked_for(stream)
+            if wanted is None:
+                wanted = self._claims.of(stream.key) or self._observed.run_by(stream.key)
+            concerned = self._claims.claim(claimant, wanted)
         for other in concerned:
             self._due(other, 0)
-        return True
+
+    def _asked_for(self, stream: Stream) -> Iterable[str] | None:
+        if not self._serves(stream.key.namespace):
+            return ()
+        try:
+            spec = read_spec(stream.spec)
+        except SpecError:
+            return None
+        return [names.identity(spec.exchange, symbol) for symbol in spec.symbols]
 
     def _lose_stream(self, stream: Stream) -> bool:
         if not self._observed.lose_stream(stream.key, stream.uid):
             return False
+        self._gone.add(stream.uid)
         self._due(stream.key, 0)
         for other in self._claims.drop(stream.key):
             self._due(other, 0)
         return True
 
-    def _lose(self, kind: Kind, child: Child) -> bool:
-        if not self._observed.lose(kind, child):
+    def _lose(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
+        self._gone.add(uid)
+        child = self._observed.lose(kind, namespace, name, uid)
+        if child is None:
             return False
-        self._applier.forget(kind, child.key.namespace, child.name)
+        self._applier.forget(kind, namespace, name)
         self._due(child.key, SETTLE_S)
         for other in self._runners_beside(child):
             self._due(other, SETTLE_S)
@@ -92,7 +121,7 @@ class Scope:
 
     def _runners_beside(self, child: Child) -> set[Key]:
         """Who may be waiting for the symbols of this child: those that own them."""
-        owners = {self._claims.owner(symbol) for symbol in getattr(child, "runs", ())}
+        owners = {self._claims.owner(symbol) for symbol in symbols_of(child)}
         return {owner for owner in owners if owner is not None and owner != child.key}
 
     async def begin(self) -> None:
@@ -112,6 +141,7 @@ class Scope:
     async def _look(self, lag_s: float) -> Counter[Kind]:
         known = {kind: list(self._observed.all(kind)) for kind in self._kinds}
         known_streams = list(self._observed.streams.values())
+        self._gone = set()  # what ends while we look must not come back from a list that is older
         streams = [stream_of(raw) async for raw in self._list(MARKET_STREAM, "")]
         children = {
             kind: [child async for raw in self._list(kind, names.SELECTOR) if (child := child_of(kind, raw))]
@@ -120,13 +150,15 @@ class Scope:
         await asyncio.sleep(lag_s)
         missed = Counter[Kind]()
         for stream in streams:
-            missed[MARKET_STREAM] += self._see_stream(stream)
+            missed[MARKET_STREAM] += stream.uid not in self._gone and self._see_stream(stream)
         listed = {stream.uid for stream in streams}
         for stream in known_streams:
             if stream.uid not in listed:
                 missed[MARKET_STREAM] += self._lose_stream(stream)
         for kind in self._kinds:
             missed[kind] += self._take_over(kind, known[kind], children[kind])
+        for stream in self._observed.streams.values():
+            self._claim(stream)  # what a stream runs may have been seen after the stream itself
         return missed
 
     def _take_over(self, kind: Kind, known: Iterable[Child], listed: Iterable[Child]) -> int:
@@ -134,25 +166,16 @@ class Scope:
         missed, there = 0, set[str]()
         for child in listed:
             there.add(child.uid)
-            if self._observed.see(kind, child):
-                missed += 1
-                self._due(child.key, 0)
+            concerned = self._observed.see(kind, child) if child.uid not in self._gone else set()
+            missed += bool(concerned)
+            for key in concerned:
+                self._due(key, 0)
         for child in known:
             if child.uid not in there:
-                missed += self._lose(kind, child)
+                missed += self._lose(kind, child.key.namespace, child.name, child.uid)
         return missed
 
     async def _list(self, kind: Kind, selector: str) -> AsyncIterator[dict[str, Any]]:
         for namespace in self._where[kind] or (None,):
             async for raw in self._api.list(kind, namespace, selector):
                 yield raw
-
-
-def _claimed(spec: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """What a spec asks for, even one that makes no sense otherwise."""
-    exchange, symbols = spec.get("exchange"), spec.get("symbols")
-    return (
-        {(str(exchange), symbol) for symbol in symbols if isinstance(symbol, str)}
-        if isinstance(symbols, list)
-        else set()
-    )

@@ -60,6 +60,10 @@ class OperatorSettings(Environment):
             self.require("kafka_cluster")
         self.require("pod_namespace", "services_image", "connection_secret")
 
+    def serves(self, namespace: str) -> bool:
+        """Whether MarketStreams of this namespace can be served: Strimzi makes topics in its own namespace only."""
+        return self.kafka_mode != "strimzi" or namespace == self.pod_namespace
+
     @property
     def namespaces(self) -> tuple[str, ...] | None:
         """The namespaces to serve; None for all of them."""

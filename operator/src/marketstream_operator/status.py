@@ -12,7 +12,7 @@ import msgspec
 from marketstream_operator.desired import Pair
 from marketstream_operator.drain import NOT_PAUSED, Pause
 from marketstream_operator.freshness import Reading
-from marketstream_operator.names import Key, Role
+from marketstream_operator.names import ROLES, Key, Role
 from marketstream_operator.observed import Deployment
 from marketstream_operator.podproblems import Problem
 from marketstream_operator.resource import Condition, PairsStatus, SpecError, Status, SymbolStatus
@@ -164,7 +164,7 @@ def _spec_valid(view: View) -> Found:
 
 def _kafka(view: View) -> Found:
     if view.topics is None:
-        return Found("KafkaReady", "Unknown", "NotAsked", "the spec does not say how to reach Kafka")
+        return Found("KafkaReady", "Unknown", "NotAsked", "nobody asks Kafka before the spec can work")
     return Found("KafkaReady", "True" if view.topics.is_ready else "False", view.topics.reason, view.topics.message)
 
 
@@ -194,8 +194,8 @@ def _fresh(view: View, last: Condition | None) -> Found:
         since = f", at last {time_text(heard)}" if heard else ""
         return Found("Fresh", "False", "Stale", f"nothing is heard of {_some(list(stale))}{since}")
     unknown = [reading.is_fresh is None for reading in readings.values()]
-    if unknown and all(unknown) and last is not None and last.status != "Unknown":
-        return Found("Fresh", last.status, last.reason, last.message)  # the operator has just started
+    if (unknown or view.error) and all(unknown) and last is not None and last.status != "Unknown":
+        return Found("Fresh", last.status, last.reason, last.message)  # the operator has just started, or does not look
     if not unknown or any(unknown):
         return Found("Fresh", "Unknown", "NotHeardYet", "the first trades have not been heard yet")
     if all(reading.is_quiet for reading in readings.values()):
@@ -210,7 +210,7 @@ def _paused(view: View) -> Found:
 
 
 def _is_ready(pair: Pair, live: Sequence[Deployment]) -> bool:
-    return sum(child.pair == pair.id and child.is_ready for child in live) == len(("producer", "processor"))
+    return sum(child.pair == pair.id and child.is_ready for child in live) == len(ROLES)
 
 
 def _symbol(symbol: str, pair: str, reading: Reading | None) -> SymbolStatus:

@@ -10,12 +10,13 @@ from marketstream.streams.admin import ensure_topics
 from marketstream.streams.client import StreamError, UnavailableError
 from marketstream.streams.topics import topic_name
 
-from marketstream_operator import desired
+from marketstream_operator import desired, names
 from marketstream_operator.api import KAFKA_TOPIC, Api
 from marketstream_operator.apply import Applier, abreast
+from marketstream_operator.claims import Claims
 from marketstream_operator.connections import Connection
 from marketstream_operator.desired import Owner
-from marketstream_operator.observed import Observed
+from marketstream_operator.observed import Observed, Topic
 from marketstream_operator.resource import Spec
 from marketstream_operator.settings import OperatorSettings
 
@@ -50,8 +51,11 @@ class Topics(Protocol):
 class StrimziTopics:
     """A KafkaTopic for each symbol, in the namespace of Kafka, where the stream is too."""
 
-    def __init__(self, api: Api, settings: OperatorSettings, observed: Observed, applier: Applier) -> None:
+    def __init__(
+        self, api: Api, settings: OperatorSettings, observed: Observed, claims: Claims, applier: Applier
+    ) -> None:
         self._api = api
+        self._claims = claims
         self._settings = settings
         self._observed = observed
         self._applier = applier
@@ -61,10 +65,11 @@ class StrimziTopics:
         live = {topic.name: topic for topic in self._observed.topics(owner.key)}
         wanted = {topic_name(self._settings.topic_prefix, spec.exchange, symbol): symbol for symbol in symbols}
         writes: list[Callable[[], Awaitable[object]]] = [
-            partial(self._api.delete, KAFKA_TOPIC, owner.key.namespace, topic.name, topic.uid)
+            partial(self._api.delete, KAFKA_TOPIC, owner.key.namespace, topic.name, topic.uid, topic.version)
             for topic in live.values()
             if topic.name not in wanted and topic.owner_uid == owner.uid and spec.retention.on_delete == "delete"
-        ]
+            and not self._is_claimed(topic)
+        ]  # fmt: skip
         for name, symbol in wanted.items():
             digest = desired.topic_digest(owner, spec, symbol, self._settings)
             if self._applier.is_due(KAFKA_TOPIC, live.get(name), digest):
@@ -81,25 +86,31 @@ class StrimziTopics:
             f"Strimzi has not made {len(unready)} of {len(wanted)} topics yet ({unready[0]}){said}",
         )
 
+    def _is_claimed(self, topic: Topic) -> bool:
+        """Whether a MarketStream wants the topic: it is handed over with its trades, not deleted and made again."""
+        name = topic.name.removeprefix(self._settings.topic_prefix.lower()).removeprefix(".")
+        return self._claims.owner(names.identity(*name.split(".", 1))) is not None
+
 
 class ExternalTopics:
     """Topics made through Kafka's admin protocol. They are never deleted: others may use them."""
 
     def __init__(self, settings: OperatorSettings) -> None:
         self._settings = settings
-        self._seen: dict[tuple[str, str], float] = {}
-        self._away: dict[str, tuple[float, TopicState]] = {}
+        self._seen: dict[tuple[str, str, str], float] = {}
+        self._away: dict[tuple[str, str], tuple[float, TopicState]] = {}
+        """Those that did not answer, by address and by credentials: one may be refused where others are not."""
 
     async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:  # noqa: ARG002
         """Makes what is missing, unless TOPICS_CREATE is false."""
-        kafka, now = connection.settings.kafka_bootstrap, time.monotonic()
+        kafka, now = (connection.settings.kafka_bootstrap, connection.credentials), time.monotonic()
+        wanted = [topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in symbols]
+        due = [name for name in wanted if now - self._seen.get((*kafka, name), now - TRUSTED_S) >= TRUSTED_S]
+        if not due:
+            return READY
         asked_at, state = self._away.get(kafka, (now - AWAY_S, READY))
         if now - asked_at < AWAY_S:
             return state
-        names = [topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in symbols]
-        due = [name for name in names if now - self._seen.get((kafka, name), now - TRUSTED_S) >= TRUSTED_S]
-        if not due:
-            return READY
         settings = connection.settings.but(
             topic_create=self._settings.topics_create,
             topic_replication=self._settings.topic_replication,
@@ -114,5 +125,5 @@ class ExternalTopics:
         except (StreamError, SettingsError) as error:
             return TopicState(False, "TopicsNotReady", str(error))
         self._away.pop(kafka, None)
-        self._seen.update({(kafka, name): time.monotonic() for name in due})
+        self._seen.update({(*kafka, name): time.monotonic() for name in due})
         return READY

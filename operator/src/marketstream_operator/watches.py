@@ -114,11 +114,14 @@ class Watches:
         def watch(kind: Kind) -> None:
             @kopf.on.event(*kind[:3], registry=registry)
             async def changed(event: kopf.RawEvent, **_: Any) -> None:
-                is_deleted = event["type"] == DELETED
+                is_deleted, raw = event["type"] == DELETED, event["object"]
                 if kind == MARKET_STREAM:
-                    tell(self._scope.stream_event, is_deleted, stream_of(event["object"]))
-                elif child := child_of(kind, event["object"]):
-                    tell(self._scope.child_event, is_deleted, kind, child)
+                    tell(self._scope.stream_event, is_deleted, stream_of(raw))
+                elif not is_deleted and (child := child_of(kind, raw)):
+                    tell(self._scope.child_event, kind, child)
+                else:
+                    meta = raw["metadata"]
+                    tell(self._scope.child_lost, kind, meta["namespace"], meta["name"], meta["uid"])
 
         for kind in self._kinds:
             watch(kind)
