@@ -24,7 +24,8 @@ HEARD = Reading(AT, AT, 12.345, True, True, False)
 def child(pair: str, role: str, **changes: Any) -> Deployment:
     made = Deployment(
         key=KEY, name=f"majors-{pair}-{role}", uid="u", version=1, pair=pair, role=role, exchange="binance",
-        symbols=(), owner_uid="o", digest="d", spec_digest="s", managed="m", replicas=1, generation=1, is_settled=True, is_ready=True,
+        symbols=(), owner_uid="o", digest="d", spec_digest="s", managed="m", replicas=1, generation=1, is_settled=True,
+        is_ready=True,
     )  # fmt: skip
     return msgspec.structs.replace(made, **changes)
 
