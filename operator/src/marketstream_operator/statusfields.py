@@ -94,5 +94,7 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel"):
     trades_per_second: Annotated[Rate | None, about("Trades per second of all the symbols, to two digits.")] = None
     reason: Annotated[
         Annotated[str, Meta(max_length=128)] | None,
-        about("The reason that matters most: why the stream is not Ready, or that of Ready."),
+        about(
+            "The reason that matters most: why the stream is not Ready; else what is wrong all the same; else Running."
+        ),
     ] = None
