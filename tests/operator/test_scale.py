@@ -105,7 +105,7 @@ async def test_many_streams(server: ApiServer, tmp_path: Path) -> None:
         cpu = sum(process.cpu_times()[:2])
 
         async def all_there() -> bool:
-            await asyncio.sleep(0.2)  # a look costs the API server something, too
+            await asyncio.sleep(0.5)  # a look costs the API server something, too
             return await count(cluster, DEPLOYMENTS) + await count(cluster, TOPICS) == OBJECTS
 
         await until(all_there, LIMIT_S)
