@@ -1,6 +1,7 @@
 """The settings and the environment they are read from."""
 
 from dataclasses import fields
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -23,7 +24,11 @@ def test_every_setting_explains_itself() -> None:
         ("SYMBOLS", " BTCUSDT, ETHUSDT,,BTCUSDT", "symbols", ("BTCUSDT", "ETHUSDT")),
         ("HTTP_PORT", "0", "http_port", 0),
         ("DATABASE_URL", "postgresql://u:p@h/d", "database_url", "postgresql://u:p@h/d"),
+        ("DATABASE_URL", "postgres://u:p@a:1,b:2/d", "database_url", "postgres://u:p@a:1,b:2/d"),
+        ("DATABASE_URL", "postgresql:///d?host=/run/pg", "database_url", "postgresql:///d?host=/run/pg"),
+        ("DATABASE_URL", "postgresql://u:%23@[::1]:5/d?a=b@c", "database_url", "postgresql://u:%23@[::1]:5/d?a=b@c"),
         ("REDIS_URL", "rediss://h:6379/1", "redis_url", "rediss://h:6379/1"),
+        ("REDIS_URL", "redis://:p%2F@h", "redis_url", "redis://:p%2F@h"),
         ("TOPIC_REPLICATION", "-1", "topic_replication", -1),
     ],
 )
@@ -39,13 +44,30 @@ def test_a_variable_is_read(variable: str, text: str, field: str, value: Any) ->
         ("PACK_MS", "1.5", "PACK_MS is '1.5': expected a whole number"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud': expected one of debug, info, warning, error"),
         ("DATABASE_URL", "mysql://u:secret@h/d", "DATABASE_URL does not begin with postgresql://"),
+        ("DATABASE_URL", "postgresqlx://u:secret@h/d", "DATABASE_URL does not begin with postgresql:// or postgres://"),
         ("REDIS_URL", "localhost:6379", "REDIS_URL does not begin with redis://"),
+        ("REDIS_URL", "redis-socket://secret@h", "REDIS_URL does not begin with redis:// or rediss://"),
     ],
 )
 def test_what_makes_no_sense_is_refused(variable: str, text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message) as caught:
         Settings.from_environment({variable: text})
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "postgresql", "postgres"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        ":pass#secret@h", "u:pass/secret@h/0", "u:12/secret@h/0", "u:12#secret@h", "u:12?secret@h", "u:p[secret@h",
+        "[secret", "u:secret@", "u:secret@h:port", "u:secret@h:65536", "", "/0",
+    ],
+)  # fmt: skip
+def test_a_url_that_a_password_has_broken_is_refused_without_a_word_of_it(scheme: str, rest: str) -> None:
+    variable = "REDIS_URL" if scheme.startswith("redis") else "DATABASE_URL"
+    with pytest.raises(SettingsError, match=rf"{variable} cannot be taken apart .* must be percent-encoded") as caught:
+        Settings.from_environment({variable: f"{scheme}://{rest}"})
+    assert "secret" not in "".join(format_exception(caught.value))
 
 
 def test_what_is_given_wins_over_the_environment() -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 
 class SettingsError(ValueError):
@@ -16,7 +16,7 @@ class SettingsError(ValueError):
 
 
 def setting(default: Any, help_: str, **checks: Any) -> Any:
-    """A field of a settings class. `checks`: the `least` number, the `choices`, the scheme of a `url`, and whether the
+    """A field of a settings class. `checks`: the `least` number, the `choices`, the schemes of a `url`, and whether the
     value is `secret`, which keeps it out of logs."""
     return field(default=default, metadata={"help": help_, **checks})
 
@@ -85,8 +85,10 @@ class Settings(Environment):
     kafka_sasl_password: str = setting("", "password of the Kafka user", secret=True)
     kafka_ca_file: str = setting("", "PEM file of the authority that signed the brokers' certificates")
     kafka_session_timeout_ms: int = setting(10_000, "ms without a sign after which a consumer is replaced", least=500)
-    database_url: str = setting("", "postgresql://user:password@host:port/database", secret=True, url="postgresql")
-    redis_url: str = setting("", "redis://host:port/0", secret=True, url="redis")
+    database_url: str = setting(
+        "", "postgresql://user:password@host:port/database", secret=True, url=("postgresql", "postgres")
+    )
+    redis_url: str = setting("", "redis://host:port/0", secret=True, url=("redis", "rediss"))
     exchange: str = setting("", "name of the exchange: binance, simulator or replay")
     symbols: tuple[str, ...] = setting((), "symbols, separated by commas: BTCUSDT,ETHUSDT")
     exchange_ws_url: str = setting("", "scheme, host and port that replace the exchange's WebSocket address")
@@ -143,7 +145,36 @@ def _read(name: str, kind: Any, checks: Mapping[str, Any], text: str) -> Any:
     choices = checks.get("choices")
     if choices and text not in choices:
         raise SettingsError(f"{variable} is {text!r}: expected one of {', '.join(choices)}")
-    scheme = checks.get("url")
-    if scheme and not urlsplit(text).scheme.startswith(scheme):
-        raise SettingsError(f"{variable} does not begin with {scheme}://: expected {checks['help']}")
+    if "url" in checks:
+        _check_url(variable, text, checks["url"], checks["help"])
     return text
+
+
+def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -> None:
+    """Raises SettingsError, in which there is nothing of the URL: where it cannot be taken apart, any of its parts may
+    be a piece of the password."""
+    if text.partition("://")[0].lower() not in schemes:
+        raise SettingsError(
+            f"{variable} does not begin with {' or '.join(f'{s}://' for s in schemes)}: expected {help_}"
+        )
+    try:
+        is_whole = _is_whole(text, may_name_more="postgresql" in schemes)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise SettingsError(
+            f"{variable} cannot be taken apart into host, port and the rest: expected {help_}. Special characters in a "
+            "user or a password, as # / ? [ ] @ %, must be percent-encoded (# is %23)"
+        )
+
+
+def _is_whole(url: str, *, may_name_more: bool) -> bool:
+    """Whether there is a host, and nothing that follows it looks like the rest of a password. Raises ValueError for a
+    port that is none, and the like. PostgreSQL's URLs `may_name_more` hosts, and a socket's folder in the query."""
+    parts = urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2]
+    each = [urlsplit(f"//{host}") for host in (hosts.split(",") if may_name_more else [hosts])]
+    _ = [host.port for host in each]
+    query = parse_qs(parts.query, strict_parsing=bool(parts.query))
+    has_host = all(host.hostname for host in each) or (may_name_more and "host" in query)
+    return has_host and "#" not in url and "@" not in parts.path

@@ -26,14 +26,17 @@ log = logger(__name__)
 LIMIT_S: Final = 60.0
 """Seconds for which Kafka may be away or without a controller before it is an error."""
 
+NAMED: Final = 5
+"""Topics that a message names."""
+
 
 async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: float = LIMIT_S) -> None:
     """Makes those of `topics` that are missing, with the retention and the replicas of the settings; or, with
     TOPIC_CREATE=false, waits for them.
 
     Tries again while Kafka is not there. Raises UnavailableError when it is not there within `limit_s` seconds,
-    StreamError when the topics are not, when it refuses, or when a topic has more than one partition, in which a
-    symbol's trades would lose their order.
+    StreamError when the topics are not, when it refuses, or, with the others made, when a topic has more than one
+    partition, in which a symbol's trades would lose their order.
     """
     wanted = sorted(set(topics))
     last: Exception | None = None
@@ -49,7 +52,7 @@ async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: floa
     except TimeoutError:
         kind = StreamError if isinstance(last, UnknownTopicOrPartitionError) else UnavailableError
         raise kind(
-            f"the topics {', '.join(wanted)} could not be made within {limit_s:g} s at {settings.kafka_bootstrap}: "
+            f"the topics {_named(wanted)} could not be made within {limit_s:g} s at {settings.kafka_bootstrap}: "
             f"{last or 'Kafka does not answer'}"
         ) from last
 
@@ -58,19 +61,29 @@ async def _ensure(settings: Settings, wanted: list[str]) -> None:
     admin = AIOKafkaAdminClient(**connection(settings), client_id="marketstream-admin", request_timeout_ms=10_000)
     try:
         await admin.start()
-        missing = await _missing(admin, wanted)
+        missing, errors = await _missing(admin, wanted)
         if missing and settings.topic_create:
             await _make(admin, missing, settings)
-            missing = await _missing(admin, missing)
+            missing, more = await _missing(admin, missing)
+            errors += more
+        if errors:
+            raise errors[0]
         if missing:
-            raise UnknownTopicOrPartitionError(f"not there yet: {', '.join(missing)}")
+            raise UnknownTopicOrPartitionError(f"not there yet: {_named(missing)}")
     finally:
         await admin.close()
 
 
-async def _missing(admin: Any, topics: list[str]) -> list[str]:
-    """Those that are not there. Raises StreamError when one of the others cannot be used."""
-    return [described["topic"] for described in await admin.describe_topics(topics) if not _is_there(described)]
+async def _missing(admin: Any, topics: list[str]) -> tuple[list[str], list[Exception]]:
+    """Those that are not there, and why some of the others cannot be used."""
+    missing, errors = list[str](), list[Exception]()
+    for described in await admin.describe_topics(topics):
+        try:
+            if not _is_there(described):
+                missing.append(described["topic"])
+        except (StreamError, KafkaError) as error:
+            errors.append(error)
+    return missing, errors
 
 
 def _is_there(described: Mapping[str, Any]) -> bool:
@@ -101,6 +114,12 @@ async def _make(admin: Any, topics: list[str], settings: Settings) -> None:
             log.info("topic made", topic=topic)
         elif error is not TopicAlreadyExistsError:  # another service was faster
             raise _refusal(topic, error, *message)
+
+
+def _named(topics: list[str]) -> str:
+    """A few of them by name, and how many others there are."""
+    others = len(topics) - NAMED
+    return ", ".join(topics[:NAMED]) + (f" and {others} other{'s' * (others > 1)}" if others > 0 else "")
 
 
 def _refusal(topic: str, error: Any, *message: str | None) -> Exception:

@@ -1,9 +1,15 @@
 """What every Kafka client of ours is given."""
 
 import ssl
-from typing import Any
+from typing import Any, Final
+
+from aiokafka.conn import collect_hosts
+from aiokafka.errors import IllegalSaslStateError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
 from marketstream.settings import Settings, SettingsError
+
+REFUSED_LOGIN: Final = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError, ssl.SSLError)
+"""What a login that is refused, by either side, comes to in aiokafka. It only logs them, and calls Kafka away."""
 
 
 class StreamError(Exception):
@@ -17,9 +23,11 @@ class UnavailableError(StreamError):
 def connection(settings: Settings) -> dict[str, Any]:
     """The arguments by which an aiokafka client (producer, consumer or admin) reaches and trusts the brokers.
 
-    Raises SettingsError when a setting is missing or the authority's file cannot be read.
+    Raises SettingsError when a setting is missing or the authority's file cannot be read, StreamError when the brokers'
+    addresses are none.
     """
     settings.require("kafka_bootstrap")
+    _check_addresses(settings.kafka_bootstrap)
     given: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap,
         "security_protocol": settings.kafka_security_protocol,
@@ -32,6 +40,17 @@ def connection(settings: Settings) -> dict[str, Any]:
         given["sasl_plain_username"] = settings.kafka_sasl_username
         given["sasl_plain_password"] = settings.kafka_sasl_password
     return given
+
+
+def _check_addresses(bootstrap: str) -> None:
+    try:
+        ports = [port for _, port, _ in collect_hosts(bootstrap)]
+    except ValueError:
+        ports = [-1]
+    if not all(0 < port < 2**16 for port in ports):
+        raise StreamError(
+            f"KAFKA_BOOTSTRAP is {bootstrap!r}: expected host:port of Kafka's brokers, separated by commas"
+        )
 
 
 def _trust(ca_file: str) -> ssl.SSLContext:

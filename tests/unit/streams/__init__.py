@@ -1,0 +1,1 @@
+"""Tests of the package streams that need no Kafka."""
