@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from marketstream.service import run_until_stopped
 from marketstream.settings import SettingsError
@@ -17,6 +19,9 @@ from marketstream_operator.settings import OperatorSettings
 
 WRONG_USE = 2
 LEASE_LOST = 3
+
+REFUSED_S: Final = 600.0
+"""Seconds for which the same refusal of a login is not told again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,10 +55,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _quieten_libraries() -> None:
     """kopf tells of every event that it hands over, and calls every attempt that it will repeat an error, as aiokafka
-    does. Why watches have ended is told by watches.py, a bug in a handler by kopf; that Kafka is away, by a status."""
+    does. Why watches have ended is told by watches.py, a bug in a handler by kopf; that Kafka is away, by a status. Why
+    Kafka refuses a login is told by nobody but aiokafka."""
     for name in ("kopf", "aiokafka"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("kopf.objects").setLevel(max(logging.WARNING, logging.getLogger().level))
+    connecting = logging.getLogger("aiokafka.client")
+    connecting.setLevel(logging.ERROR)
+    connecting.addFilter(_RefusedLogins())
+
+
+class _RefusedLogins(logging.Filter):
+    """Lets pass why a login is refused, and that once in a while: it is tried again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        from marketstream.streams.client import REFUSED_LOGIN
+
+        if not (isinstance(record.args, tuple) and record.args and isinstance(record.args[-1], REFUSED_LOGIN)):
+            return False
+        message, now = record.getMessage(), time.monotonic()
+        if now - self._told.get(message, now - REFUSED_S) < REFUSED_S:
+            return False
+        self._told[message] = now
+        return True
 
 
 def _run(settings: OperatorSettings, kubeconfig: Path | None, context: str | None) -> None:
