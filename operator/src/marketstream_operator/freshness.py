@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
 from marketstream.cache.client import connect
-from marketstream.cache.errors import CacheError
+from marketstream.cache.errors import CacheContentError, CacheError
 from marketstream.cache.reader import LiveReader, Stream
 from marketstream.settings import Settings
+from marketstream.telemetry import logger
 from redis.asyncio import Redis
 
 from marketstream_operator.names import Key
+
+log = logger(__name__)
 
 POLL_S: Final = 5.0
 """Seconds between reads."""
@@ -111,6 +115,7 @@ class _Followed(msgspec.Struct):
     max_age_s: float
     verdict: tuple[object, ...] = ()
     is_away: bool = False
+    trouble: str = ""
 
 
 class Freshness:
@@ -121,6 +126,8 @@ class Freshness:
         self._now_s = now_s
         self._followed: dict[Key, _Followed] = {}
         self._clients: dict[str, Redis] = {}
+        self._trouble: dict[str, type[CacheError]] = {}
+        """By URL: which kind of trouble has been logged."""
 
     def follow(
         self, key: Key, settings: Settings, exchange: str, symbols: Iterable[str], max_age_s: float, *, starting: bool
@@ -130,8 +137,6 @@ class Freshness:
         before = self._followed.get(key)
         same = before is not None and (before.url, before.exchange) == (settings.redis_url, exchange)
         known = before.symbols if before is not None and same else {}
-        if settings.redis_url not in self._clients:
-            self._clients[settings.redis_url] = connect(settings)
         self._followed[key] = _Followed(
             settings.redis_url,
             exchange,
@@ -139,6 +144,7 @@ class Freshness:
             max_age_s,
             before.verdict if before is not None and same else (),
             before.is_away if before is not None and same else False,
+            before.trouble if before is not None and same else "",
         )
 
     def forget(self, key: Key) -> None:
@@ -151,14 +157,21 @@ class Freshness:
         return {symbol: known.reading for symbol, known in followed.symbols.items()} if followed else {}
 
     def is_away(self, key: Key) -> bool:
-        """Whether the last read of the stream's Redis failed."""
+        """Whether the last read of the stream's Redis told of none of its symbols."""
         return key in self._followed and self._followed[key].is_away
+
+    def trouble(self, key: Key) -> str:
+        """Why the last read of the stream's Redis did not tell of all its symbols; empty when it did."""
+        return self._followed[key].trouble if key in self._followed else ""
 
     async def run(self) -> None:
         """Reads for ever."""
         try:
             while True:
-                await self.read_once()
+                try:
+                    await self.read_once()
+                except Exception:
+                    log.exception("freshness could not be read; it will be read again", retry_s=POLL_S)
                 await asyncio.sleep(POLL_S)
         finally:
             for client in self._clients.values():
@@ -169,31 +182,56 @@ class Freshness:
         """Reads every Redis once, side by side."""
         urls = {followed.url for followed in self._followed.values()}
         for url in self._clients.keys() - urls:
+            self._trouble.pop(url, None)
             await self._clients.pop(url).aclose()
         await asyncio.gather(*(self._read(url) for url in urls))
 
     async def _read(self, url: str) -> None:
         followed = {key: each for key, each in self._followed.items() if each.url == url}
         wanted = [(each, symbol) for each in followed.values() for symbol in each.symbols]
+        found: Sequence[Stream | CacheError | None]
         try:
             found = await self._streams(url, [(each.exchange, symbol) for each, symbol in wanted])
-        except CacheError:
-            found = None
-        now_s = self._now_s()
-        if found is not None:
-            for (each, symbol), stream in zip(wanted, found, strict=True):
-                each.symbols[symbol].read(stream, now_s, each.max_age_s)
+        except CacheError as error:
+            found = [error] * len(wanted)
+        self._log_trouble(url, [error for error in found if isinstance(error, CacheError)])
+        answers, now_s = iter(found), self._now_s()
         for key, each in followed.items():
-            each.is_away = found is None
-            verdict = (each.is_away, *((s.reading.is_fresh, s.reading.is_quiet) for s in each.symbols.values()))
+            _take(each, dict(zip(each.symbols, islice(answers, len(each.symbols)), strict=True)), now_s)
+            verdict = (
+                each.is_away, bool(each.trouble),
+                *((s.reading.is_fresh, s.reading.is_quiet) for s in each.symbols.values()),
+            )  # fmt: skip
             if verdict != each.verdict:
                 each.verdict = verdict
                 self._on_change(key)
 
-    async def _streams(self, url: str, symbols: Sequence[tuple[str, str]]) -> list[Stream | None]:
+    async def _streams(self, url: str, symbols: Sequence[tuple[str, str]]) -> list[Stream | CacheContentError | None]:
+        if url not in self._clients:
+            self._clients[url] = connect(Settings(redis_url=url))
         reader = LiveReader(self._clients[url])
         return [
             stream
             for start in range(0, len(symbols), CHUNK)
-            for stream in await reader.streams(symbols[start : start + CHUNK])
+            for stream in await reader.each_stream(symbols[start : start + CHUNK])
         ]
+
+    def _log_trouble(self, url: str, errors: Sequence[CacheError]) -> None:
+        """Logs a trouble once, when it begins."""
+        if not errors:
+            self._trouble.pop(url, None)
+        elif self._trouble.get(url) is not type(errors[0]):
+            self._trouble[url] = type(errors[0])
+            log.warning("Redis does not tell of every symbol", symbols=len(errors), error=str(errors[0]))
+
+
+def _take(followed: _Followed, found: Mapping[str, Stream | CacheError | None], now_s: float) -> None:
+    """Takes over what Redis says of the symbols of a stream. A symbol of which it cannot tell is one that is not heard
+    of, unless it tells of none of them: then nothing is known."""
+    errors = [error for error in found.values() if isinstance(error, CacheError)]
+    followed.trouble = str(errors[0]) if errors else ""
+    followed.is_away = bool(errors) and len(errors) == len(found)
+    if followed.is_away:
+        return
+    for symbol, stream in found.items():
+        followed.symbols[symbol].read(None if isinstance(stream, CacheError) else stream, now_s, followed.max_age_s)

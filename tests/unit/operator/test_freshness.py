@@ -1,8 +1,19 @@
 """What is made of the times that a processor writes into Redis."""
 
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from marketstream.cache.reader import Stream
-from marketstream_operator.freshness import POLL_S, Pulse
+from marketstream.settings import Settings
+from marketstream_operator import freshness as module
+from marketstream_operator.freshness import POLL_S, Freshness, Pulse
+from marketstream_operator.names import Key
+from redis.exceptions import ConnectionError as RedisAway
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from structlog.testing import capture_logs
 
 MAX_AGE_S = 60.0
 START = 1_000_000.0
@@ -88,3 +99,151 @@ def test_complete_without_holes_and_proven_up_to_now(
     proven = None if complete_until is None else int(complete_until)
     pulse.read(Stream(heard_until=START, complete_until=proven, open_holes=holes), START, MAX_AGE_S)
     assert pulse.reading.is_complete is is_complete
+
+
+MAJORS, MINORS = Key("market", "majors"), Key("market", "minors")
+URL = "redis://cache:6379/0"
+HASH = {"heard_until": str(START), "last_trade_time": str(START)}
+
+
+class Cache:
+    """A Redis, and the pipeline to it: answers by the symbol that is asked for."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.away: Exception | None = None
+        self.on_close: Callable[[], None] = lambda: None
+        self.closed = False
+        self._asked: list[str] = []
+
+    def pipeline(self, *, transaction: bool) -> "Cache":  # noqa: ARG002
+        self._asked = []
+        return self
+
+    def execute_command(self, _: str, key: str) -> None:
+        self._asked.append(key.rsplit(":", 1)[1])
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        if self.away:
+            raise self.away
+        answers = [self.answers.get(symbol, {}) for symbol in self._asked]
+        errors = [answer for answer in answers if isinstance(answer, RedisError)]
+        if errors and raise_on_error:
+            raise errors[0]
+        return answers
+
+    async def aclose(self) -> None:
+        self.closed = True
+        self.on_close()
+
+
+@pytest.fixture
+def caches(monkeypatch: pytest.MonkeyPatch) -> dict[str, Cache]:
+    """The Redis of each URL."""
+    found: dict[str, Cache] = {}
+    monkeypatch.setattr(module, "connect", lambda settings: found.setdefault(settings.redis_url, Cache()))
+    return found
+
+
+def following(*streams: tuple[Key, str], url: str = URL, changed: list[Key] | None = None) -> Freshness:
+    freshness = Freshness((changed if changed is not None else []).append, lambda: START)
+    for key, symbols in streams:
+        follow(freshness, key, symbols, url)
+    return freshness
+
+
+def follow(freshness: Freshness, key: Key, symbols: str, url: str = URL) -> None:
+    freshness.follow(key, Settings(redis_url=url), "simulator", symbols.split(), MAX_AGE_S, starting=False)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"heard_until": "soon"}, "the hash stream:simulator:BBB in Redis is not what a processor writes"),
+        (ResponseError("WRONGTYPE of value"), "WRONGTYPE"),
+        (NoPermissionError("NOPERM this key"), "NOPERM"),
+    ],
+)
+async def test_a_key_of_another_kind_concerns_its_own_symbol_only(
+    caches: dict[str, Cache], bad: Any, said: str
+) -> None:
+    caches[URL] = Cache(AAA=HASH, BBB=bad, CCC=HASH)
+    changed: list[Key] = []
+    freshness = following((MAJORS, "AAA BBB"), (MINORS, "CCC"), changed=changed)
+    with capture_logs() as lines:
+        for _ in range(3):
+            await freshness.read_once()
+    majors, minors = freshness.readings(MAJORS), freshness.readings(MINORS)
+    assert (majors["AAA"].is_fresh, majors["BBB"].is_fresh, minors["CCC"].is_fresh) == (True, None, True)
+    assert (freshness.is_away(MAJORS), freshness.is_away(MINORS)) == (False, False)
+    assert said in freshness.trouble(MAJORS)
+    assert freshness.trouble(MINORS) == ""
+    assert [said in line["error"] for line in lines] == [True]
+    caches[URL].answers["BBB"] = HASH
+    changed.clear()
+    await freshness.read_once()
+    assert freshness.trouble(MAJORS) == ""
+    assert changed == [MAJORS]
+
+
+async def test_a_stream_of_which_redis_tells_nothing_says_why(caches: dict[str, Cache]) -> None:
+    caches[URL] = Cache(AAA=NoPermissionError("NOPERM"), CCC=HASH)
+    freshness = following((MAJORS, "AAA"), (MINORS, "CCC"))
+    await freshness.read_once()
+    assert (freshness.is_away(MAJORS), freshness.is_away(MINORS)) == (True, False)
+    assert "NOPERM" in freshness.trouble(MAJORS)
+    follow(freshness, MAJORS, "AAA")
+    assert "NOPERM" in freshness.trouble(MAJORS)
+
+
+async def test_a_redis_that_is_away_is_logged_each_time_it_goes_and_once(caches: dict[str, Cache]) -> None:
+    caches[URL] = Cache(AAA=HASH)
+    freshness = following((MAJORS, "AAA"), (MINORS, "AAA"))
+    with capture_logs() as lines:
+        for away in (None, RedisAway("refused"), RedisAway("reset"), None, RedisAway("gone")):
+            caches[URL].away = away
+            await freshness.read_once()
+            assert freshness.is_away(MINORS) is (away is not None)
+            assert (str(away) in freshness.trouble(MINORS)) is (away is not None)
+    assert [line["error"] for line in lines] == ["Redis is away: refused", "Redis is away: gone"]
+
+
+async def test_a_redis_that_comes_back_while_another_is_closed_is_read(caches: dict[str, Cache]) -> None:
+    urls = [f"redis://cache{number}:6379/0" for number in range(3)]
+    freshness = following((MAJORS, "AAA"), url=urls[0])
+    for number, url in enumerate(urls):
+        caches[url] = Cache(AAA=HASH)
+        follow(freshness, Key("market", f"s{number}"), "AAA", url)
+    await freshness.read_once()
+    for number in (1, 2):
+        freshness.forget(Key("market", f"s{number}"))
+
+    def back() -> None:
+        caches[urls[1]].on_close = caches[urls[2]].on_close = lambda: None
+        for number in (1, 2):
+            follow(freshness, Key("market", f"s{number}"), "AAA", urls[number])
+
+    caches[urls[1]].on_close = caches[urls[2]].on_close = back
+    for _ in range(3):
+        await freshness.read_once()
+    assert freshness.readings(Key("market", "s2"))["AAA"].is_fresh
+
+
+async def test_an_error_that_nobody_expects_ends_nothing(
+    caches: dict[str, Cache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_S", 0.001)
+    caches[URL] = Cache(AAA=HASH)
+    caches[URL].away = KeyError("bug")
+    freshness = following((MAJORS, "AAA"))
+    with capture_logs() as lines:
+        running = asyncio.create_task(freshness.run())
+        await asyncio.sleep(0.01)
+        caches[URL].away = None
+        await asyncio.sleep(0.05)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    assert "freshness could not be read" in lines[0]["event"]
+    assert freshness.readings(MAJORS)["AAA"].is_fresh
+    assert caches[URL].closed

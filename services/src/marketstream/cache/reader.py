@@ -94,21 +94,42 @@ class LiveReader:
         answers = await self._ask([("HGETALL", name) for name in names])
         return [_hash(name, answer, Stream) for name, answer in zip(names, answers, strict=True)]
 
+    async def each_stream(self, symbols: Sequence[tuple[str, str]]) -> list[Stream | CacheContentError | None]:
+        """The same, but a key that holds something else is the error of its own symbol, in the place of that. Raises
+        CacheUnavailableError."""
+        names = [Keys.of(*symbol).stream for symbol in symbols]
+        answers = await self._ask([("HGETALL", name) for name in names], raises=False)
+        return [_stream(name, answer) for name, answer in zip(names, answers, strict=True)]
+
     async def ping(self) -> None:
         """Raises CacheUnavailableError when Redis does not answer."""
         await self._ask([("PING",)])
 
-    async def _ask(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+    async def _ask(self, commands: Sequence[tuple[str, ...]], *, raises: bool = True) -> list[Any]:
+        """The answers. Commands that Redis refuses raise, or else have the error for an answer."""
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         try:
             async with asyncio.timeout(self._limit_s):
-                return await pipeline.execute()
+                return await pipeline.execute(raise_on_error=raises)
         except ResponseError as error:
-            raise CacheContentError(f"Redis refuses to read: {error}") from error
+            raise _refused(error) from error
         except (RedisError, OSError, TimeoutError) as error:
             raise CacheUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
+
+
+def _refused(error: ResponseError) -> CacheContentError:
+    return CacheContentError(f"Redis refuses to read: {error}")
+
+
+def _stream(key: str, answer: Any) -> Stream | CacheContentError | None:
+    if isinstance(answer, ResponseError):
+        return _refused(answer)
+    try:
+        return _hash(key, answer, Stream)
+    except CacheContentError as error:
+        return error
 
 
 def _hash(key: str, fields: Mapping[str, str], form: type[T]) -> T | None:
