@@ -69,7 +69,8 @@ class Connections:
     def __init__(self, api: Api, settings: OperatorSettings) -> None:
         self._api = api
         self._settings = settings
-        self._read: dict[Key, tuple[float, dict[str, str]]] = {}
+        self._read: dict[Key, tuple[float, dict[str, str] | None]] = {}
+        """When each was read, and what it held, encoded; None: it was not there. Only what is newer than KEPT_S."""
         self._folder = Path(tempfile.mkdtemp(prefix="marketstream-operator-"))
 
     async def of(self, namespace: str, spec: Spec) -> Connection:
@@ -90,16 +91,14 @@ class Connections:
         written: dict[str, str] = {}
         if is_own and self._settings.kafka_user_secret:
             user = self._settings.kafka_user_secret
-            found = await self._secret(namespace, user, by_strimzi=True)
+            texts["kafka_sasl_password"] = await self._entry(namespace, user, STRIMZI_PASSWORD)
             sources["kafka_sasl_password"] = (user, STRIMZI_PASSWORD)
-            texts["kafka_sasl_password"] = found.get(STRIMZI_PASSWORD, "")
             sources.pop("kafka_sasl_username", None)
             written["kafka_sasl_username"] = user
         if is_own and self._settings.kafka_ca_secret:
             authority = self._settings.kafka_ca_secret
-            found = await self._secret(namespace, authority, by_strimzi=True)
+            texts["kafka_ca_file"] = await self._entry(namespace, authority, STRIMZI_CA)
             sources["kafka_ca_file"] = (authority, STRIMZI_CA)
-            texts["kafka_ca_file"] = found.get(STRIMZI_CA, "")
         missing = [field.upper() for field in REQUIRED if not texts.get(field)]
         if missing:
             raise SpecError(
@@ -114,22 +113,28 @@ class Connections:
         if "KAFKA_CA_FILE" in environment:
             pem = environment["KAFKA_CA_FILE"]
             file = self._folder / f"{names.digest(pem)}.crt"
-            file.write_text(pem)
+            if not file.exists():
+                file.write_text(pem)
             environment["KAFKA_CA_FILE"] = str(file)
         try:
             return Settings.from_environment(environment)
         except SettingsError as error:
             raise SpecError(CONNECTION, f"the Secret {namespace}/{name}: {error}") from error
 
+    async def _entry(self, namespace: str, name: str, entry: str) -> str:
+        """An entry of a Secret that Strimzi makes."""
+        text = (await self._secret(namespace, name, by_strimzi=True)).get(entry)
+        if not text:
+            raise SpecError(
+                CONNECTION,
+                f"the Secret {namespace}/{name}, named in the operator's settings, lacks {entry}: add it, or name "
+                "another Secret there",
+            )
+        return text
+
     async def _secret(self, namespace: str, name: str, *, by_strimzi: bool = False) -> dict[str, str]:
-        key = Key(namespace, name)
-        at, data = self._read.get(key, (-KEPT_S, {}))
-        if time.monotonic() - at < KEPT_S:
-            return data
-        try:
-            raw = await self._api.get(SECRET_KIND, namespace, name)
-            data = {entry: base64.b64decode(text).decode() for entry, text in (raw.get("data") or {}).items()}
-        except NotFoundError as error:
+        encoded = await self._encoded(Key(namespace, name))
+        if encoded is None:
             raise SpecError(
                 CONNECTION,
                 f"Strimzi has not made the Secret {name} in namespace {namespace} yet: wait, or look at its Kafka and "
@@ -137,8 +142,22 @@ class Connections:
                 if by_strimzi
                 else f"there is no Secret {name} in namespace {namespace}: make it, with KAFKA_BOOTSTRAP, DATABASE_URL "
                 "and REDIS_URL",
-            ) from error
+            )
+        try:
+            return {entry: base64.b64decode(text).decode() for entry, text in encoded.items()}
         except (binascii.Error, UnicodeDecodeError) as error:
             raise SpecError(CONNECTION, f"the Secret {namespace}/{name} is no text: {error}") from error
-        self._read[key] = (time.monotonic(), data)
+
+    async def _encoded(self, key: Key) -> dict[str, str] | None:
+        """What the Secret holds, or held a few seconds ago; None when there is none."""
+        if key in self._read and time.monotonic() - self._read[key][0] < KEPT_S:
+            return self._read[key][1]
+        data: dict[str, str] | None
+        try:
+            data = (await self._api.get(SECRET_KIND, *key)).get("data") or {}
+        except NotFoundError:
+            data = None
+        now = time.monotonic()
+        self._read = {each: read for each, read in self._read.items() if now - read[0] < KEPT_S}
+        self._read[key] = (now, data)
         return data

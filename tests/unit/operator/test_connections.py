@@ -1,0 +1,105 @@
+"""The Secrets of a connection: what they must hold, and how often they are read."""
+
+import base64
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from marketstream_operator import connections as module
+from marketstream_operator.api import Api, Kind, NotFoundError
+from marketstream_operator.connections import KEPT_S, Connections
+from marketstream_operator.resource import Spec, SpecError, read_spec
+from marketstream_operator.settings import OperatorSettings
+
+HOME = "market"
+GOOD = {"KAFKA_BOOTSTRAP": "kafka:9092", "DATABASE_URL": "postgresql://u:p@db/market", "REDIS_URL": "redis://cache/0"}
+
+
+class Secrets:
+    """The API server, as far as Secrets go; None: there is no such Secret."""
+
+    def __init__(self, **held: dict[str, str] | None) -> None:
+        self.held = held
+        self.read: list[str] = []
+
+    async def get(self, _kind: Kind, _namespace: str, name: str) -> dict[str, Any]:
+        self.read.append(name)
+        data = self.held.get(name)
+        if data is None:
+            raise NotFoundError(f"no {name}", 404)
+        return {"data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}}
+
+
+def connections_of(secrets: Secrets, **settings: str) -> Connections:
+    given = OperatorSettings(pod_namespace=HOME, connection_secret="connection", **settings)  # type: ignore[arg-type]  # noqa: S106
+    return Connections(cast("Api", secrets), given)
+
+
+def spec(secret: str | None = None) -> Spec:
+    reference = {} if secret is None else {"connectionSecretRef": {"name": secret}}
+    return read_spec({"exchange": "simulator", "symbols": ["AAA"], **reference})
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock: its only item, to be moved by hand."""
+    clock = [1000.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    return clock
+
+
+async def test_a_secret_that_is_missing_is_not_asked_for_by_every_stream(now: list[float]) -> None:
+    secrets = Secrets()
+    connections = connections_of(secrets)
+    for _ in range(3):
+        with pytest.raises(SpecError, match="there is no Secret connection in namespace market"):
+            await connections.of(HOME, spec())
+    assert secrets.read == ["connection"]
+    secrets.held["connection"] = GOOD
+    now[0] += KEPT_S
+    assert (await connections.of(HOME, spec())).settings.kafka_bootstrap == "kafka:9092"
+
+
+async def test_secrets_that_nobody_asks_for_any_more_are_forgotten(now: list[float]) -> None:
+    connections = connections_of(Secrets(**{f"s{number}": GOOD for number in range(9)}))
+    for number in range(9):
+        await connections.of("desk", spec(f"s{number}"))
+        now[0] += KEPT_S / 2
+    assert len(connections._read) == 2
+
+
+@pytest.mark.parametrize(("setting", "lacking"), [("kafka_user_secret", "password"), ("kafka_ca_secret", "ca.crt")])
+@pytest.mark.parametrize("content", [{}, {"password": "", "ca.crt": ""}])
+async def test_a_secret_for_kafka_without_what_it_is_for_will_not_do(
+    setting: str, lacking: str, content: dict[str, str]
+) -> None:
+    connections = connections_of(Secrets(connection=GOOD, strimzi=content), **{setting: "strimzi"})
+    with pytest.raises(
+        SpecError, match=f"the Secret market/strimzi, named in the operator's settings, lacks {lacking}"
+    ):
+        await connections.of(HOME, spec())
+
+
+async def test_a_secret_for_kafka_that_is_not_there_yet_is_waited_for() -> None:
+    connections = connections_of(Secrets(connection=GOOD), kafka_user_secret="strimzi")  # noqa: S106
+    with pytest.raises(SpecError, match="Strimzi has not made the Secret strimzi in namespace market yet"):
+        await connections.of(HOME, spec())
+
+
+async def test_the_file_of_an_authority_is_written_once(now: list[float]) -> None:
+    secrets = Secrets(connection=GOOD, authority={"ca.crt": "PEM"})
+    connections = connections_of(secrets, kafka_ca_secret="authority")  # noqa: S106
+    await connections.of(HOME, spec())
+    (file,) = connections._folder.iterdir()
+    assert file.read_text() == "PEM"
+    file.write_text("left alone")
+    now[0] += KEPT_S
+    await connections.of(HOME, spec())
+    assert file.read_text() == "left alone"
+
+
+async def test_a_password_that_breaks_its_url_is_told_without_it() -> None:
+    broken = GOOD | {"REDIS_URL": "redis://:pass#word@cache"}
+    with pytest.raises(SpecError, match="the Secret market/connection: REDIS_URL cannot be taken apart") as caught:
+        await connections_of(Secrets(connection=broken)).of(HOME, spec())
+    assert "word@" not in str(caught.value)
