@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from marketstream.backoff import delays
 from marketstream.cache.errors import CacheUnavailableError
 from marketstream.cache.writer import LiveWriter
+from marketstream.processor.committer import Committer
 from marketstream.processor.holdings import Holdings
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
@@ -24,6 +25,7 @@ async def claim_symbols(
     writer: Writer,
     live: LiveWriter,
     consumer: Consumer,
+    committer: Committer,
 ) -> None:
     """Claims whatever waits for it, until cancelled. `keys` names the symbol of each topic."""
     while True:
@@ -31,7 +33,7 @@ async def claim_symbols(
         for delay in delays(0.1, 5.0):
             holdings.wants_claim.clear()
             try:
-                await _claim(settings, holdings, keys, writer, live, consumer)
+                await _claim(settings, holdings, keys, writer, live, consumer, committer)
                 break
             except (StoreUnavailableError, ConsumerError) as error:
                 log.warning("symbols cannot be claimed yet", error=str(error), retry_s=round(delay, 1))
@@ -45,6 +47,7 @@ async def _claim(
     writer: Writer,
     live: LiveWriter,
     consumer: Consumer,
+    committer: Committer,
 ) -> None:
     topics = {keys[topic]: topic for topic in sorted(holdings.unclaimed)}
     if not topics:
@@ -60,6 +63,9 @@ async def _claim(
         owned = OwnedSymbol(key, topic, claims[key], newest.get(key), offsets[topic], settings)
         if consumer.read_from(topic, owned.position):
             holdings.own(owned)
+            stored = claims[key].progress.position
+            if stored <= offsets[topic].end:  # else it is of a topic that was there before this one
+                committer.claimed(topic, stored)
             log.info("claimed", **key._asdict(), fence=owned.fence, offset=owned.position)
 
 

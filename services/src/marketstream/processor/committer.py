@@ -88,6 +88,11 @@ class Committer:
         self.failing_since = None
         metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
 
+    def claimed(self, topic: str, position: int) -> None:
+        """The symbol of the topic is claimed, and was stored up to the position. The group is told so, too: it may be
+        a new one, and where no record comes after the claim, nothing else would tell it."""
+        self._stored[topic] = position
+
     async def tell_group(self, consumer: Consumer) -> None:
         """Tells the consumer group, about every second, how far its topics are stored; until cancelled."""
         while True:

@@ -111,7 +111,7 @@ class _Processor:
         tasks = {
             "reader": asyncio.create_task(read_records(holdings, consumer)),
             "claimer": asyncio.create_task(
-                claim_symbols(self._settings, holdings, self._keys, self._writer, self._live, consumer)
+                claim_symbols(self._settings, holdings, self._keys, self._writer, self._live, consumer, committer)
             ),
             "committer": asyncio.create_task(committer.run()),
             "group": asyncio.create_task(committer.tell_group(consumer)),

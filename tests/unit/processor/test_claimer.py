@@ -1,0 +1,65 @@
+"""What a claim tells the consumer group."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import pytest
+from marketstream.cache.writer import LiveWriter
+from marketstream.market.progress import Progress
+from marketstream.processor.claimer import _claim
+from marketstream.processor.committer import Committer
+from marketstream.processor.holdings import Holdings
+from marketstream.settings import Settings
+from marketstream.stores.writer import Claim, Key, Writer
+from marketstream.streams.consumer import Consumer, Offsets
+
+from tests.unit.processor.owners import KEY
+
+TOPIC = "trades.simulator.btcusdt"
+
+
+class Servers:
+    """PostgreSQL, Redis and Kafka, as far as a claim needs them."""
+
+    def __init__(self, stored: int, end: int) -> None:
+        self._claim = Claim(1, 0, Progress(position=stored, resume_offset=min(stored, 3)))
+        self._offsets = Offsets(0, end)
+        self.told: list[dict[str, int]] = []
+
+    async def claim(self, keys: dict[Key, str], _known_fences: Any) -> dict[Key, Claim]:
+        return dict.fromkeys(keys, self._claim)
+
+    async def newest_closed(self, _keys: Any) -> dict[Key, Any]:
+        return {}
+
+    async def fences(self, keys: list[Key]) -> list[int]:
+        return [0] * len(keys)
+
+    async def offsets(self, topics: Iterable[str]) -> dict[str, Offsets]:
+        return dict.fromkeys(topics, self._offsets)
+
+    def read_from(self, _topic: str, _offset: int) -> bool:
+        return True
+
+    async def commit(self, positions: dict[str, int]) -> bool:
+        self.told.append(positions)
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stored", "end", "told"),
+    [(7, 7, [{TOPIC: 7}]), (7, 9, [{TOPIC: 7}]), (0, 0, [{TOPIC: 0}]), (7, 5, [])],
+    ids=["at its end", "behind", "nothing yet", "made anew"],
+)
+async def test_the_group_learns_how_far_a_symbol_was_stored_that_gets_no_record_any_more(
+    stored: int, end: int, told: list[dict[str, int]]
+) -> None:
+    servers, holdings = Servers(stored, end), Holdings()
+    writer, consumer = cast("Writer", servers), cast("Consumer", servers)
+    committer = Committer(Settings(), holdings, writer)
+    holdings.assign({TOPIC})
+    await _claim(Settings(), holdings, {TOPIC: KEY}, writer, cast("LiveWriter", servers), consumer, committer)
+    assert TOPIC in holdings.owned
+    for _ in range(2):
+        await committer.tell_group_once(consumer)
+    assert servers.told == told
