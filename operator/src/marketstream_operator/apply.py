@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from marketstream_operator.api import Api, ApiError, Kind, NotLeadingError
-from marketstream_operator.observed import Child, Deployment, Observed, Topic, child_of, managed_fields
+from marketstream_operator.observed import Deployment, Observed, Topic, child_of, managed_fields
 
 Written = tuple[Kind, str, str]
 
@@ -54,15 +54,15 @@ class Applier:
             return True
         return self._managed.get((kind, live.key.namespace, live.name)) != (live.uid, live.managed)
 
-    async def apply(self, kind: Kind, body: dict[str, Any], live: Deployment | Topic | None) -> Child:
+    async def apply(self, kind: Kind, body: dict[str, Any], live: Deployment | Topic | None) -> None:
         """Writes it, unless it has changed since it was seen. Raises ConflictError, ApiError."""
         meta = body["metadata"]
         if live is not None:
             meta["resourceVersion"] = str(live.version)
         answer = await self._api.apply(kind, meta["namespace"], meta["name"], body)
-        return self._remember(kind, answer)
+        self._remember(kind, answer)
 
-    def _remember(self, kind: Kind, answer: Mapping[str, Any]) -> Child:
+    def _remember(self, kind: Kind, answer: Mapping[str, Any]) -> None:
         meta, child = answer["metadata"], child_of(kind, answer)
         if child is None:
             raise ApiError(
@@ -70,7 +70,6 @@ class Applier:
             )
         self._managed[kind, meta["namespace"], meta["name"]] = meta["uid"], managed_fields(meta)
         self._observed.see(kind, child)
-        return child
 
     def forget(self, kind: Kind, namespace: str, name: str) -> None:
         """The object is gone."""

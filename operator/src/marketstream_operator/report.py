@@ -28,7 +28,7 @@ AT_FIRST: Final = frozenset({"SpecValid", "Degraded"})
 AS_WANTED: Final = frozenset({"Paused", "HandOver"})
 """Reasons that are nobody's failure."""
 
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 class Reporter:

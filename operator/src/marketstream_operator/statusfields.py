@@ -17,18 +17,6 @@ Rate = Annotated[float, Meta(ge=0)]
 Time = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
 """RFC 3339, in UTC: 2026-03-01T12:00:00Z. See `time_text`."""
 
-ConditionType = Literal[
-    "Ready",
-    "Progressing",
-    "Degraded",
-    "SpecValid",
-    "KafkaReady",
-    "ProducersReady",
-    "ProcessorsReady",
-    "Fresh",
-    "Paused",
-]
-
 
 class Condition(Struct, frozen=True, kw_only=True, rename="camel"):
     """One side of how the stream is."""
