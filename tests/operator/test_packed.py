@@ -4,7 +4,7 @@ from marketstream_operator.names import SYMBOLS
 
 from tests.operator.conftest import Operate
 from tests.operator.playing import Market, settle
-from tests.operator.running import Cluster, until
+from tests.operator.running import STREAMS, Cluster, until
 
 
 async def packing(cluster: Cluster, stream: str = "majors") -> dict[str, str]:
@@ -42,8 +42,12 @@ async def test_a_symbol_stays_and_a_new_one_goes_where_there_is_room(market: Mar
     for role in ("producer", "processor"):
         untouched = f"majors-p1-{role}"
         assert after[untouched] == before[untouched]
-    symbols = (await market.get("/apis/marketstream.io/v1alpha1/namespaces/{}/marketstreams", "majors"))["status"]
-    assert {one["name"]: one["pair"] for one in symbols["symbols"]}["GG"] == "p2"
+
+    async def said() -> bool:
+        symbols = (await market.get(STREAMS, "majors"))["status"]["symbols"]
+        return ("GG", "p2") in [(one["name"], one["pair"]) for one in symbols]
+
+    await until(said)
 
 
 async def test_nothing_is_compacted(market: Market) -> None:
