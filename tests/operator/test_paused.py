@@ -126,7 +126,7 @@ async def test_processors_stop_only_when_what_is_committed_has_reached_the_end(
     await rests(market, "producer")
     await settle(market)
     await commit(kafka, market, symbol_topic, end - 1)
-    await market.says("majors", "Paused", "False", "Draining", words="end of 1 of 1 topics")
+    await market.says("majors", "Paused", "False", "Draining", words="have not reached the end")
     assert (await replicas(market))["processor"] == 1
     await commit(kafka, market, symbol_topic, end)
     await market.says("majors", "Paused", "True", "Drained")
@@ -135,7 +135,7 @@ async def test_processors_stop_only_when_what_is_committed_has_reached_the_end(
 
 async def test_producers_that_were_not_told_yet_may_still_write(market: Market) -> None:
     """No pod is there: the controller of Deployments, which is not there either, may be about to make one."""
-    await market.stream("majors", [SYMBOL])
+    await market.stream("majors", ["NEWUSDT"])  # nothing is in its topic
     await market.says("majors", "KafkaReady", "True")
     await market.has_deployments("majors", 2)
     await market.change("majors", paused=True)
