@@ -34,7 +34,7 @@ SOON_S: Final = 1.0
 LATER_S: Final = 15.0
 """Seconds after which topics that are not there are looked for again."""
 
-SECRET_S: Final = 5.0
+SECRET_S: Final = 6.0
 """Seconds after which a Secret that will not do is read again: nobody watches Secrets. Strimzi makes some of them."""
 
 
@@ -152,7 +152,7 @@ class Reconciler:
         return View(
             generation=stream.generation, error=error, conflicts=conflicts, handed_over=awaited, topics=topics,
             pairs=pairs, waiting=waiting, pause=pause, readings=self._freshness.readings(key),
-            is_cache_away=self._freshness.is_away(key), **self._runs(key),
+            is_cache_away=self._freshness.is_away(key), cache_trouble=self._freshness.trouble(key), **self._runs(key),
         )  # fmt: skip
 
     def _runs(self, key: Key) -> dict[str, Any]:

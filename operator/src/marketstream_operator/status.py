@@ -44,6 +44,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     pause: Pause = NOT_PAUSED
     readings: Mapping[str, Reading] = msgspec.field(default_factory=dict)
     is_cache_away: bool = False
+    cache_trouble: str = ""
+    """What Redis says instead of telling how fresh the symbols are; for some of them, or for all when it is away."""
 
 
 class Found(NamedTuple):
@@ -186,13 +188,15 @@ def _fresh(view: View, last: Condition | None) -> Found:
     if view.pause is not NOT_PAUSED:
         return Found("Fresh", "Unknown", "Paused", "a stream that rests hears nothing")
     if view.is_cache_away:
-        return Found("Fresh", "Unknown", "RedisUnavailable", "Redis, in which freshness is told, does not answer")
+        said = view.cache_trouble or "Redis does not answer"
+        return Found("Fresh", "Unknown", "RedisUnavailable", f"freshness is told in Redis, and {said}")
     readings = view.readings
     stale = {symbol: reading for symbol, reading in readings.items() if reading.is_fresh is False}
     if stale:
         heard = max((reading.heard_until or 0 for reading in stale.values()), default=0)
         since = f", at last {time_text(heard)}" if heard else ""
-        return Found("Fresh", "False", "Stale", f"nothing is heard of {_some(list(stale))}{since}")
+        trouble = f"; {view.cache_trouble}" if view.cache_trouble else ""
+        return Found("Fresh", "False", "Stale", f"nothing is heard of {_some(list(stale))}{since}{trouble}")
     unknown = [reading.is_fresh is None for reading in readings.values()]
     if (unknown or view.error) and all(unknown) and last is not None and last.status != "Unknown":
         return Found("Fresh", last.status, last.reason, last.message)  # the operator has just started, or does not look
