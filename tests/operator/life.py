@@ -4,7 +4,7 @@ a pod would be."""
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,18 @@ _OF_THE_SERVER = ("uid", "resourceVersion", "generation", "creationTimestamp", "
 Objects = dict[str, Any]
 
 
-async def made(cluster: Cluster, *kinds: str) -> Objects:
+async def made(cluster: Cluster, *kinds: str, owners: Collection[str] | None = None) -> Objects:
     """All that the operator has made in the namespace, by kind and name, without what the API server has set and what
-    differs between namespaces: two lives that were the same give the same."""
+    differs between namespaces: two lives that were the same give the same. With `owners` only what belongs to the
+    MarketStreams of these uids: the rest is the garbage collector's."""
     found: Objects = {}
     for path in kinds or (DEPLOYMENTS, TOPICS):
         for item in (await cluster.get(path))["items"]:
             meta = {key: value for key, value in item["metadata"].items() if key not in _OF_THE_SERVER}
             del meta["namespace"]
+            belongs = {each["uid"] for each in meta.get("ownerReferences", ())}
+            if owners is not None and belongs.isdisjoint(owners):
+                continue
             meta["annotations"] = _without_digests(meta.get("annotations", {}))
             meta["ownerReferences"] = [{**each, "uid": ""} for each in meta.get("ownerReferences", ())]
             spec = _elsewhere(item["spec"], cluster.namespace)

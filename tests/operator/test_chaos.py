@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.operator.apiserver import ApiServer
-from tests.operator.life import STRIMZI, Objects, Supervised, made
+from tests.operator.life import STRIMZI, Objects, Supervised, made, quiet
 from tests.operator.proxy import Proxy
 from tests.operator.running import DEPLOYMENTS, STREAMS, Cluster, until
 
@@ -171,16 +171,21 @@ async def test_random_faults_end_in_what_is_wanted(
         await apiserver.restore()
         streams = (await cluster.get(STREAMS))["items"]  # an edit whose answer was lost may have been made
         specs = {stream["metadata"]["name"]: stream["spec"] for stream in streams}
+        owners = {stream["metadata"]["uid"] for stream in streams}
         expected = await undisturbed(apiserver, tmp_path, specs)
 
         async def as_wanted() -> bool:
-            return await made(cluster) == expected
+            return await made(cluster, owners=owners) == expected
 
         try:
             await until(as_wanted, SETTLED_S)
+            await quiet(proxy, 2.5 * float(ENVIRONMENT["RESYNC_S"]), SETTLED_S)
+            assert await as_wanted()
         except AssertionError:
-            found = await made(cluster)
+            found = await made(cluster, owners=owners)
             raise AssertionError(_difference(found, expected)) from None
+        left = len(await made(cluster)) - len(expected)
+        print(f"{left} objects of streams that are gone wait for the garbage collector")
         print(f"{edits} edits, faults {faults.count}, exits {[operator.ends for operator in operators]}")
         ends = {code for operator in operators for code in operator.ends}
         assert ends <= {3, -signal.SIGKILL}
