@@ -5,14 +5,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
 import yaml
 from marketstream_operator.resource import Condition, PairsStatus, Status, SymbolStatus, read_spec
-from marketstream_operator.statusfields import ConditionType
 
 from tests.operator.apiserver import ApiServer
 from tests.operator.kubectl import KubectlError
@@ -262,7 +261,17 @@ STATUS = Status(
             last_transition_time="2026-03-01T12:00:00Z",
             observed_generation=1,
         )
-        for kind in get_args(ConditionType)
+        for kind in (
+            "Ready",
+            "Progressing",
+            "Degraded",
+            "SpecValid",
+            "KafkaReady",
+            "ProducersReady",
+            "ProcessorsReady",
+            "Fresh",
+            "Paused",
+        )
     ),
     symbols=(
         SymbolStatus(name="BTCUSDT", pair="btcusdt-1f2e", trades_per_second=12.0, complete=True),

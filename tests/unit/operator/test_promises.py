@@ -1,0 +1,19 @@
+"""The table of docs/operator.md that says where each promise is tested names tests that are there."""
+
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parents[2]
+DOCUMENT = TESTS.parent / "docs/operator.md"
+
+
+def test_every_test_that_is_named_exists() -> None:
+    table = DOCUMENT.read_text().partition("## Where each promise is tested")[2]
+    named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", table)
+    assert len(named) > 60
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not (TESTS / path).is_file() or (name and f"def {name}(" not in (TESTS / path).read_text())
+    ]
+    assert missing == []
