@@ -11,7 +11,7 @@ PAGE := $(STATIC)/node_modules/.package-lock.json
 UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak e2e kind kind-down images image-of-exchange chart-docs clean
+.PHONY: help run test check generate bench soak e2e kind kind-down images image-of-exchange chart-docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
