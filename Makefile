@@ -14,7 +14,7 @@ UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 .PHONY: help run test check generate bench soak e2e kind kind-down images image-of-exchange chart-docs clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 run: $(READY) $(PAGE) ## Run the whole pipeline on this machine; ARGS="--help" shows the options
 	@exec $(BIN)/marketstream local $(ARGS)
