@@ -12,6 +12,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 from tests.chart.helm import PROJECT
+from tests.operator.assets import unavailable
 
 IMAGES = {"services": "marketstream", "operator": "marketstream-operator"}
 PYTHON = (3, 11)
@@ -86,7 +87,7 @@ def tags(machine: str) -> set[Tag]:
 def test_every_dependency_has_a_wheel(lock: dict[str, Any], package: str, machine: str) -> None:
     uv = PROJECT / ".venv" / "bin" / "uv"
     if not uv.exists():
-        pytest.skip("the environment was not made by make, so that there is no uv in it")
+        unavailable("The environment was not made by make, so that there is no uv in it.")
     usable, wheels = tags(machine), {(each["name"], each["version"]): each for each in lock["package"]}
     wanted = exported(package, uv)
     assert len(wanted) > 10
