@@ -1,0 +1,64 @@
+"""What one stream's topics say of another's: nothing."""
+
+from typing import Any
+
+import pytest
+from marketstream.settings import Settings
+from marketstream.streams.client import UnavailableError
+from marketstream_operator import topics
+from marketstream_operator.api import KAFKA_TOPIC
+from marketstream_operator.apply import Applier
+from marketstream_operator.claims import Claimant, Claims
+from marketstream_operator.connections import Connection
+from marketstream_operator.desired import Owner
+from marketstream_operator.names import Key, identity
+from marketstream_operator.observed import Observed, Topic
+from marketstream_operator.resource import Spec
+from marketstream_operator.settings import OperatorSettings
+from marketstream_operator.topics import ExternalTopics, StrimziTopics
+
+OWNER = Owner(Key("markets", "majors"), "u")
+SPEC = Spec(exchange="binance", symbols=("BTCUSDT",))
+SETTINGS = OperatorSettings()
+
+
+def connection(credentials: str) -> Connection:
+    return Connection({}, {}, Settings(kafka_bootstrap="kafka:9092", kafka_sasl_username=credentials), credentials)
+
+
+async def test_a_kafka_that_refuses_one_streams_login_is_asked_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def ensure(settings: Settings, *_: Any) -> None:
+        asked.append(settings.kafka_sasl_username)
+        if settings.kafka_sasl_username == "wrong":
+            raise UnavailableError("no answer")
+
+    monkeypatch.setattr(topics, "ensure_topics", ensure)
+    external = ExternalTopics(SETTINGS)
+    for _ in range(2):
+        refused = await external.ensure(OWNER, SPEC, SPEC.symbols, connection("wrong"))
+        assert refused.reason == "KafkaUnavailable"
+        assert (await external.ensure(OWNER, SPEC, SPEC.symbols, connection("right"))).is_ready
+    assert asked == ["wrong", "right"], "neither is asked again at once"
+
+
+class Deletions:
+    """An API of which only deletions are wanted."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    async def delete(self, *given: Any) -> None:
+        self.names.append(given[2])
+
+
+async def test_a_topic_that_another_stream_wants_is_handed_over_with_its_trades() -> None:
+    api, observed, claims = Deletions(), Observed(), Claims()
+    for symbol in ("ethusdt", "solusdt"):
+        name = f"trades.binance.{symbol}"
+        observed.see(KAFKA_TOPIC, Topic(OWNER.key, name, symbol, 1, OWNER.uid, "d", "m", True, ""))
+    claims.claim(Claimant("2026-01-01T00:00:00Z", "o", Key("markets", "other")), [identity("binance", "ETHUSDT")])
+    applier = Applier(api, observed)  # type: ignore[arg-type]
+    await StrimziTopics(api, SETTINGS, observed, claims, applier).ensure(OWNER, SPEC, (), connection(""))  # type: ignore[arg-type]
+    assert api.names == ["trades.binance.solusdt"]
