@@ -11,6 +11,7 @@ from typing import Any, cast
 import httpx
 import pytest
 from marketstream.api import client as client_module
+from marketstream.api import server as server_module
 from marketstream.api.messages import KEPT, MOST_STREAMS
 from marketstream.local.postgres import PostgresServer
 from marketstream.local.redis import RedisServer
@@ -363,6 +364,24 @@ async def test_a_slow_client_gets_the_latest_not_a_backlog(
 async def test_a_stuck_client_is_closed_with_a_reason(
     api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    closed = await closed_when_stuck(api, market, monkeypatch)
+    assert closed.rcvd is not None
+    assert closed.rcvd.code == 1013
+    assert "nothing was read for 1 s" in closed.rcvd.reason
+
+
+async def test_a_stuck_client_is_let_go_even_if_it_never_takes_the_reason(
+    api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "LINGER_S", 0.0)
+    closed = await closed_when_stuck(api, market, monkeypatch)
+    assert closed.rcvd is None
+
+
+async def closed_when_stuck(
+    api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> ConnectionClosed:
+    """How a client that reads again only after the server gave it up sees its end."""
     monkeypatch.setattr(client_module, "BEHIND", 16 * 1024)
     monkeypatch.setattr(client_module, "STUCK_S", 1.0)
     await market.fill(50)
@@ -376,9 +395,7 @@ async def test_a_stuck_client_is_closed_with_a_reason(
         read(True)
         with pytest.raises(ConnectionClosed) as caught:
             await slow.next("nothing")
-        assert caught.value.rcvd is not None
-        assert caught.value.rcvd.code == 1013
-        assert "nothing was read for 1 s" in caught.value.rcvd.reason
+    return caught.value
 
 
 async def behind(api: httpx.AsyncClient, least: int) -> bool:

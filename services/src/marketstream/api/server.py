@@ -23,8 +23,9 @@ SEND_BUFFER: Final = 128 * 1024
 """Bytes that the kernel keeps for a client. Left to itself it takes megabytes, minutes of messages: a client that fell
 behind would have to read all of them before the newest."""
 
-LINGER_S: Final = 5.0
-"""Seconds for which a client that does not read may still take the reason why it is closed."""
+LINGER_S: Final = 30.0
+"""Seconds for which a client that does not read may still take the reason why it is closed. It stands behind all that
+waits, some 400 kB; and the kernel, whose probes of a full client grow rarer, may need seconds to see that it reads."""
 
 _EXTENSION: Final = "marketstream.outlet"
 
