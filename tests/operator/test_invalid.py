@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.operator.conftest import Operate
 from tests.operator.playing import Market, settle
-from tests.operator.running import STREAMS, until
+from tests.operator.running import STREAMS, Cluster, until
 
 SECRETS = "/api/v1/namespaces/{}/secrets"
 
@@ -51,6 +52,28 @@ async def test_the_last_good_version_keeps_running_and_the_status_says_why(
     await market.says("majors", "SpecValid", "True", "Valid")
     for secret in ("empty", "wrong"):
         await market.delete(SECRETS, secret)
+
+
+async def test_an_operator_that_knows_no_good_version_leaves_what_runs_and_says_how_it_is(
+    connected: Cluster, operate: Operate
+) -> None:
+    first = await operate()
+    await connected.stream("majors", ["AAA", "BBB"])
+    await connected.has_deployments("majors", 4)
+    await settle(connected)
+    await connected.says("majors", "Ready", "True", "Running")
+    await first.end()
+    before = await connected.deployments()
+    await connected.change("majors", symbols=["BTC/USDT", "BTC-USDT"])
+    await operate()
+    message = await connected.says("majors", "SpecValid", "False", "Invalid")
+    assert "the last good version keeps running" in message
+    await connected.says("majors", "ProducersReady", "True", "AllReady")
+    await connected.says("majors", "Paused", "False", "NotPaused")
+    status = (await connected.get(STREAMS, "majors"))["status"]
+    assert status["pairs"]["summary"] == "2/2"
+    assert sorted(symbol["name"] for symbol in status["symbols"]) == ["AAA", "BBB"]
+    assert await connected.deployments() == before
 
 
 async def test_a_stream_that_never_could_work_makes_nothing_and_begins_when_it_can(market: Market) -> None:

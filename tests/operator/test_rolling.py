@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.operator.conftest import Operate
-from tests.operator.playing import Market, settle
+from tests.operator.playing import Market, settle, unsettle
 from tests.operator.running import STREAMS, Cluster, until
 
 SECRETS = "/api/v1/namespaces/{}/secrets"
@@ -59,6 +59,23 @@ async def test_a_new_image_rolls_a_few_pairs_at_a_time_and_all_in_the_end(connec
         return {image_of(one) for one in (await connected.deployments()).values()} == {"services:2"}
 
     await until(all_rolled)
+
+
+async def test_a_pair_that_is_not_ready_needs_no_turn(connected: Cluster, operate: Operate) -> None:
+    first = await operate(SERVICES_IMAGE="services:1")
+    await connected.stream("majors", ["AAA", "BBB", "CCC"])
+    await connected.has_deployments("majors", 6)
+    await settle(connected)
+    await connected.says("majors", "Ready", "True")
+    for name, found in (await connected.deployments()).items():
+        if "bbb" in found["metadata"]["labels"]["marketstream.io/pair"]:
+            await unsettle(connected, name)
+    await connected.says("majors", "Ready", "False")
+    await first.end()
+    await operate(SERVICES_IMAGE="services:2", MAX_ROLLING_PAIRS="1")
+    await has_rolled(connected, "services:2", 2)  # the one that has the turn, and the one that needs none
+    await connected.says("majors", "Progressing", "True", "WaitingForTurn")
+    assert any("bbb" in pair for pair in await rolled(connected, "services:2"))
 
 
 async def test_what_the_stream_says_rolls_at_once(connected: Cluster, operate: Operate) -> None:

@@ -114,9 +114,8 @@ class Reconciler:
             if stream.key not in self._good or self._good[stream.key][0] != stream.uid:
                 return None, None, error
             _, good, connection = self._good[stream.key]
-            with contextlib.suppress(
-                SpecError
-            ):  # a Secret that is away does not change how pods that run are connected
+            # A Secret that is away does not change how pods that run are connected.
+            with contextlib.suppress(SpecError):
                 connection = await self._connections.of(namespace, good)
             return good, connection, error
         self._good[stream.key] = stream.uid, spec, connection

@@ -1,0 +1,68 @@
+"""Whose turn it is to roll when the operator's own settings have changed."""
+
+from marketstream_operator.api import DEPLOYMENT
+from marketstream_operator.names import Key
+from marketstream_operator.observed import Deployment, Observed
+from marketstream_operator.rollout import Rollout
+
+MAJORS, MINORS = Key("markets", "majors"), Key("markets", "minors")
+
+
+class World:
+    """What the operator observes of the producers of some pairs."""
+
+    def __init__(self) -> None:
+        self.observed = Observed()
+        self._version = 0
+
+    def has(self, key: Key, pair: str, *, is_settled: bool = True, is_ready: bool = True, generation: int = 1) -> None:
+        self._version += 1
+        child = Deployment(
+            key=key, name=f"{key.name}-{pair}-producer", uid=pair, version=self._version, pair=pair, role="producer",
+            exchange="binance", symbols=(), owner_uid="o", digest="d", spec_digest="s", managed="m", replicas=1,
+            generation=generation, is_settled=is_settled, is_ready=is_ready,
+        )  # fmt: skip
+        self.observed.see(DEPLOYMENT, child)
+
+
+def test_no_more_than_there_is_room_for_and_the_next_when_one_has_settled() -> None:
+    world = World()
+    for pair in ("a", "b", "c"):
+        world.has(MAJORS, pair)
+    world.has(MINORS, "d")
+    rollout = Rollout(world.observed, most=2)
+    assert [rollout.may_roll(MAJORS, pair) for pair in ("a", "b", "c")] == [True, True, False]
+    assert not rollout.may_roll(MINORS, "d")
+    for pair in ("a", "b"):
+        world.has(MAJORS, pair, is_settled=False, generation=2)
+    assert rollout.settle(MAJORS) == set()
+    assert rollout.may_roll(MAJORS, "a"), "a pair that rolls has its turn until it has settled"
+    world.has(MAJORS, "a", generation=2)
+    assert rollout.settle(MAJORS) == {MAJORS, MINORS}
+    assert [rollout.may_roll(MINORS, "d"), rollout.may_roll(MAJORS, "c")] == [True, False]
+
+
+def test_a_pair_that_is_gone_leaves_its_turn_to_another() -> None:
+    world = World()
+    world.has(MAJORS, "a", is_settled=False)
+    world.has(MINORS, "b")
+    rollout = Rollout(world.observed, most=1)
+    assert rollout.may_roll(MAJORS, "a")
+    assert not rollout.may_roll(MINORS, "b")
+    world.observed.lose(DEPLOYMENT, MAJORS.namespace, "majors-a-producer", "a")
+    assert rollout.settle(MAJORS) == {MINORS}
+
+
+def test_a_new_leader_counts_what_rolls_but_not_what_is_new_or_fails() -> None:
+    world = World()
+    world.has(MAJORS, "rolls", is_settled=False, generation=2)
+    world.has(MAJORS, "new", is_settled=False, generation=1)
+    world.has(MAJORS, "fails", is_settled=False, is_ready=False, generation=2)
+    world.has(MAJORS, "next")
+    rollout = Rollout(world.observed, most=1)
+    rollout.begin()
+    assert rollout.may_roll(MAJORS, "rolls")
+    assert not rollout.may_roll(MAJORS, "next")
+    world.has(MAJORS, "rolls", generation=2)
+    assert rollout.settle(MAJORS) == {MAJORS}
+    assert rollout.may_roll(MAJORS, "next")
