@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 from marketstream.local.kafka import KafkaServer
 from marketstream.local.postgres import PostgresServer
 from marketstream.local.redis import RedisServer
@@ -18,6 +19,10 @@ from marketstream.local.servers import EmbeddedServers
 from redis.asyncio import Redis
 
 PROJECT = Path(__file__).parent.parent
+
+# A machine that halts for a moment in the middle of an example is no fault of what the example tries.
+settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

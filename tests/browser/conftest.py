@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 from marketstream.api.page import STATIC
+from marketstream.local.loopback import free_port
 from marketstream.local.servers import EmbeddedServers
 from marketstream.settings import Settings
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.market import Market
 from tests.conftest import PROJECT
@@ -25,6 +25,7 @@ ARGUMENTS = [
 ]  # fmt: skip
 ARTEFACTS = PROJECT / "artefacts"
 LIMIT_S = 30
+expect.set_options(timeout=LIMIT_S * 1000)  # the 5 s of its own are less than a page may take to come back to its API
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,10 +61,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str) -> Settings:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return Settings(database_url=database_url, redis_url=redis_url, http_host="127.0.0.1", http_port=port)
+    return Settings(database_url=database_url, redis_url=redis_url, http_host="127.0.0.1", http_port=free_port())
 
 
 @pytest.fixture

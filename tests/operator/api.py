@@ -153,6 +153,17 @@ class Api(ABC):
         self._tokens[user] = answer["status"]["token"]
         return user
 
+    async def allowed(self, user: str, namespace: str, verb: str, resource: str, group: str = "") -> bool:
+        """Whether the user may, as the API server itself says. A role that was just made is wanting for a moment."""
+        name, _, subresource = resource.partition("/")
+        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": name}
+        asked |= {"subresource": subresource} if subresource else {}
+        answer = await self.request(
+            "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            {"spec": {"resourceAttributes": asked}}, user=user,
+        )  # fmt: skip
+        return bool(answer["status"]["allowed"])
+
     async def definitions(self) -> list[Any]:
         """The CRDs of the API."""
         found = await self.request("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")

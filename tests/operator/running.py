@@ -22,6 +22,9 @@ STREAMS = "/apis/marketstream.io/v1alpha1/namespaces/{}/marketstreams"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
 PODS = "/api/v1/namespaces/{}/pods"
 MERGE = "application/merge-patch+json"
+LIMIT_S = 60.0
+"""Seconds in which anything that a test waits for must happen. Three times what takes longest: a changed Secret is seen
+by a look at everything after 16 s, a Kafka that did not answer is asked again after 15."""
 
 T = TypeVar("T")
 
@@ -103,12 +106,12 @@ class RunningOperator:
 
     async def metric(self, name: str) -> float:
         """A number of its /metrics, summed over the labels."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             text = (await client.get(f"http://127.0.0.1:{self.port}/metrics")).text
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name)
 
 
-async def until(condition: Callable[[], Awaitable[T]], limit: float = 20.0) -> T:
+async def until(condition: Callable[[], Awaitable[T]], limit: float = LIMIT_S) -> T:
     """Waits until the condition gives something true, and returns that. Fails after `limit` seconds with the last."""
     last: object = None
     try:
@@ -171,7 +174,7 @@ class Cluster:
             if not stream or each["metadata"]["labels"].get("marketstream.io/stream") == stream
         }
 
-    async def has_deployments(self, stream: str, count: int, limit: float = 20.0) -> dict[str, Any]:
+    async def has_deployments(self, stream: str, count: int, limit: float = LIMIT_S) -> dict[str, Any]:
         """Waits until the stream has so many Deployments, and returns them."""
 
         async def there() -> dict[str, Any] | None:
@@ -189,7 +192,7 @@ class Cluster:
         return "", "", ""
 
     async def says(
-        self, stream: str, kind: str, status: str, reason: str = "", limit: float = 20.0, *, words: str = ""
+        self, stream: str, kind: str, status: str, reason: str = "", limit: float = LIMIT_S, *, words: str = ""
     ) -> str:
         """Waits until a condition says so, with these words in its message; returns that."""
         found = "", "", ""

@@ -12,6 +12,7 @@ from marketstream_operator.connect import configuration
 from marketstream_operator.events import Recorder
 
 from tests.operator.apiserver import ApiServer
+from tests.operator.running import until
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 EXPECTED_LIMIT_S = 10.0
@@ -29,6 +30,7 @@ async def kubeconfig(apiserver: ApiServer, namespace: str) -> Path:
         "subjects": [{"kind": "ServiceAccount", "namespace": namespace, "name": "operator"}],
     }
     await apiserver.request("POST", f"{RBAC}/{namespace}/rolebindings", binding)
+    await until(lambda: apiserver.allowed(user, namespace, "create", "events"))
     return apiserver.kubeconfig(user)
 
 

@@ -155,7 +155,7 @@ async def test_the_garbage_collector_deletes_what_a_deleted_object_owns(apiserve
         async def gone() -> None:
             assert (await apiserver.request("GET", path))["items"] == []
 
-        await _eventually(gone)
+        await _eventually(gone, 3 * 30)  # it looks for new kinds every 30 s
 
 
 async def _eventually(attempt: Callable[[], Coroutine[Any, Any, object]], limit: float = 20.0) -> None:

@@ -1,5 +1,6 @@
 """Killed at a random point of a reconcile and started again, the operator ends in the same objects."""
 
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.operator.apiserver import ApiServer
-from tests.operator.life import STRIMZI, Objects, Supervised, is_write, made, quiet, release_lease, writes
+from tests.operator.life import STRIMZI, Objects, Supervised, is_write, made, quiet, release_lease, says, writes
 from tests.operator.proxy import Proxy
 from tests.operator.running import Cluster, until
 
@@ -56,11 +57,16 @@ async def undisturbed(
             for number, spec in enumerate(specs):
                 proxy.requests.clear()
                 await bring(cluster, spec, number == 0)
-                await cluster.says("majors", "SpecValid", "True")
+                await until(partial(_is_told, cluster), SETTLED)
                 await quiet(proxy, 1.0)
                 found[life].append((await made(cluster), len(writes(proxy))))
         await apiserver.delete_namespace(cluster.namespace)
     return found
+
+
+async def _is_told(cluster: Cluster) -> bool:
+    """Whether the status speaks of the newest spec: it is written when all else is."""
+    return ("SpecValid", "True", "Valid") in await says(cluster, "majors")
 
 
 @pytest.mark.parametrize("seed", POINTS)

@@ -1,6 +1,5 @@
 """The roles: what the cluster's own roles may do with MarketStreams, and that the operator's rules are accepted."""
 
-import asyncio
 from pathlib import Path
 
 import httpx
@@ -8,21 +7,15 @@ import pytest
 from marketstream_operator.roles import aggregate_role, rules
 
 from tests.operator.apiserver import ApiServer
+from tests.operator.running import until
 
 CRD = Path(__file__).parents[2] / "charts/marketstream/files/crd.yaml"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 async def allowed(server: ApiServer, user: str, namespace: str, verb: str, resource: str = "marketstreams") -> bool:
-    """Whether the user may, as the API server itself says."""
-    name, _, subresource = resource.partition("/")
-    asked = {"namespace": namespace, "verb": verb, "group": "marketstream.io", "resource": name}
-    asked |= {"subresource": subresource} if subresource else {}
-    answer = await server.request(
-        "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-        {"spec": {"resourceAttributes": asked}}, user=user,
-    )  # fmt: skip
-    return bool(answer["status"]["allowed"])
+    """Whether the user may do that with what is the operator's."""
+    return await server.allowed(user, namespace, verb, resource, "marketstream.io")
 
 
 async def bound(server: ApiServer, namespace: str, role: str) -> str:
@@ -54,10 +47,7 @@ async def test_the_roles_of_the_cluster_include_market_streams(
     user = await bound(apiserver, namespace, role)
     try:
         async with apiserver.controller_manager("clusterrole-aggregation-controller"):
-            for _ in range(100):
-                if await allowed(apiserver, user, namespace, "create" if may_write else "get"):
-                    break
-                await asyncio.sleep(0.1)
+            await until(lambda: allowed(apiserver, user, namespace, "create" if may_write else "get"), 60)
 
         for verb in ("get", "list", "watch"):
             assert await allowed(apiserver, user, namespace, verb)
@@ -71,9 +61,8 @@ async def test_the_roles_of_the_cluster_include_market_streams(
             await apiserver.request("DELETE", f"{RBAC}/clusterroles/{one['metadata']['name']}")
 
 
-async def test_the_rules_of_the_operator_are_a_role(apiserver: ApiServer, namespace: str) -> None:
+async def test_the_rules_of_the_operator_are_a_role(apiserver: ApiServer, kinds: None, namespace: str) -> None:
     """With them its account may read MarketStreams and write their status, and may not change what people wrote."""
-    await apiserver.kubectl("apply", "-f", str(CRD))
     user = await apiserver.service_account(namespace, "operator")
     everything = [rule for scope in ("operatorNamespace", "watched", "strimzi") for rule in rules(scope)]
     await apiserver.request(
@@ -89,6 +78,7 @@ async def test_the_rules_of_the_operator_are_a_role(apiserver: ApiServer, namesp
         },
     )
 
+    await until(lambda: allowed(apiserver, user, namespace, "list"))
     path = f"/apis/marketstream.io/v1alpha1/namespaces/{namespace}/marketstreams"
     assert (await apiserver.request("GET", path, user=user))["items"] == []
     assert await allowed(apiserver, user, namespace, "patch", "marketstreams/status")

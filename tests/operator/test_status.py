@@ -84,7 +84,7 @@ async def test_what_is_heard_is_in_the_status(market: Market) -> None:
     assert symbol["lastTradeTime"] == status["lastTradeTime"]
     rate = status["tradesPerSecond"]
     assert rate == symbol["tradesPerSecond"] == float(f"{rate:.2g}")
-    assert 5 < rate < 20
+    assert 3 < rate < 30  # ten, but for halts of the machine at the first or the last read
 
 
 async def test_a_quiet_market_is_not_stale(market: Market) -> None:

@@ -29,11 +29,10 @@ async def test_sigterm_ends_it_within_seconds_and_gives_the_lease_back(connected
         assert time.monotonic() - begun < 3 * 5
         said = [line["event"] for line in operator.log() if line.get("level") not in ("info", "debug")]
         assert said == []
-        # The next leads at once, not when the lease would have run out.
+        # The next leads at once: it finds no holder whose lease it would wait for to run out.
         await operator.start()
-        begun = time.monotonic()
         await operator.leading()
-        assert time.monotonic() - begun < 15
+        assert "another replica leads" not in [line["event"] for line in operator.log()]
 
 
 async def test_sigterm_ends_a_follower_within_seconds(connected: Cluster, tmp_path: Path) -> None:
@@ -88,7 +87,11 @@ async def test_it_is_ready_and_counts_what_it_does(connected: Cluster, tmp_path:
         assert await operator.metric("marketstream_operator_reconciles_total") >= 1
         assert await operator.metric("marketstream_operator_reconcile_seconds_count") >= 1
         assert await operator.metric("marketstream_operator_api_requests_total") >= 5
-        assert await operator.metric("marketstream_operator_queue_depth") == 0
+
+        async def idle() -> bool:  # what it has made, its watches may just be telling it
+            return await operator.metric("marketstream_operator_queue_depth") == 0
+
+        await until(idle)
 
 
 async def test_it_is_not_ready_when_it_cannot_look_at_everything(

@@ -6,6 +6,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from marketstream.local.kafka import KafkaServer
+from marketstream_operator.topics import KAFKA_S
 
 from tests.operator.conftest import Operate
 from tests.operator.playing import TOPICS, Market, put_status
@@ -81,7 +82,7 @@ async def test_without_kafka_pods_are_made_all_the_same_and_topics_when_it_is_th
 ) -> None:
     await market.connect("127.0.0.1:1", "postgresql://x@127.0.0.1:1/x", market.redis_url, name="away")
     await market.stream("majors", ["BTCUSDT"], connectionSecretRef={"name": "away"})
-    await market.has_deployments("majors", 2, 5.0)
+    await market.has_deployments("majors", 2, KAFKA_S - 1)  # they do not wait for it
     await market.says("majors", "KafkaReady", "False", "KafkaUnavailable")
     await market.says("majors", "Degraded", "True", "KafkaUnavailable")
     base = await market.get("/api/v1/namespaces/{}/secrets", "marketstream-connection")

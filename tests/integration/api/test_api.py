@@ -24,6 +24,9 @@ FIRST = 1610064000
 LIMIT_S = 30
 """Seconds for which a test waits for what must come."""
 
+SOON_S = 9
+"""Seconds for what may take 3, which is what a store has for an answer."""
+
 OPEN_CANDLE: dict[Any, Any] = {
     "exchange": "binance", "symbol": "BTCUSDT", "interval": "10s", "window_start": "1610064040",
     "open": "39474.51", "high": "39503.52", "low": "39449.68", "close": "39491.76",
@@ -278,7 +281,7 @@ async def test_redis_away_and_back(filled: httpx.AsyncClient, settings: Settings
     try:
         begun = time.monotonic()
         body = await problem(filled, "/price", 503, "store-away")
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < SOON_S
         assert "Redis is away" in body["detail"]
         assert (await filled.get("/price")).headers["retry-after"] == "2"
         await until(lambda: away(filled, "redis"))
@@ -308,7 +311,7 @@ async def test_postgresql_frozen(filled: httpx.AsyncClient, postgres: PostgresSe
     try:
         begun = time.monotonic()
         await problem(filled, "/candles", 503, "store-away")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < SOON_S
     finally:
         postgres.resume()
     await until(lambda: ready(filled))
@@ -322,7 +325,7 @@ async def test_a_frozen_database_does_not_hold_up_the_stop(settings: Settings, p
             postgres.pause()
             await until(lambda: away(client, "postgresql"))
             begun = time.monotonic()
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < SOON_S
     finally:
         postgres.resume()
 

@@ -33,7 +33,7 @@ async def start_copy(directory: Path) -> asyncio.subprocess.Process:
     return copy
 
 
-async def eventually(condition: Callable[[], bool], limit: float = 10.0) -> None:
+async def eventually(condition: Callable[[], bool], limit: float = 30.0) -> None:
     """Wait until the condition holds; fails after `limit` seconds."""
     async with asyncio.timeout(limit):
         while not condition():  # noqa: ASYNC110  what is waited for are other processes, which set no event

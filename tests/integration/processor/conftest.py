@@ -36,7 +36,6 @@ def settings(kafka: KafkaServer, database_url: str, redis_url: str, topic_prefix
         symbols=(SYMBOL,),
         topic_prefix=topic_prefix,
         consumer_group=topic_prefix,
-        kafka_session_timeout_ms=1000,
     )
 
 

@@ -19,7 +19,7 @@ from tests.scenarios import EPOCH, FAR, GRACE_US, PRICE_SCALE, QUANTITY_SCALE
 
 TOPICS = {KEY: "trades.binance.btcusdt"}
 START = EPOCH // 1_000_000
-LIMIT_S = 5
+LIMIT_S = 15
 
 
 class Owner:

@@ -229,6 +229,12 @@ async def test_a_redis_that_comes_back_while_another_is_closed_is_read(caches: d
     assert freshness.readings(Key("market", "s2"))["AAA"].is_fresh
 
 
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  it reads again without an event
+            await asyncio.sleep(0.001)
+
+
 async def test_an_error_that_nobody_expects_ends_nothing(
     caches: dict[str, Cache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,9 +244,9 @@ async def test_an_error_that_nobody_expects_ends_nothing(
     freshness = following((MAJORS, "AAA"))
     with capture_logs() as lines:
         running = asyncio.create_task(freshness.run())
-        await asyncio.sleep(0.01)
+        await until(lambda: lines)
         caches[URL].away = None
-        await asyncio.sleep(0.05)
+        await until(lambda: freshness.readings(MAJORS)["AAA"].is_fresh)
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
