@@ -3,7 +3,6 @@ of its own in each for every test."""
 
 import asyncio
 import itertools
-import os
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from marketstream.local.redis import RedisServer
 from marketstream.local.servers import EmbeddedServers
 from redis.asyncio import Redis
 
-PROJECT = Path(__file__).parent.parent
+from tests.needs import folder_beside
 
 # A machine that halts for a moment in the middle of an example is no fault of what the example tries.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,9 +27,7 @@ settings.load_profile("unhurried")
 @pytest.fixture(scope="session")
 def recordings() -> Path:
     """The folder with recordings of real exchanges: RECORDINGS, or ../shared/recordings beside the project."""
-    folder = Path(os.environ.get("RECORDINGS") or PROJECT.parent / "shared" / "recordings")
-    assert folder.is_dir(), f"no recordings in {folder}: set RECORDINGS to the folder that holds them"
-    return folder
+    return folder_beside("recordings", "RECORDINGS", "recordings")
 
 
 # Consumers that a test kills must be missed soon.

@@ -17,7 +17,7 @@ from marketstream.settings import Settings
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.market import Market
-from tests.conftest import PROJECT
+from tests.needs import PROJECT
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ARGUMENTS = [

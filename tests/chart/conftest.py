@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.chart.helm import PROJECT, Helm, HelmMissingError, find_helm
-from tests.operator.assets import unavailable
+from tests.needs import unavailable
 from tests.operator.conftest import apiserver, assets, namespace
 
 __all__ = ["apiserver", "assets", "namespace"]

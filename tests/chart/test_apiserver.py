@@ -3,16 +3,15 @@ restricted standard; passwords and data outlive upgrades and the release."""
 
 import base64
 import json
-import os
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.chart.helm import EXTERNAL, PROJECT, Helm, Object, arguments, only, pod_templates
+from tests.chart.helm import EXTERNAL, Helm, Object, arguments, only, pod_templates
 from tests.chart.test_render import MATRIX
+from tests.needs import folder_beside
 from tests.operator.apiserver import ApiServer
-from tests.operator.assets import unavailable
 
 RESTRICTED = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
 HERE = ("crds.enabled=false", *EXTERNAL)
@@ -22,10 +21,7 @@ HERE = ("crds.enabled=false", *EXTERNAL)
 @pytest.fixture(scope="module")
 def definitions() -> Path:
     """Strimzi's definitions: STRIMZI_CRDS, or ../shared/strimzi beside the project."""
-    folder = Path(os.environ.get("STRIMZI_CRDS") or PROJECT.parent / "shared" / "strimzi")
-    if not folder.is_dir():
-        unavailable(f"No definitions of Strimzi in {folder}: set STRIMZI_CRDS to the folder that holds them.")
-    return folder
+    return folder_beside("strimzi", "STRIMZI_CRDS", "definitions of Strimzi")
 
 
 @pytest.fixture(scope="module")

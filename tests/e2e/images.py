@@ -4,9 +4,9 @@ import os
 import time
 from typing import Final
 
-from tests.conftest import PROJECT
 from tests.e2e.kube import program
 from tests.e2e.local import OFFLINE, SHARED
+from tests.needs import PROJECT
 
 TAG: Final = "e2e"
 NEXT_TAG: Final = "e2e-next"

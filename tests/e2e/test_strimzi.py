@@ -11,7 +11,6 @@ from typing import Final
 
 import pytest
 
-from tests.conftest import PROJECT
 from tests.e2e import outside
 from tests.e2e.kube import Kube, make_namespace, program, remove_namespaces, until
 from tests.e2e.platform import (
@@ -28,6 +27,7 @@ from tests.e2e.platform import (
 )
 from tests.e2e.strimzi.standin import StandIn
 from tests.e2e.truth import Twin
+from tests.needs import PROJECT
 
 pytestmark = pytest.mark.e2e
 

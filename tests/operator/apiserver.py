@@ -10,8 +10,9 @@ from typing import Self
 import httpx
 from marketstream.local.errors import ServerStartError
 
+from tests.needs import unavailable
 from tests.operator.api import ADMIN, REQUEST_LIMIT, Api, path_of
-from tests.operator.assets import Assets, unavailable
+from tests.operator.assets import Assets
 from tests.operator.servers import Etcd, KubeApiServer, KubeControllerManager, trust
 
 _START_TRIES = 3

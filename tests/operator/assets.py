@@ -5,9 +5,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
-
-import pytest
 
 from tests.operator import build
 
@@ -46,13 +43,6 @@ def find_assets(report: Report) -> Assets:
     except AssetsMissingError as error:
         return Assets(etcd, apiserver, kubectl, None, str(error))
     return Assets(etcd, apiserver, kubectl, controllers)
-
-
-def unavailable(message: str) -> NoReturn:
-    """Skip the test for what is not on this machine; with CI=true that is a failure."""
-    if os.environ.get("CI", "").lower() in ("true", "1"):
-        pytest.fail(f"{message} With CI=true this is a failure.", pytrace=False)
-    pytest.skip(message)
 
 
 def _find(programs: Sequence[str], report: Report) -> list[Path]:

@@ -1,6 +1,5 @@
 """One Kubernetes API for all tests of the session, and for each test a namespace and a proxy of its own."""
 
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -11,11 +10,12 @@ import pytest
 from marketstream.local.kafka import KafkaServer
 from marketstream.local.redis import RedisServer
 
+from tests.needs import folder_beside, unavailable
 from tests.operator.apiserver import ApiServer
-from tests.operator.assets import Assets, AssetsMissingError, find_assets, unavailable
+from tests.operator.assets import Assets, AssetsMissingError, find_assets
 from tests.operator.playing import Market
 from tests.operator.proxy import Proxy
-from tests.operator.running import CRD, PROJECT, Cluster, RunningOperator
+from tests.operator.running import CRD, Cluster, RunningOperator
 
 
 @pytest.fixture(scope="session")
@@ -61,10 +61,8 @@ async def kinds(apiserver: ApiServer) -> None:
 
 @pytest.fixture(scope="session")
 def strimzi_crds() -> Path:
-    """The folder with the CRDs of Strimzi: STRIMZI, or ../shared/strimzi beside the project."""
-    folder = Path(os.environ.get("STRIMZI") or PROJECT.parent / "shared" / "strimzi")
-    assert folder.is_dir(), f"no CRDs of Strimzi in {folder}: set STRIMZI to the folder that holds them"
-    return folder
+    """The folder with the CRDs of Strimzi: STRIMZI_CRDS, or ../shared/strimzi beside the project."""
+    return folder_beside("strimzi", "STRIMZI_CRDS", "definitions of Strimzi")
 
 
 @pytest.fixture(scope="session")

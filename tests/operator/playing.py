@@ -13,7 +13,7 @@ from marketstream.cache.keys import Keys
 from redis.asyncio import Redis
 
 from tests.operator.api import Api
-from tests.operator.running import DEPLOYMENTS, MERGE, PODS, STREAMS, Cluster
+from tests.operator.running import DEPLOYMENTS, MERGE, PODS, STREAMS, Cluster, until
 
 TOPICS = "/apis/kafka.strimzi.io/v1/namespaces/{}/kafkatopics"
 
@@ -90,7 +90,13 @@ class Market(Cluster):
         self.topic_prefix = topic_prefix
 
     async def tidy(self) -> None:
-        """Removes the MarketStreams and, as no garbage collector runs, their children."""
+        """Removes the MarketStreams and, as no garbage collector runs, their children. Not before each has a status: an
+        operator that is about to make the first children of a stream would make those of one that has gone."""
+
+        async def all_told() -> bool:
+            return all(each.get("status") for each in (await self.get(STREAMS))["items"])
+
+        await until(all_told)
         async with Redis.from_url(self.redis_url) as client:
             await client.flushdb()
         for path in (STREAMS, DEPLOYMENTS, PODS):

@@ -13,10 +13,10 @@ from typing import Any, Self, TypeVar
 import httpx
 from marketstream.local.loopback import free_port
 
+from tests.needs import PROJECT
 from tests.operator.api import Api
 from tests.operator.kubectl import KubectlError
 
-PROJECT = Path(__file__).parents[2]
 CRD = PROJECT / "charts/marketstream/files/crd.yaml"
 STREAMS = "/apis/marketstream.io/v1alpha1/namespaces/{}/marketstreams"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"

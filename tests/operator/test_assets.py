@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import unavailable
 from tests.operator import build
-from tests.operator.assets import CONTROLLERS, SERVERS, AssetsMissingError, find_assets, unavailable
+from tests.operator.assets import CONTROLLERS, SERVERS, AssetsMissingError, find_assets
 
 GO = """#!/bin/sh
 {}

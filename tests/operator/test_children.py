@@ -36,6 +36,7 @@ async def test_a_symbol_gets_a_producer_and_a_processor_that_belong_to_the_strea
             topic_create=False,
             consumer_group=f"marketstream.{market.namespace}.majors.{PAIR}",
             max_age_s=90,
+            start_limit_s=600,
             log_format="json",
         )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from marketstream_operator.election import DURATION_S, RENEW_DEADLINE_S
 
-from tests.conftest import PROJECT
+from tests.needs import PROJECT
 from tests.operator.apiserver import ApiServer
 from tests.operator.candidate import EXIT_LOST, LEASE_NAME, WRITES
 from tests.operator.proxy import Proxy

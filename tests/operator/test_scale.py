@@ -18,11 +18,12 @@ from typing import NamedTuple
 import psutil
 import pytest
 
+from tests.needs import PROJECT
 from tests.operator.apiserver import ApiServer
 from tests.operator.assets import Assets
 from tests.operator.bare import name_of, spec_of
 from tests.operator.life import STRIMZI, TOPICS
-from tests.operator.running import CRD, DEPLOYMENTS, PROJECT, Cluster, RunningOperator, until
+from tests.operator.running import CRD, DEPLOYMENTS, Cluster, RunningOperator, until
 
 pytestmark = pytest.mark.soak
 

@@ -11,7 +11,7 @@ import yaml
 
 from tests.chart.conftest import helm
 from tests.chart.helm import Helm
-from tests.conftest import PROJECT
+from tests.needs import PROJECT
 from tests.operator.conftest import apiserver, assets, kinds, namespace
 from tests.tilt.tilt import Tiltfile
 

@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from marketstream.settings import Settings, SettingsError
 
+from tests.needs import PROJECT
+
+OPERATIONS = PROJECT / "docs/operations.md"
+
 
 def test_an_empty_environment_gives_the_defaults() -> None:
     assert Settings.from_environment({}) == Settings()
@@ -15,6 +19,17 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 def test_every_setting_explains_itself() -> None:
     assert all(field.metadata["help"] for field in fields(Settings))
+
+
+def test_the_table_of_the_docs_is_what_the_settings_say() -> None:
+    rows = [
+        f"| `{field.name.upper()}` | {f'`{default}`' if default else ''} | {field.metadata['help']}{choices} |"
+        for field in fields(Settings)
+        for default in [str(field.default).lower() if isinstance(field.default, bool) else field.default]
+        for choices in [f" ({', '.join(field.metadata['choices'])})" if "choices" in field.metadata else ""]
+    ]
+    table = OPERATIONS.read_text().partition("### Settings")[2].partition("\n\n#")[0]
+    assert [line for line in table.splitlines() if line.startswith("| `")] == rows
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,10 @@ STOP_S: Final = 30
 DEFAULT_RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "384Mi"}}
 """Of a container whose MarketStream names none: three to five times what a pair of a busy symbol uses."""
 
+START_LIMIT_S: Final = 600
+"""Seconds for which a pod waits for Kafka, topics and PostgreSQL, not ready, before it ends with what is missing: all
+of them may just be starting, as at an install."""
+
 _ALIVE: Final = {"httpGet": {"path": "/healthz", "port": "http"}, "timeoutSeconds": 3, "periodSeconds": 10}
 _PROBES: Final = {
     # A service may wait long for Kafka or PostgreSQL, which is no reason to restart it: the process only has to answer.
@@ -167,6 +171,7 @@ def _environment(
         topic_create=False,  # the operator makes them, with the retention of the MarketStream
         consumer_group=names.consumer_group(key, pair.id),
         max_age_s=spec.freshness.max_age_s,
+        start_limit_s=START_LIMIT_S,
         log_level=_workload(spec, role).log_level,
         log_format=settings.services_log_format,
     ).to_environment()

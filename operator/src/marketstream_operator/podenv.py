@@ -19,7 +19,7 @@ REQUIRED: Final = ("kafka_bootstrap", "database_url", "redis_url")
 WRITTEN: Final = frozenset(
     {
         "exchange", "symbols", "exchange_ws_url", "exchange_rest_url", "default_exchange", "topic_prefix",
-        "topic_create", "consumer_group", "max_age_s", "log_level", "log_format",
+        "topic_create", "consumer_group", "max_age_s", "start_limit_s", "log_level", "log_format",
     }
 )  # fmt: skip
 """What the operator writes, from the MarketStream and from its own settings."""

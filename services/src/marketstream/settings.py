@@ -112,6 +112,9 @@ class Settings(Environment):
         "exchange is asked whether the market is quiet",
         least=10,
     )
+    start_limit_s: int = setting(
+        60, "seconds for which a start waits for Kafka, its topics and PostgreSQL before it ends with an error", least=1
+    )
     publish_ms: int = setting(20, "ms for which live state is gathered before it goes to Redis", least=1)
     recording: str = setting("", "file that the exchange `replay` reads")
     replay_speed: str = setting("1", "how many times faster than it was recorded, or max")

@@ -35,6 +35,8 @@ def stream(**changes: Any) -> Stream:
         ("binance", {"last_trade_time": None}, "quiet"),
         ("binance", {"heard_until": NOW - 60}, "live"),
         ("binance", {"heard_until": NOW - 60.1}, "stale"),
+        ("binance", {"heard_until": NOW - 90, "last_trade_time": NOW - 90, "max_age": 90}, "quiet"),
+        ("binance", {"heard_until": NOW - 90.1, "max_age": 90}, "stale"),
         ("binance", {"heard_until": None}, "stale"),
         ("binance", {"backfilling": True}, "backfilling"),
         ("binance", {"backfilling": True, "last_trade_time": NOW - 30}, "backfilling"),

@@ -182,6 +182,7 @@ def test_the_services_read_from_the_environment_what_the_stream_says(role: Role)
         topic_create=False,
         consumer_group="marketstream.markets.majors.p0",
         max_age_s=90,
+        start_limit_s=600,
         pack_ms=25,
         log_level="debug",
         log_format="console",

@@ -14,7 +14,7 @@ from tests.unit.processor.owners import KEY, apply, at, heartbeat, owner, record
 
 
 def shown(owned: OwnedSymbol) -> tuple[str | None, str | None]:
-    state = live_state(owned, lag=0, now_s="1")
+    state = live_state(owned, lag=0, now_s="1", max_age_s=60)
     return state.price, state.price_id
 
 

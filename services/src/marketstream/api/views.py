@@ -10,9 +10,6 @@ from marketstream.cache.reader import LiveCandle, Stream
 from marketstream.market.number import decimal_text
 from marketstream.stores.reader import Candle, Text
 
-STALE_S: Final = 60
-"""Seconds without evidence that a symbol's feed lives, after which it is stale."""
-
 QUIET_S: Final = 10
 """Seconds without a trade after which a symbol that is heard of is quiet."""
 
@@ -51,8 +48,8 @@ class Symbol(msgspec.Struct, frozen=True):
     state: Annotated[
         State,
         Meta(
-            description=f"stale: nothing heard for {STALE_S} s; backfilling: holes are being filled; simulated; "
-            f"quiet: no trade for {QUIET_S} s; else live. The first that holds"
+            description="stale: nothing heard for the MAX_AGE_S of its processor, usually 60 s; backfilling: holes "
+            f"are being filled; simulated; quiet: no trade for {QUIET_S} s; else live. The first that holds"
         ),
     ]
 
@@ -75,7 +72,7 @@ def symbol_of(exchange: str, symbol: str, stream: Stream | None, now: float) -> 
 
 def state_of(exchange: str, stream: Stream, now: float) -> State:
     """The state of a symbol at the Unix time `now`, in seconds."""
-    if stream.heard_until is None or now - stream.heard_until > STALE_S:
+    if stream.heard_until is None or now - stream.heard_until > stream.max_age:
         return "stale"
     if stream.backfilling:
         return "backfilling"

@@ -52,6 +52,8 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     lag: int | None = None
     open_holes: int = 0
     backfilling: bool = False
+    max_age: int = 60
+    """Seconds without a sign of the feed after which it is stale: MAX_AGE_S of the processor."""
 
 
 class Live(msgspec.Struct, frozen=True, gc=False):

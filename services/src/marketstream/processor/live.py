@@ -18,15 +18,17 @@ def seconds(time_us: int) -> str:
     return to_text(time_us, 6)
 
 
-def live_state(owned: OwnedSymbol, *, lag: int, now_s: str) -> LiveState:
-    """The live state of a symbol; `now_s` is the local time in Unix seconds, as text."""
+def live_state(owned: OwnedSymbol, *, lag: int, now_s: str, max_age_s: int) -> LiveState:
+    """The live state of a symbol; `now_s` is the local time in Unix seconds, as text, and after `max_age_s` seconds
+    without a sign of its feed whoever reads this is to call it stale."""
+    stream = _stream(owned, lag) | {"max_age": str(max_age_s), "updated_at": now_s}
     newest = _newest_trade(owned)
     if newest is None:
-        return LiveState(stream=_stream(owned, lag, now_s))
+        return LiveState(stream=stream)
     price_us, price_id, price = newest
     row = owned.newest_row
     return LiveState(
-        stream=_stream(owned, lag, now_s) | {"last_trade_time": seconds(price_us), "last_trade_id": str(price_id)},
+        stream=stream | {"last_trade_time": seconds(price_us), "last_trade_id": str(price_id)},
         price=price,
         price_id=str(price_id),
         price_time=seconds(price_us),
@@ -78,7 +80,7 @@ def take_frame(owned: OwnedSymbol, state: LiveState) -> Frame:
     return frame
 
 
-def _stream(owned: OwnedSymbol, lag: int, now_s: str) -> dict[str, str]:
+def _stream(owned: OwnedSymbol, lag: int) -> dict[str, str]:
     ledger = owned.aggregator.ledger
     complete_until = ledger.complete_until()
     # A trade, or the exchange's word that there was none. A heartbeat tells that the connection lives, and says
@@ -90,7 +92,6 @@ def _stream(owned: OwnedSymbol, lag: int, now_s: str) -> dict[str, str]:
         "lag": str(lag),
         "open_holes": str(sum(1 for _ in ledger.holes())),
         "backfilling": str(int(owned.backfilling)),
-        "updated_at": now_s,
     }
 
 

@@ -14,6 +14,11 @@ LOST_RECORDS = Counter("marketstream_processor_lost_records_total", "Records gon
 POSITION = Gauge("marketstream_processor_position", "Offset after the last record applied", _SYMBOL)
 LAG = Gauge("marketstream_processor_lag_records", "Records in the topic that are not applied yet", _SYMBOL)
 OPEN_HOLES = Gauge("marketstream_processor_open_holes", "Holes in the trade ids that may still be filled", _SYMBOL)
+HEARD_UNTIL = Gauge(
+    "marketstream_processor_heard_until_seconds",
+    "Unix time of the newest trade or of the exchange's word that there is none; before any, since when it is owned",
+    _SYMBOL,
+)
 OWNED = Gauge("marketstream_processor_owned_symbols", "Symbols that this process owns")
 FENCED = Counter("marketstream_processor_fenced_total", "Symbols found to be another's", _SYMBOL)
 COMMIT_SECONDS = Histogram("marketstream_processor_commit_seconds", "Time of a commit, retries included")

@@ -44,6 +44,7 @@ class LivePublisher:
 
     def __init__(self, settings: Settings, holdings: Holdings, live: LiveWriter, consumer: Consumer) -> None:
         self._interval_s = settings.publish_ms / 1000
+        self._max_age_s = settings.max_age_s
         self._holdings = holdings
         self._live = live
         self._consumer = consumer
@@ -122,5 +123,5 @@ class LivePublisher:
                 continue
             published.seen, published.at = seen, now
             lag = self._consumer.lag(symbol.topic, symbol.position)
-            states[symbol] = live_state(symbol, lag=lag, now_s=now_s)
+            states[symbol] = live_state(symbol, lag=lag, now_s=now_s, max_age_s=self._max_age_s)
         return states

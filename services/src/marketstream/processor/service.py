@@ -56,6 +56,9 @@ async def run_processor(
         topic_name(settings.topic_prefix, settings.exchange, symbol): Key(settings.exchange, symbol)
         for symbol in settings.symbols
     }
+    health = health or Health()
+    started = asyncio.Event()
+    health.add("start", lambda: None if started.is_set() else "Kafka, its topics or PostgreSQL are not there yet")
     if not await unless_stopped(stop, ensure_topics(settings, keys)):
         return
     async with contextlib.AsyncExitStack() as stack:
@@ -63,13 +66,13 @@ async def run_processor(
         stack.push_async_callback(close_pool, pool)
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
-        if await unless_stopped(stop, _prepare(pool)):
+        if await unless_stopped(stop, _prepare(pool, settings.start_limit_s)):
             live = LiveWriter(redis, settings.default_exchange)
-            await _Processor(settings, keys, Writer(pool), live, history, health or Health()).run(stop)
+            await _Processor(settings, keys, Writer(pool), live, history, health, started).run(stop)
 
 
-async def _prepare(pool: Pool) -> None:
-    await wait_for(pool)
+async def _prepare(pool: Pool, limit_s: float) -> None:
+    await wait_for(pool, limit_s)
     await migrate(pool)
 
 
@@ -82,6 +85,7 @@ class _Processor:
         live: LiveWriter,
         history: Exchange | None,
         health: Health,
+        started: asyncio.Event,
     ) -> None:
         self._settings = settings
         self._keys = keys
@@ -89,6 +93,7 @@ class _Processor:
         self._live = live
         self._history = history
         self._health = health
+        self._started = started
 
     async def run(self, stop: asyncio.Event) -> None:
         """One consumer after another: when Kafka fails it, a new one begins from what is stored."""
@@ -108,6 +113,7 @@ class _Processor:
         if not await unless_stopped(stop, consumer.start()):
             await consumer.stop()
             return
+        self._started.set()
         tasks = {
             "reader": asyncio.create_task(read_records(holdings, consumer)),
             "claimer": asyncio.create_task(
@@ -188,6 +194,7 @@ def _failing(committer: Committer) -> str | None:
 async def _measure(holdings: Holdings, consumer: Consumer) -> None:
     """Brings the metrics up to date every second; counting them record by record would cost more than the record."""
     before: dict[OwnedSymbol, dict[str, int]] = {}
+    owned_since: dict[OwnedSymbol, float] = {}
     while True:
         await asyncio.sleep(1.0)
         counts = {owned: owned.aggregator.counters.as_dict() for owned in holdings.owned.values()}
@@ -198,4 +205,11 @@ async def _measure(holdings: Holdings, consumer: Consumer) -> None:
             metrics.POSITION.labels(*owned.key).set(owned.position)
             metrics.LAG.labels(*owned.key).set(consumer.lag(owned.topic, owned.position))
             metrics.OPEN_HOLES.labels(*owned.key).set(sum(1 for _ in owned.aggregator.ledger.holes()))
+            evidence = owned.aggregator.ledger.newest_run()
+            since_s = owned_since.setdefault(owned, time.time())
+            metrics.HEARD_UNTIL.labels(*owned.key).set(evidence.high_time / 1e6 if evidence else since_s)
+        for owned in before.keys() - counts.keys():
+            owned_since.pop(owned)
+            if owned.topic not in holdings.owned:  # another process tells of it now
+                metrics.HEARD_UNTIL.remove(*owned.key)
         before = counts

@@ -16,9 +16,6 @@ log = logger(__name__)
 Pool = asyncpg.Pool
 """For the rooms that hold a pool without knowing asyncpg."""
 
-WAIT_S: Final = 60.0
-"""Seconds for which a start waits for the database: what PostgreSQL takes to recover after a crash."""
-
 CONNECT_S: Final = 5.0
 """Seconds for one attempt to connect."""
 
@@ -37,15 +34,15 @@ FIRST_DELAY_S: Final = 0.1
 MOST_DELAY_S: Final = 3.0
 
 
-async def open_pool(settings: Settings, *, size: int, wait_s: float = WAIT_S) -> asyncpg.Pool:
+async def open_pool(settings: Settings, *, size: int, wait_s: float | None = None) -> asyncpg.Pool:
     """A pool of at most `size` connections to DATABASE_URL, once the database answers.
 
-    Raises StoreUnavailableError when it has not answered after `wait_s` seconds, StoreRefusedError at once when it
-    answers but refuses the user, the password or the name of the database.
+    Raises StoreUnavailableError when it has not answered after `wait_s` seconds (or START_LIMIT_S), StoreRefusedError
+    at once when it answers but refuses the user, the password or the name of the database.
     """
     pool = await lazy_pool(settings, size=size)
     try:
-        await wait_for(pool, wait_s)
+        await wait_for(pool, settings.start_limit_s if wait_s is None else wait_s)
     except BaseException:
         pool.terminate()
         raise
@@ -68,7 +65,7 @@ async def lazy_pool(settings: Settings, *, size: int) -> asyncpg.Pool:
     )
 
 
-async def wait_for(pool: asyncpg.Pool, wait_s: float = WAIT_S) -> None:
+async def wait_for(pool: asyncpg.Pool, wait_s: float) -> None:
     """Returns once the database answers. Raises as open_pool does."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s

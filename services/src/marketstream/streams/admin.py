@@ -23,22 +23,20 @@ from marketstream.telemetry import logger
 
 log = logger(__name__)
 
-LIMIT_S: Final = 60.0
-"""Seconds for which Kafka may be away or without a controller before it is an error."""
-
 NAMED: Final = 5
 """Topics that a message names."""
 
 
-async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: float = LIMIT_S) -> None:
+async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: float | None = None) -> None:
     """Makes those of `topics` that are missing, with the retention and the replicas of the settings; or, with
     TOPIC_CREATE=false, waits for them.
 
-    Tries again while Kafka is not there. Raises UnavailableError when it is not there within `limit_s` seconds,
-    StreamError when the topics are not, when it refuses, or, with the others made, when a topic has more than one
-    partition, in which a symbol's trades would lose their order.
+    Tries again while Kafka is not there. Raises UnavailableError when it is not there within `limit_s` seconds (or
+    START_LIMIT_S), StreamError when the topics are not, when it refuses, or, with the others made, when a topic has
+    more than one partition, in which a symbol's trades would lose their order.
     """
     wanted = sorted(set(topics))
+    limit_s = settings.start_limit_s if limit_s is None else limit_s
     last: Exception | None = None
     try:
         async with asyncio.timeout(limit_s):

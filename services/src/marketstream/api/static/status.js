@@ -15,7 +15,7 @@ const TITLES = {
   live: 'Trades arrive',
   simulated: 'Simulated trades arrive',
   quiet: 'The feed lives; no trade for ten seconds',
-  stale: 'Nothing was heard of this symbol for a minute',
+  stale: 'Nothing has been heard of this symbol for too long',
   backfilling: 'Missing trades are being fetched',
 };
 

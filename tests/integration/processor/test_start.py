@@ -1,0 +1,75 @@
+"""A processor before it can begin: what it says meanwhile, and how long it waits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from marketstream.processor import metrics
+from marketstream.processor.service import run_processor
+from marketstream.service import Health
+from marketstream.settings import Settings
+from marketstream.stores.errors import StoreUnavailableError
+from marketstream.streams.admin import ensure_topics
+from marketstream.streams.client import UnavailableError
+
+from tests.integration.local.clients import within
+from tests.integration.processor.market import LIMIT_S, Market, record, trade
+
+NOBODY = "127.0.0.1:1"
+NOT_YET = {"start": "Kafka, its topics or PostgreSQL are not there yet"}
+
+
+@asynccontextmanager
+async def starting(settings: Settings) -> AsyncIterator[Health]:
+    """A processor is started in this block."""
+    stop, health = asyncio.Event(), Health()
+    processor = asyncio.create_task(run_processor(settings, stop, history=None, health=health))
+    try:
+        yield health
+    finally:
+        stop.set()
+        await asyncio.wait_for(processor, LIMIT_S)
+
+
+async def says(health: Health, problems: dict[str, str]) -> None:
+    async def it_does() -> None:
+        assert health.problems() == problems
+
+    await within(LIMIT_S, it_does)
+
+
+async def test_it_is_ready_once_all_that_it_waits_for_is_there(settings: Settings, topic_prefix: str) -> None:
+    topic = f"{topic_prefix}.{settings.exchange}.{settings.symbols[0].lower()}"
+    async with starting(settings.but(topic_create=False)) as health:
+        await says(health, NOT_YET)
+        await asyncio.sleep(0.5)
+        assert health.problems() == NOT_YET, "the topic is not there"
+        await ensure_topics(settings, [topic])
+        await says(health, {})
+
+
+@pytest.mark.parametrize(
+    ("away", "error", "said"),
+    [
+        ({"kafka_bootstrap": NOBODY}, UnavailableError, f"could not be made within 1 s at {NOBODY}"),
+        ({"database_url": f"postgresql://x@{NOBODY}/x"}, StoreUnavailableError, "PostgreSQL did not answer for 1 s"),
+    ],
+)
+async def test_it_ends_with_what_is_not_there_after_the_time_that_it_is_given(
+    settings: Settings, away: dict[str, str], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        await run_processor(settings.but(start_limit_s=1, **away), asyncio.Event(), history=None)
+
+
+async def test_until_when_it_has_heard_of_a_symbol_is_a_metric(market: Market, settings: Settings) -> None:
+    heard = metrics.HEARD_UNTIL.labels(settings.exchange, settings.symbols[0])
+    trades = [trade(trade_id, 0.5 + trade_id / 4) for trade_id in range(3)]
+    async with market.processed():
+        await market.publish(record(*trades))
+
+        async def it_says() -> None:
+            assert heard._value.get() == trades[-1].time / 1e6
+
+        await within(LIMIT_S, it_says)
