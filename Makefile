@@ -1,5 +1,5 @@
 # One word for each job. The first of them makes .venv with the locked dependencies; after that this takes no time.
-# Needs Python 3.11 or newer, make and git. Another Python than python3: make PYTHON=python3.12 …
+# Needs Python 3.11 to 3.14, make and git. Another Python than python3: make PYTHON=python3.12 …
 
 PYTHON ?= python3
 ARGS ?=
@@ -62,7 +62,8 @@ clean: ## Remove the environment, caches and build output; the data in .marketst
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Docker where its daemon answers; else the offline cluster's program, where that is beside the project; else buildah.
+# Docker where its daemon answers; else the offline cluster's program, where that is beside the project (as it is on the
+# maintainers' machines; no clone has it); else buildah.
 # Or any command that takes docker build's options: make images IMAGE_BUILD='docker buildx build --load'
 VERSION ?= dev
 IMAGE_PREFIX ?= marketstream/
@@ -75,8 +76,8 @@ image = $(IMAGE_BUILD) -f $1/Dockerfile -t $(IMAGE_PREFIX)$1:$(VERSION) --build-
 
 # The environment. uv is locked as a dependency like the others, so that syncing keeps it.
 $(READY): uv.lock pyproject.toml $(wildcard */pyproject.toml)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo 'MarketStream needs Python 3.11 or newer; "$(PYTHON)" is not. Give another one: make PYTHON=python3.12 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { \
+	  echo 'MarketStream needs Python 3.11 to 3.14; "$(PYTHON)" is not. Give another one: make PYTHON=python3.12 …' >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || { \
 	  echo 'This Python lacks the module venv or ensurepip; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@test -x $(BIN)/uv || { \

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 import yaml
 from prometheus_client import REGISTRY
 
 from tests.chart.helm import CHART, PROJECT, Helm, only
+from tests.chart.promql import PromqlError, read
 
 METRICS = (
     "marketstream.api.metrics", "marketstream.backfill.metrics", "marketstream.exchanges.binance.metrics",
@@ -31,6 +33,12 @@ def metrics() -> dict[str, set[str]]:
 
 def series(expression: str) -> set[str]:
     return set(re.findall(r"\bmarketstream_[a-z_]+\b", expression))
+
+
+def alerts() -> list[dict[str, Any]]:
+    (group,) = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text("utf-8"))["groups"]
+    rules: list[dict[str, Any]] = group["rules"]
+    return rules
 
 
 def test_the_readme_is_what_the_values_say() -> None:
@@ -54,22 +62,51 @@ def test_the_readme_has_every_value() -> None:
 
 
 def test_alerts_speak_of_what_is_counted() -> None:
+    """And their texts of labels that are left of it: others would be empty."""
     known = metrics()
-    (group,) = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text("utf-8"))["groups"]
-    names = [rule["alert"] for rule in group["rules"]]
+    names = [rule["alert"] for rule in alerts()]
     assert len(set(names)) == len(names)
-    for rule in group["rules"]:
-        used = series(rule["expr"])
-        assert used, rule["alert"]
-        assert used <= known.keys(), rule["alert"]
+    for rule in alerts():
+        reading = read(rule["expr"], known)
+        assert reading.metrics == series(rule["expr"]) != set(), rule["alert"]
         said = set(re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"])))
-        assert said <= {"namespace", "pod"}.union(*(known[name] for name in used)), rule["alert"]
+        assert said <= reading.labels, rule["alert"]
+
+
+KNOWN = {"a": {"x", "y"}, "b": {"x"}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "labels"),
+    [
+        ("a", "namespace pod x y"),
+        ('increase(a{x="1",y=~"2|3"}[5m]) > 3', "namespace pod x y"),
+        ("sum by (x) (a unless a offset 1h) > 0", "x"),
+        ("time() - max(a) > 240", ""),
+        ("a * on (pod) group_left () (b == 1)", "namespace pod x y"),
+        ("a * on (pod) b", "pod"),
+        ("a == 0 and on (namespace, pod) b > 1", "namespace pod x y"),
+        ("max by (x) (a) < 1 or absent(a)", ""),
+        ("sum by (x) (a) / sum by (x) (b) > 0.05", "x"),
+    ],
+)
+def test_labels_that_an_expression_leaves(expression: str, labels: str) -> None:
+    assert read(expression, KNOWN).labels == set(labels.split())
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["c", "1 > 0", "a >", "a b", "sum by (z) (a)", 'a{z="1"}', "a / b", "a and on (y) b", "sum(a", "rate(a[5m]))", "?"],
+)
+def test_expressions_that_can_never_hold(expression: str) -> None:
+    with pytest.raises(PromqlError):
+        read(expression, KNOWN)
 
 
 def test_what_to_do_is_said_for_every_alert() -> None:
     text = (PROJECT / "docs" / "operations.md").read_text("utf-8")
-    (group,) = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text("utf-8"))["groups"]
-    assert not [rule["alert"] for rule in group["rules"] if f"`{rule['alert']}`" not in text]
+    table = text.split("\n### Alerts\n")[1].split("\n#")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [rule["alert"] for rule in alerts()]
 
 
 def test_the_board_shows_what_is_counted(helm: Helm) -> None:

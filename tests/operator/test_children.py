@@ -4,8 +4,10 @@ from marketstream.local.kafka import KafkaServer
 from marketstream.settings import Settings
 from marketstream_operator.names import pair_of_symbol
 
+from tests.operator.conftest import Operate
 from tests.operator.playing import Market, environment_of, settle
-from tests.operator.running import DEPLOYMENTS, STREAMS, until
+from tests.operator.proxy import Proxy
+from tests.operator.running import DEPLOYMENTS, STREAMS, Cluster, until
 
 PAIR = pair_of_symbol("BTCUSDT")
 PRODUCER, PROCESSOR = f"majors-{PAIR}-producer", f"majors-{PAIR}-processor"
@@ -116,3 +118,15 @@ async def test_a_stream_made_anew_under_the_same_name_takes_what_is_left_of_the_
         return [[each["uid"] for each in one["metadata"]["ownerReferences"]] for one in found.values()] == [[uid]] * 2
 
     await until(taken)
+
+
+async def test_what_changes_while_it_is_pruned_is_pruned_all_the_same(
+    connected: Cluster, operate: Operate, proxy: Proxy
+) -> None:
+    await operate(proxy.kubeconfig(), RESYNC_S="600")
+    await connected.stream("majors", ["BTCUSDT", "ETHUSDT"])
+    await connected.has_deployments("majors", 4)
+    await connected.says("majors", "SpecValid", "True")
+    with proxy.answer(409, "DELETE", "/deployments/", count=2):
+        await connected.change("majors", symbols=["BTCUSDT"])
+        await connected.has_deployments("majors", 2)

@@ -164,10 +164,10 @@ class Api:
         return await self._write("PATCH", _path(kind, namespace, name), {"fieldManager": MANAGER}, body, _MERGE)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: int) -> None:
-        """Deletes this very object as it was seen, its dependents after it. That it is gone, or has changed, which its
-        watch will tell, is no error."""
+        """Deletes this very object as it was seen, its dependents after it. That it is gone is no error. Raises
+        ConflictError when it has changed: it may have become somebody else's."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid, "resourceVersion": str(version)}}
-        with contextlib.suppress(NotFoundError, ConflictError):
+        with contextlib.suppress(NotFoundError):
             await self._write("DELETE", _path(kind, namespace, name), {}, body)
 
     async def write_lease(self, namespace: str, name: str, body: Mapping[str, Any], limit_s: float) -> dict[str, Any]:

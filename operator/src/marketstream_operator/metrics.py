@@ -27,5 +27,10 @@ WATCH_MISSED: Final = Counter(
 EVENTS_DROPPED: Final = Counter(
     "marketstream_operator_events_dropped_total", "Events given up: too many waited, or the API refused them"
 )
-STREAMS: Final = Gauge("marketstream_operator_streams", "MarketStreams served, by the status of Ready", ["ready"])
+STREAMS: Final = Gauge(
+    "marketstream_operator_streams",
+    "MarketStreams served, by the status of Ready; Paused: those that are not ready because they are to rest",
+    ["ready"],
+)
+FRESH: Final = Gauge("marketstream_operator_fresh", "MarketStreams served, by the status of Fresh", ["fresh"])
 PAIRS: Final = Gauge("marketstream_operator_pairs", "Pairs of all streams: desired and ready", ["state"])

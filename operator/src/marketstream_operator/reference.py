@@ -49,7 +49,10 @@ def _fields(schema: Mapping[str, Any], path: str) -> Iterator[str]:
         here = f"{path}.{name}"
         if here == "spec.processor":  # has the same fields
             continue
-        yield f"| `{_label(here)}` | {_default(each.get('default'))} | {_cell(each.get('description', ''))} |"
+        meaning = each.get("description", "")
+        if here == "spec.producer":
+            meaning += f" {schema['properties']['processor']['description']}"
+        yield f"| `{_label(here)}` | {_default(each.get('default'))} | {_cell(meaning)} |"
         if name not in CORE:
             is_list = each.get("type") == "array"
             yield from _fields(each["items"] if is_list else each, f"{here}[]" if is_list else here)

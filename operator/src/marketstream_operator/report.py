@@ -40,14 +40,16 @@ class Reporter:
         self._recorder = recorder
         self._told: dict[Key, float] = {}
         self._newest: dict[Key, Status] = {}
-        for ready in ("True", "False"):
-            metrics.STREAMS.labels(ready).set_function(partial(self._streams, ready))
+        for ready in ("True", "False", "Paused"):
+            metrics.STREAMS.labels(ready).set_function(partial(self._count, "Ready", ready))
+        for fresh in ("True", "False", "Unknown"):
+            metrics.FRESH.labels(fresh).set_function(partial(self._count, "Fresh", fresh))
         metrics.PAIRS.labels("desired").set_function(lambda: sum(each.desired for each in self._pairs()))
         metrics.PAIRS.labels("ready").set_function(lambda: sum(each.ready for each in self._pairs()))
 
-    def _streams(self, ready: str) -> int:
-        turned = (each for status in self._newest.values() for each in status.conditions if each.type == "Ready")
-        return sum(condition.status == ready for condition in turned)
+    def _count(self, type_: str, shown: str) -> int:
+        conditions = (each for status in self._newest.values() for each in status.conditions if each.type == type_)
+        return sum(_shown(each) == shown for each in conditions)
 
     def _pairs(self) -> list[PairsStatus]:
         return [status.pairs for status in self._newest.values() if status.pairs is not None]
@@ -103,6 +105,12 @@ def conditions_of(stream: Stream) -> dict[str, Condition]:
     except msgspec.ValidationError:
         return {}
     return {condition.type: condition for condition in found}
+
+
+def _shown(condition: Condition) -> str:
+    """Its status, as metrics count it: a stream that rests is not ready, but nobody needs to look at it."""
+    is_paused = condition.type == "Ready" and (condition.status, condition.reason) == ("False", "Paused")
+    return "Paused" if is_paused else condition.status
 
 
 def _is_news(after: Mapping[str, Any], before: Mapping[str, Any]) -> bool:

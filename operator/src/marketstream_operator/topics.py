@@ -117,7 +117,7 @@ class ExternalTopics:
             topic_retention_ms=1000 * spec.retention.trades_s,
         )
         try:
-            await ensure_topics(settings, due, KAFKA_S)
+            await ensure_topics(settings, due, KAFKA_S, patient=False)
         except UnavailableError as error:
             state = TopicState(False, "KafkaUnavailable", str(error))
             self._away[kafka] = (time.monotonic(), state)

@@ -1,12 +1,19 @@
-"""When a status is written."""
+"""When a status is written, and how many MarketStreams are counted as what."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 from marketstream_operator.desired import Pair
-from marketstream_operator.report import _is_news, as_json
+from marketstream_operator.drain import Pause
+from marketstream_operator.events import Recorder
+from marketstream_operator.freshness import Reading
+from marketstream_operator.names import Key
+from marketstream_operator.observed import Observed, Stream
+from marketstream_operator.report import Reporter, _is_news, as_json
 from marketstream_operator.status import View, status_of
+from prometheus_client import REGISTRY
 
 
 def test_a_status_is_compared_as_the_api_server_tells_it() -> None:
@@ -28,3 +35,40 @@ def test_times_in_a_message_are_no_news(fraction: str) -> None:
     before, after = said(f"at 2026-03-01T12:00:00{fraction}Z: it fails"), said("at 2026-03-01T12:00:59.75Z: it fails")
     assert not _is_news(after, before)
     assert _is_news(said(f"at 2026-03-01T12:00:00{fraction}Z: it fails otherwise"), before)
+
+
+def stream(name: str) -> Stream:
+    return Stream(Key("default", name), name, 1, 1, "2026-03-01T12:00:00Z", False, {}, {})
+
+
+def counted(metric: str, label: str) -> dict[str, float]:
+    """What is counted, without those that are none."""
+    (family,) = [each for each in REGISTRY.collect() if each.name == metric]
+    return {sample.labels[label]: sample.value for sample in family.samples if sample.value}
+
+
+async def test_streams_are_counted_by_what_somebody_must_look_at() -> None:
+    """One that rests as it is told to is no alert; one that is silent is, however well its pods are."""
+
+    async def patch_status(_: object, namespace: str, name: str, version: str, status: object) -> dict[str, Any]:
+        meta = {"namespace": namespace, "name": name, "uid": name, "resourceVersion": version, "generation": 1}
+        return {"metadata": meta | {"creationTimestamp": "2026-03-01T12:00:00Z"}, "status": status}
+
+    api = cast("Any", SimpleNamespace(patch_status=patch_status))
+    reporter = Reporter(api, Observed(), Recorder(api, "operator", "pod"))
+    silent = {"AAA": Reading(None, 1_700_000_000.0, None, None, False, False)}
+    heard = {"BBB": Reading(1_700_000_000.0, 1_700_000_000.0, 1.0, True, True, False)}
+    for name, view in {
+        "silent": View(generation=1, readings=silent),
+        "heard": View(generation=1, readings=heard),
+        "new": View(generation=1),
+        "draining": View(generation=1, pause=Pause("Draining", "2 topics"), readings=silent),
+        "drained": View(generation=1, pause=Pause("Drained", "every trade")),
+    }.items():
+        await reporter.tell(stream(name), view)
+    assert counted("marketstream_operator_streams", "ready") == {"False": 3, "Paused": 2}
+    assert counted("marketstream_operator_fresh", "fresh") == {"False": 1, "True": 1, "Unknown": 3}
+    reporter.forget(Key("default", "silent"))
+    reporter.forget(Key("default", "drained"))
+    assert counted("marketstream_operator_streams", "ready") == {"False": 2, "Paused": 1}
+    assert counted("marketstream_operator_fresh", "fresh") == {"True": 1, "Unknown": 2}

@@ -29,7 +29,8 @@ def connection(credentials: str) -> Connection:
 async def test_a_kafka_that_refuses_one_streams_login_is_asked_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    async def ensure(settings: Settings, *_: Any) -> None:
+    async def ensure(settings: Settings, *_: Any, patient: bool) -> None:
+        assert not patient
         asked.append(settings.kafka_sasl_username)
         if settings.kafka_sasl_username == "wrong":
             raise UnavailableError("no answer")

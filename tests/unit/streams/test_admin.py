@@ -1,5 +1,6 @@
 """Which topics are made, and what is said of those that are not."""
 
+import asyncio
 from typing import Any, NamedTuple
 
 import pytest
@@ -71,6 +72,13 @@ async def test_a_message_names_a_few_topics(monkeypatch: pytest.MonkeyPatch, cou
     assert said in str(caught.value)
     assert "not there yet: trades.x.symbol0000" in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+async def test_who_is_not_patient_hears_at_once_that_topics_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Kafka(a=1))
+    async with asyncio.timeout(10):
+        with pytest.raises(StreamError, match="not there yet: b"):
+            await ensure_topics(SETTINGS.but(topic_create=False), ["a", "b"], limit_s=60, patient=False)
 
 
 @pytest.mark.parametrize("bootstrap", ["kafka:port", "kafka:", "kafka:9092,[::1", "kafka:99999"])

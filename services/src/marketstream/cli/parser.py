@@ -67,7 +67,7 @@ def _add_local(commands: "_SubParsersAction[ArgumentParser]") -> None:
         "Runs the whole pipeline on this machine, with its own Kafka, PostgreSQL and Redis.",
         "  marketstream local manifests/majors.yaml\n"
         "  marketstream local --exchange simulator --symbols BTCUSDT,ETHUSDT --port 8123\n"
-        "  marketstream local --recording BTCUSDT-trades-2021-01-08.zip --as binance --speed max\n\n"
+        "  marketstream local --recording BTCUSDT-trades-2021-01-08.zip --as binance --speed max --ephemeral\n\n"
         "Servers of your own are used where KAFKA_BOOTSTRAP, DATABASE_URL or REDIS_URL is in the environment.",
     )
     parser.add_argument(
@@ -110,7 +110,7 @@ def _add_tail(commands: "_SubParsersAction[ArgumentParser]") -> None:
         "tail",
         "Prints what comes into the topics of trades, a JSON object on each line.",
         "  marketstream tail BTCUSDT\n"
-        "  marketstream tail --from-start --limit 100 --kind trades | jq .trades[].price\n\n"
+        "  marketstream tail --from-start --limit 100 --kind trades | jq '.trades[].price'\n\n"
         "It reads without a consumer group, so nothing of the pipeline notices.",
     )
     parser.add_argument("symbols", nargs="*", metavar="SYMBOL", help="symbols to print (default: all)")

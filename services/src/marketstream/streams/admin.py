@@ -27,9 +27,11 @@ NAMED: Final = 5
 """Topics that a message names."""
 
 
-async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: float | None = None) -> None:
+async def ensure_topics(
+    settings: Settings, topics: Iterable[str], limit_s: float | None = None, *, patient: bool = True
+) -> None:
     """Makes those of `topics` that are missing, with the retention and the replicas of the settings; or, with
-    TOPIC_CREATE=false, waits for them.
+    TOPIC_CREATE=false, waits for them, unless it is not `patient`.
 
     Tries again while Kafka is not there. Raises UnavailableError when it is not there within `limit_s` seconds (or
     START_LIMIT_S), StreamError when the topics are not, when it refuses, or, with the others made, when a topic has
@@ -45,6 +47,8 @@ async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: floa
                     return await _ensure(settings, wanted)
                 except (KafkaError, OSError) as error:
                     last = error
+                    if not patient and _must_others_make(settings, error):
+                        raise StreamError(str(error)) from error
                     log.warning("topics cannot be made yet", error=str(error), retry_s=round(delay, 1))
                 await asyncio.sleep(delay)
     except TimeoutError:
@@ -53,6 +57,10 @@ async def ensure_topics(settings: Settings, topics: Iterable[str], limit_s: floa
             f"the topics {_named(wanted)} could not be made within {limit_s:g} s at {settings.kafka_bootstrap}: "
             f"{last or 'Kafka does not answer'}"
         ) from last
+
+
+def _must_others_make(settings: Settings, error: Exception) -> bool:
+    return not settings.topic_create and isinstance(error, UnknownTopicOrPartitionError)
 
 
 async def _ensure(settings: Settings, wanted: list[str]) -> None:

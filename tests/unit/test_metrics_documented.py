@@ -1,0 +1,60 @@
+"""Dashboards and alerts rely on the metrics: each is in the documentation with its labels, and no other is."""
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import marketstream
+import marketstream_operator
+from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
+
+DOCS = Path(__file__).parents[2] / "docs"
+OPERATOR = "marketstream_operator_"
+
+Metrics = dict[str, frozenset[str]]
+"""Names, as Prometheus is told them, with their labels."""
+
+
+def registered() -> Metrics:
+    """What every module that makes metrics has registered."""
+    for package in (marketstream, marketstream_operator):
+        root = Path(package.__path__[0])
+        for module in root.rglob("*.py"):
+            if "prometheus_client" in module.read_text():
+                import_module(".".join((package.__name__, *module.relative_to(root).with_suffix("").parts)))
+    return {
+        metric.name + ("_total" if metric.type == "counter" else ""): frozenset(collector._labelnames)
+        for collector in set(REGISTRY._names_to_collectors.values())
+        if isinstance(collector, MetricWrapperBase)
+        for metric in collector.describe()
+        if metric.name.startswith("marketstream_")
+    }
+
+
+def rows(page: str, heading: str) -> Iterator[list[str]]:
+    """The cells of each row of the tables in a section, without the heads."""
+    _, _, rest = (DOCS / page).read_text().partition(f"\n{heading}\n")
+    section = re.split(r"^#", rest, maxsplit=1, flags=re.MULTILINE)[0]
+    for line in section.splitlines():
+        if line.startswith("| `"):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_metrics_of_the_services_are_documented() -> None:
+    documented = {
+        name.strip("`"): frozenset(labels.split(", ")) - {""}
+        for name, labels, _ in rows("operations.md", "### Metrics")
+    }
+    assert documented == {name: labels for name, labels in registered().items() if not name.startswith(OPERATOR)}
+
+
+def test_the_metrics_of_the_operator_are_documented() -> None:
+    """A cell names one metric or several, labels behind the name: `marketstream_operator_a{kind}`, `…_b`."""
+    documented = {
+        name.replace("…_", OPERATOR): frozenset(labels.split(",")) - {""}
+        for cell, *_ in rows("operator.md", "### Health and metrics")
+        for name, labels in re.findall(r"`([^`{]+)(?:\{([^}]*)\})?`", cell)
+    }
+    assert documented == {name: labels for name, labels in registered().items() if name.startswith(OPERATOR)}
