@@ -1,4 +1,4 @@
-"""As much of PromQL as the alerts use: which metrics an expression reads, and which labels are left of them."""
+"""As much of PromQL as alerts and board use: which metrics an expression reads, and which labels are left of them."""
 
 import re
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Reading:
 
     metrics: frozenset[str]
     labels: frozenset[str]
-    """Those that are left for the text of an alert."""
+    """Those that are left for the text of an alert, or a legend."""
 
 
 class PromqlError(Exception):
@@ -90,6 +90,8 @@ class _Parser:
             return None
         if word in AGGREGATIONS:
             return self._aggregation()
+        if word == "histogram_quantile":
+            return self._quantile()
         if word in FUNCTIONS:
             self.expect("(")
             labels = None if self._tokens[0] == ")" else self.binary(0)
@@ -104,6 +106,16 @@ class _Parser:
         self.expect(")")
         _check(by, labels)
         return by
+
+    def _quantile(self) -> Labels:
+        self.expect("(")
+        if self.binary(0) is not None:
+            raise PromqlError("a quantile is a number")
+        self.expect(",")
+        labels = self.binary(0) or frozenset()
+        self.expect(")")
+        _check({"le"}, labels)
+        return labels - {"le"}
 
     def _selector(self, metric: str) -> Labels:
         if metric not in self._known:

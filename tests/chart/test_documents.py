@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 import yaml
+from marketstream.market.aggregator import Aggregator
+from marketstream.market.progress import Progress
+from marketstream.market.trade import Trade, Trades
+from marketstream.market.window import WINDOW_US
 from prometheus_client import REGISTRY
 
 from tests.chart.helm import CHART, PROJECT, Helm, only
 from tests.chart.promql import PromqlError, read
+from tests.scenarios import EPOCH
 
 METRICS = (
     "marketstream.api.metrics", "marketstream.backfill.metrics", "marketstream.exchanges.binance.metrics",
@@ -27,7 +32,7 @@ def metrics() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for collector, names in list(REGISTRY._collector_to_names.items()):
         for name in names:
-            found[name] = set(getattr(collector, "_labelnames", ()))
+            found[name] = {*getattr(collector, "_labelnames", ()), *(["le"] if name.endswith("_bucket") else [])}
     return found
 
 
@@ -73,7 +78,7 @@ def test_alerts_speak_of_what_is_counted() -> None:
         assert said <= reading.labels, rule["alert"]
 
 
-KNOWN = {"a": {"x", "y"}, "b": {"x"}}
+KNOWN = {"a": {"x", "y"}, "b": {"x"}, "c_bucket": {"x", "le"}}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +93,7 @@ KNOWN = {"a": {"x", "y"}, "b": {"x"}}
         ("a == 0 and on (namespace, pod) b > 1", "namespace pod x y"),
         ("max by (x) (a) < 1 or absent(a)", ""),
         ("sum by (x) (a) / sum by (x) (b) > 0.05", "x"),
+        ("histogram_quantile(0.5, sum by (le, x) (rate(c_bucket[5m])))", "x"),
     ],
 )
 def test_labels_that_an_expression_leaves(expression: str, labels: str) -> None:
@@ -96,8 +102,11 @@ def test_labels_that_an_expression_leaves(expression: str, labels: str) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["c", "1 > 0", "a >", "a b", "sum by (z) (a)", 'a{z="1"}', "a / b", "a and on (y) b", "sum(a", "rate(a[5m]))", "?"],
-)
+    [
+        "c", "1 > 0", "a >", "a b", "sum by (z) (a)", 'a{z="1"}', "a / b", "a and on (y) b", "sum(a", "rate(a[5m]))",
+        "?", "histogram_quantile(0.5, b)", "histogram_quantile(a, c_bucket)", "histogram_quantile(c_bucket)",
+    ],
+)  # fmt: skip
 def test_expressions_that_can_never_hold(expression: str) -> None:
     with pytest.raises(PromqlError):
         read(expression, KNOWN)
@@ -109,24 +118,80 @@ def test_what_to_do_is_said_for_every_alert() -> None:
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [rule["alert"] for rule in alerts()]
 
 
-def test_the_board_shows_what_is_counted(helm: Helm) -> None:
-    known = metrics()
+def board() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((CHART / "files" / "dashboard.json").read_text("utf-8"))
+    return found
+
+
+def panels() -> list[dict[str, Any]]:
+    return [panel for panel in board()["panels"] if panel["type"] != "row"]
+
+
+def test_the_board_is_rendered_as_it_is(helm: Helm) -> None:
     made = only(helm.render("metrics.grafanaDashboard.enabled=true"), "ConfigMap", "marketstream-dashboard")
-    board = json.loads(made["data"]["marketstream.json"])
-    panels = [panel for panel in board["panels"] if panel["type"] != "row"]
-    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
-    for panel in panels:
+    assert json.loads(made["data"]["marketstream.json"]) == board()
+
+
+def test_the_board_is_laid_out_without_gaps() -> None:
+    everything = board()["panels"]
+    assert len({panel["id"] for panel in everything}) == len(everything)
+    taken = [
+        (x, y)
+        for at in (panel["gridPos"] for panel in everything)
+        for x in range(at["x"], at["x"] + at["w"])
+        for y in range(at["y"], at["y"] + at["h"])
+    ]
+    height = max(y for _, y in taken) + 1
+    assert sorted(taken) == [(x, y) for x in range(24) for y in range(height)]
+
+
+def test_the_board_shows_what_is_counted() -> None:
+    """And its legends labels that are left of it: others would be empty."""
+    known = metrics()
+    for panel in panels():
         for target in panel["targets"]:
-            used = {
-                re.sub("_bucket$", "_seconds", n).replace("_seconds_seconds", "_seconds")
-                for n in series(target["expr"])
-            }
-            assert used, panel["title"]
-            assert used <= known.keys(), panel["title"]
-            labels = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
-            assert labels <= {"pod"}.union(*(known[name] for name in used)), panel["title"]
-    width = {
-        row: sum(p["gridPos"]["w"] for p in panels if p["gridPos"]["y"] == row)
-        for row in {p["gridPos"]["y"] for p in panels}
-    }
-    assert set(width.values()) == {24}
+            reading = read(target["expr"], known)
+            assert reading.metrics == series(target["expr"]) != set(), panel["title"]
+            legend = target["legendFormat"]
+            assert set(re.findall(r"\{\{(\w+)\}\}", legend)) == reading.labels, panel["title"]
+            assert legend, panel["title"]
+            assert target["expr"].count('{namespace=~"$namespace"') == target["expr"].count("marketstream_")
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "marketstream_operator_fresh", "marketstream_processor_heard_until_seconds",
+        "marketstream_binance_connect_failures_total", "marketstream_binance_connections_total",
+        "marketstream_binance_overflow_trades_total",
+    ],
+)  # fmt: skip
+def test_the_board_shows_where_silence_comes_from(metric: str) -> None:
+    assert any(metric in series(target["expr"]) for panel in panels() for target in panel["targets"])
+
+
+def outcomes(expression: str) -> list[str]:
+    return [name for names in re.findall(r'outcome=~"([^"]*)"', expression) for name in names.split("|")]
+
+
+def test_only_outcomes_that_exclude_each_other_are_stacked() -> None:
+    """One on top of the other they are the trades read; the others are among those counted."""
+    about = [panel for panel in panels() if "marketstream_processor_trades_total" in json.dumps(panel["targets"])]
+    stacks, others = [], []
+    for panel in about:
+        is_stacked = panel["fieldConfig"]["defaults"]["custom"].get("stacking", {}).get("mode", "none") != "none"
+        (stacks if is_stacked else others).extend(outcomes(panel["targets"][0]["expr"]))
+
+    aggregator = Aggregator(Progress(), grace_us=0, max_id_jump=1000, max_holes=2)
+    given = (
+        [(2, 1, 1.5), (4, 1, 2.5), (6, 1, 3.5), (8, 1, 4.5), (10, 1, 5.5), (12, 1, 20.5)],
+        [(3, 1, 1.7), (10, 1, 5.5), (9, 2, 5.2), (9, 1, 5.1), (11, 1, 4.9), (5000, 1, 21.5)],
+    )
+    for offset, trades in enumerate(given):
+        made = [Trade(id_, n, EPOCH + int(window * WINDOW_US), 100, 5, taker_buy=True) for id_, n, window in trades]
+        aggregator.apply(Trades.of(made, 2, 3), offset, EPOCH + 30 * WINDOW_US)
+        aggregator.take(offset + 1)
+    counts = aggregator.counters.as_dict()
+    assert all(counts.values()), counts
+    assert sorted(stacks + others) == sorted(counts)
+    assert sum(counts[outcome] for outcome in stacks) == sum(n for trades in given for _, n, _ in trades)

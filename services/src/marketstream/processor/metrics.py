@@ -6,7 +6,8 @@ _SYMBOL = ("exchange", "symbol")
 
 TRADES = Counter(
     "marketstream_processor_trades_total",
-    "Trades by what became of them: counted (late and unordered ones among them), duplicate, or refused",
+    "Trades by what became of them: counted, duplicate (dropped), partial or settled (refused);"
+    " of those counted once more jumped, late and unordered",
     (*_SYMBOL, "outcome"),
 )
 SET_ASIDE = Counter("marketstream_processor_set_aside_total", "Records that could not be read or be true", _SYMBOL)
