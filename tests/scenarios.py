@@ -1,8 +1,9 @@
 """Random logs of a symbol, for whatever turns them into candles: the pure core, and the SQL that stores them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 from marketstream.market.aggregator import Aggregator
@@ -17,12 +18,20 @@ FAR = EPOCH + 10_000 * WINDOW_US
 RECEIVED_US = 2 * EPOCH
 
 
+class Quietness(NamedTuple):
+    """The exchange's word that no trade followed one up to a time."""
+
+    newest_id: int
+    until_us: int
+
+
 @dataclass(frozen=True)
 class Scenario:
-    """A log of records and heartbeats, and after which of them the processor commits or is killed."""
+    """A log of records, heartbeats and the exchange's word that it was quiet; and after which of them the processor
+    commits or is killed."""
 
     trades: list[Trade]
-    log: list[Trades | int]
+    log: list[Trades | Quietness | int]
     commits: frozenset[int]
     kills: frozenset[int]
 
@@ -35,33 +44,40 @@ class Scenario:
 class Reading:
     """A processor that reads a scenario's log. It begins at the resume offset of what is stored, at every kill anew."""
 
-    def __init__(self, scenario: Scenario, progress: Progress) -> None:
+    def __init__(
+        self, scenario: Scenario, progress: Progress, on_record: Callable[["Reading"], None] = lambda _: None
+    ) -> None:
         self._scenario = scenario
+        self._on_record = on_record
         self._kills = set(scenario.kills)
         self.begin(progress)
 
     def begin(self, progress: Progress) -> None:
         """Goes on from what is stored, with nothing else in mind."""
         self.aggregator = Aggregator(progress, grace_us=GRACE_US, max_id_jump=10**6, max_holes=10**6)
-        self._offset = progress.resume_offset
+        self.offset = progress.resume_offset
+        """Of the next record."""
 
     def read(self) -> Iterator[Commit | None]:
         """Each commit of the scenario, to be stored before the next is asked for; None where the processor is killed
         and must `begin` again; at the end a last commit."""
         log = self._scenario.log
-        while self._offset < len(log):
-            offset, record = self._offset, log[self._offset]
+        while self.offset < len(log):
+            offset, record = self.offset, log[self.offset]
             if isinstance(record, int):
                 self.aggregator.heartbeat(record)
+            elif isinstance(record, Quietness):
+                self.aggregator.quiet(*record)
             else:
                 self.aggregator.apply(record, offset, RECEIVED_US)
-            self._offset += 1
+            self.offset += 1
+            self._on_record(self)
             if offset in self._scenario.commits:
-                yield self.aggregator.take(self._offset)
+                yield self.aggregator.take(self.offset)
             if offset in self._kills:
                 self._kills.remove(offset)
                 yield None
-        yield self.aggregator.take(self._offset)
+        yield self.aggregator.take(self.offset)
 
 
 def history(rng: Random, size: int) -> list[Trade]:
@@ -79,22 +95,42 @@ def columns(rng: Random, trades: list[Trade]) -> Trades:
     return record.rescaled(PRICE_SCALE + rng.randrange(2), QUANTITY_SCALE + rng.randrange(2))
 
 
+def quietness(rng: Random, trades: list[Trade], newest_id: int) -> Quietness:
+    """What the exchange said truly at some time between this trade and the next."""
+    index = newest_id - trades[0].id
+    time = trades[index].time
+    last = trades[index + 1].time - 1 if index + 1 < len(trades) else time + 5 * WINDOW_US
+    return Quietness(newest_id, rng.randint(time, max(time, last)))
+
+
 def scenario_of(
-    rng: Random, *, size: int, missing: float, repeated: float, disorder: float, committed: float, killed: float
+    rng: Random,
+    *,
+    size: int,
+    missing: float,
+    repeated: float,
+    disorder: float,
+    committed: float,
+    killed: float,
+    quiet: float = 0.0,
 ) -> Scenario:
     """A history of `size` trades, of which the share `missing` never arrives and `repeated` twice, each up to
-    `disorder` ids too late. After a record comes a commit, or a kill, with these probabilities."""
+    `disorder` ids too late. After a record comes a commit, or a kill, or the exchange's word that no trade followed the
+    newest heard, with these probabilities."""
     trades = history(rng, size)
     kept = [trade for trade in trades if rng.random() >= missing] or trades[:1]
     kept += [trade for trade in kept if rng.random() < repeated]
     kept.sort(key=lambda trade: trade.id + rng.random() * disorder)
-    log: list[Trades | int] = []
-    heard = EPOCH
+    log: list[Trades | Quietness | int] = []
+    heard, newest_id = EPOCH, 0
     while kept:
         count = rng.choice((1, 2, 5, 20))
         part, kept = kept[:count], kept[count:]
         log.append(columns(rng, part))
         heard = max(heard, *(trade.time for trade in part))
+        newest_id = max(newest_id, *(trade.id for trade in part))
+        if quiet and rng.random() < quiet:
+            log.append(quietness(rng, trades, newest_id))
         if rng.random() < 0.2:
             log.append(heard + rng.randrange(3 * WINDOW_US))
     log.append(FAR)
@@ -123,8 +159,8 @@ def random_scenario(rng: Random) -> Scenario:
 
 
 @st.composite
-def scenarios(draw: st.DrawFn) -> Scenario:
+def scenarios(draw: st.DrawFn, quiet: float = 0.0) -> Scenario:
     """Scenarios that hypothesis may make simpler."""
-    chosen = {name: draw(st.sampled_from(values)) for name, values in CHOICES.items()}
+    chosen = {name: draw(st.sampled_from(values)) for name, values in CHOICES.items()} | {"quiet": quiet}
     rng = Random(draw(st.integers(0, 2**32)))
     return scenario_of(rng, size=draw(st.integers(1, 60)), **chosen)

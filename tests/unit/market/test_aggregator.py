@@ -1,5 +1,8 @@
 """Properties of the whole core: however the trades arrive, the candles are the same, and completeness is true."""
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given, settings
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.trade import Trade, Trades
@@ -46,6 +49,55 @@ def test_the_account_stored_is_that_of_the_trades_delivered(scenario: Scenario) 
     times = {trade.id: trade.time for trade in scenario.trades}
     for run_ in store.progress.counted:
         assert (run_.low_time, run_.high_time) == (times[run_.low], times[run_.high])
+
+
+Shown = tuple[int, int]
+"""Before which window all are complete, and until when something was heard."""
+
+
+def shown(aggregator: Aggregator) -> Shown:
+    """What Redis says of how far the symbol has come."""
+    newest = aggregator.ledger.newest_run()
+    return aggregator.ledger.complete_until() or 0, newest.high_time if newest is not None else 0
+
+
+def run_watched(scenario: Scenario, store: MemoryStore) -> None:
+    """Reads the log as `run` does. Where an owner has read again what the one before had read, it shows no less."""
+    best: dict[int, Shown] = {}
+
+    def look(reading: Reading) -> None:
+        if reading.offset < store.progress.position:
+            return  # nothing is shown before that
+        now, before = shown(reading.aggregator), best.get(reading.offset, (0, 0))
+        assert all(more >= less for more, less in zip(now, before, strict=True))
+        best[reading.offset] = now
+
+    reading = Reading(scenario, store.progress, look)
+    for commit in reading.read():
+        if commit is None:
+            reading.begin(store.progress)
+            look(reading)
+        else:
+            store.apply(commit)
+            assert_true_beyond_the_end(scenario, store)
+
+
+def assert_true_beyond_the_end(scenario: Scenario, store: MemoryStore) -> None:
+    """No false claim, where the exchange's word proves what no trade has: after the last there was none."""
+    after = Trade(scenario.trades[-1].id + 1, 1, FAR + WINDOW_US, 1, 1, taker_buy=True)
+    truth = reference_candles([*scenario.trades, after], PRICE_SCALE, QUANTITY_SCALE)
+    assert all(row == truth[start] for start, row in store.rows().items() if row.complete)
+
+
+@settings(max_examples=40, deadline=None)
+@given(scenarios(quiet=0.4))
+def test_a_restart_at_any_record_loses_no_proof_that_a_market_was_quiet(scenario: Scenario) -> None:
+    killed, unharmed = MemoryStore(), MemoryStore()
+    run_watched(scenario, killed)
+    run_watched(replace(scenario, kills=frozenset()), unharmed)
+    proven = {start: row for start, row in unharmed.rows().items() if row.complete}
+    assert proven.items() <= killed.rows().items()
+    assert killed.rows().keys() == unharmed.rows().keys()
 
 
 def aggregator_for(**limits: int) -> Aggregator:
@@ -171,6 +223,33 @@ def test_the_exchange_can_prove_a_market_quiet_and_a_first_window_whole() -> Non
     assert sorted(window - EPOCH // WINDOW_US for window in store.empty) == [2, 3]
     feed(aggregator, store, [at(7, 6.5)])
     assert sorted(window - EPOCH // WINDOW_US for window in store.empty) == [2, 3, 4, 5]
+
+
+def restarted(store: MemoryStore) -> Aggregator:
+    """The aggregator of the next owner, when nothing is left to read."""
+    assert store.progress.resume_offset == store.progress.position
+    return Aggregator(store.progress, grace_us=GRACE_US, max_id_jump=10**6, max_holes=1_000)
+
+
+@pytest.mark.parametrize("until", [1.9, 2.05, 7.0], ids=["in its window", "in the grace after it", "windows later"])
+def test_a_restart_keeps_the_proof_of_a_quiet_market_whose_last_trade_was_in_an_open_window(until: float) -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    aggregator.apply(Trades.of([at(1, 0.5), at(2, 1.5)], PRICE_SCALE, QUANTITY_SCALE), 0, FAR)
+    aggregator.quiet(2, EPOCH + int(until * WINDOW_US))
+    aggregator.heartbeat(EPOCH + 9 * WINDOW_US)
+    store.apply(aggregator.take(3))
+    assert shown(restarted(store)) == shown(aggregator) == (EPOCH // WINDOW_US + int(until), EPOCH + until * WINDOW_US)
+
+
+def test_a_restart_keeps_the_proof_of_a_beginning_in_an_open_window() -> None:
+    aggregator, store = aggregator_for(), MemoryStore()
+    aggregator.apply(Trades.of([at(5, 0.5)], PRICE_SCALE, QUANTITY_SCALE), 0, FAR)
+    assert aggregator.ledger.confirm_begin(5, EPOCH - 1)
+    aggregator.heartbeat(EPOCH + 2 * WINDOW_US)
+    store.apply(aggregator.take(2))
+    aggregator = restarted(store)
+    feed(aggregator, store, [at(6, 2.5)])
+    assert reasons(store) == {0: None}
 
 
 def test_a_run_that_goes_on_below_the_newest_trade_leaves_the_close_alone() -> None:

@@ -78,6 +78,12 @@ class Aggregator:
         """No trade before `closes_before_us` (Unix µs, the exchange's clock) is still to come in good time."""
         self._hear(closes_before_us)
 
+    def quiet(self, newest_id: int, until_us: int) -> None:
+        """The exchange knew of no trade after `newest_id` up to `until_us` (Unix µs). When that is our newest, windows
+        up to then close, proven; when it is not, trades are missing, and nothing closes before they may have come."""
+        if self.ledger.confirm_quiet(newest_id, until_us):
+            self._hear(until_us)
+
     def take(self, position: int) -> Commit:
         """Everything to store since the last call; `position` is the offset after the last record applied.
 

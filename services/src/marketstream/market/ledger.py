@@ -66,8 +66,17 @@ class Ledger:
             self._in_doubt.append((first, last))
 
     def close(self, run: Run) -> None:
-        """Moves the ids of a run, counted before, into the account of closed windows."""
-        self.closed.add(run.low, run.high, run.low_time, run.high_time)
+        """Moves the ids of a run, counted before, into the account of closed windows.
+
+        What the exchange proved of an edge while its window was open goes with it: the record of that lies before the
+        resume offset from now on, so nobody would read it again.
+        """
+        closed = self.closed.runs[self.closed.add(run.low, run.high, run.low_time, run.high_time)]
+        known = self.counted.runs[self.counted.index_before(closed.low)]
+        if known.low == closed.low:
+            closed.low_time = known.low_time
+        if known.high == closed.high:
+            closed.high_time = known.high_time
 
     def out_of_order(self, low: int, high: int, time_us: int) -> bool:
         """Whether trades with the ids `low` to `high` at `time_us` contradict the times of the ids next to them."""

@@ -161,8 +161,7 @@ class OwnedSymbol:
         elif type(record) is Quiet:
             if record.until_us > min(record.received_us + FUTURE_US, LATEST_US):
                 raise TradeError(f"a quiet market until {record.until_us}, received at {record.received_us}")
-            if self.ledger.confirm_quiet(record.newest_id, record.until_us):
-                self.aggregator.heartbeat(record.until_us)
+            self.aggregator.quiet(record.newest_id, record.until_us)
         elif type(record) is End:
             log.info("the producer of this symbol has ended", **self.key._asdict())
 
