@@ -60,6 +60,10 @@ class Market:
         """The newest trades, oldest first."""
         return self.trades[-limit:]
 
+    def since(self, time_us: int) -> list[ServerTrade]:
+        """The trades from then on, oldest first."""
+        return self.trades[bisect_left(self.trades, time_us, key=attrgetter("time_us")) :]
+
     def from_id(self, first_id: int, limit: int) -> list[ServerTrade]:
         """Trades with ids from `first_id` on."""
         start = bisect_left(self.trades, first_id, key=attrgetter("id"))

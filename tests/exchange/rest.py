@@ -14,6 +14,7 @@ from tests.exchange.sources import ServerTrade
 
 _SYMBOL = re.compile(r"[A-Z0-9_.-]{1,20}")
 _TICKER_WEIGHTS = ((20, 2), (100, 40))
+_DAY_US = 86_400_000_000
 
 
 class Answer(NamedTuple):
@@ -129,18 +130,7 @@ class RestSide:
     def _tickers(self, query: dict[str, str], scale: int) -> Any:
         markets = [self._market(query)] if "symbol" in query else self._named(query)
         now_us = self._clock.told_us()
-        found = [
-            {
-                "symbol": market.symbol,
-                "lastPrice": market.trades[-1].price if market.trades else "0.00000000",
-                "openTime": (now_us - 86_400_000_000) // scale,
-                "closeTime": now_us // scale,
-                "firstId": market.trades[0].id if market.trades else -1,
-                "lastId": market.trades[-1].id if market.trades else -1,
-                "count": len(market.trades),
-            }
-            for market in markets
-        ]
+        found = [_ticker(market, now_us, scale) for market in markets]
         return found[0] if "symbol" in query else found
 
     def _named(self, query: dict[str, str]) -> list[Market]:
@@ -199,6 +189,19 @@ def _trade(trade: ServerTrade, scale: int) -> dict[str, Any]:
         "id": trade.id, "price": trade.price, "qty": trade.quantity, "quoteQty": "0.00000000",
         "time": trade.time_us // scale, "isBuyerMaker": trade.buyer_is_maker, "isBestMatch": True,
     }  # fmt: skip
+
+
+def _ticker(market: Market, now_us: int, scale: int) -> dict[str, Any]:
+    trades = market.since(now_us - _DAY_US)
+    return {
+        "symbol": market.symbol,
+        "lastPrice": market.trades[-1].price if market.trades else "0.00000000",
+        "openTime": (now_us - _DAY_US) // scale,
+        "closeTime": now_us // scale,
+        "firstId": trades[0].id if trades else -1,
+        "lastId": trades[-1].id if trades else -1,
+        "count": len(trades),
+    }
 
 
 def _listing(market: Market) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class UnreliableExchange:
         """The last trade that has happened."""
         now = self.now()
         (trade,) = self.trades(symbol, *[self.first_id_from(symbol, now) - 1] * 2)
-        return Newest(trade.id, trade.time, now)
+        return Newest(trade.id, now)
 
     async def close(self) -> None:
         """Nothing is held open."""

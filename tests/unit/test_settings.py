@@ -57,6 +57,7 @@ def test_a_variable_is_read(variable: str, text: str, field: str, value: Any) ->
         ("HTTP_PORT", "http", r"HTTP_PORT is 'http': expected a whole number \(port on which HTTP is served\)"),
         ("HTTP_PORT", "-1", "HTTP_PORT is -1: expected at least 0"),
         ("PACK_MS", "1.5", "PACK_MS is '1.5': expected a whole number"),
+        ("MAX_AGE_S", "29", "MAX_AGE_S is 29: expected at least 30"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud': expected one of debug, info, warning, error"),
         ("DATABASE_URL", "mysql://u:secret@h/d", "DATABASE_URL does not begin with postgresql://"),
         ("DATABASE_URL", "postgresqlx://u:secret@h/d", "DATABASE_URL does not begin with postgresql:// or postgres://"),

@@ -108,9 +108,9 @@ class Settings(Environment):
     max_holes: int = setting(1_000, "holes of a symbol kept in mind; the oldest is given up beyond it", least=1)
     max_age_s: int = setting(
         60,
-        "seconds without a sign of a symbol's feed after which it is stale; half of it without a trade, and the "
-        "exchange is asked whether the market is quiet",
-        least=10,
+        "seconds without a sign of a symbol's feed after which it is stale; half of it without a trade, at most two "
+        "minutes, and the exchange is asked whether the market is quiet",
+        least=30,  # an answer speaks of ten seconds ago, and the next comes half of it later
     )
     start_limit_s: int = setting(
         60, "seconds for which a start waits for Kafka, its topics and PostgreSQL before it ends with an error", least=1

@@ -70,3 +70,11 @@ async def test_while_redis_is_away_each_takes_a_tenth() -> None:
     assert 100 <= await spend(budget, 5) <= 125  # a tenth of the 1,000 at once; then 5 a second
     assert time.monotonic() - begun < 3  # Redis is not waited for each time
     await budget.close()
+
+
+async def test_the_parts_of_two_processes_are_one_and_leave_the_rest_to_others(budgets: tuple[Budget, Budget]) -> None:
+    parts = [budget.part("questions", 0.5) for budget in budgets]
+    begun = time.monotonic()
+    spent = [await spend(part, 5) for part in parts]
+    assert 50 <= sum(spent) <= 50 + 2.5 * (time.monotonic() - begun) + 5
+    assert await spend(budgets[0], 5) >= 45

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from marketstream.cache.budget import Budget
-from marketstream.exchanges.base import Clock, Heard
+from marketstream.exchanges.base import Alive, Clock, Heard
 from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.market.number import to_text
@@ -42,8 +42,10 @@ class Listener:
         self.late = 0
         """Trades that came after a Clock that had passed them."""
 
-    def hear(self, event: Heard | Clock) -> None:
+    def hear(self, event: Heard | Clock | Alive) -> None:
         """Takes in an event; every trade must be as it happened."""
+        if isinstance(event, Alive):
+            return
         if isinstance(event, Clock):
             self.clocks[event.symbol] = max(self.clocks[event.symbol], event.time_us)
             return

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 from marketstream.cache.budget import Budget
-from marketstream.exchanges.base import Clock, Heard, UnknownSymbolError
+from marketstream.exchanges.base import Alive, Clock, Heard, UnknownSymbolError
 from marketstream.exchanges.binance import metrics
+from marketstream.exchanges.binance.errors import RateLimitedError
 from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.binance.feed import Feed
 from marketstream.exchanges.binance.scales import Scale, Scales
 from marketstream.exchanges.refusals import REFUSED
 
 from tests.exchange.server import BinanceServer
+from tests.exchange.sources import ServerTrade
 from tests.exchange.stream import BadAnswer
 from tests.integration.exchanges.listener import IMPATIENT, LIMIT_S, listening, until
 
@@ -185,6 +187,15 @@ async def test_quiet_is_quiet_as_long_as_the_exchange_knows_no_newer_trade() -> 
         assert server.stream.opened == 1
 
 
+async def test_a_symbol_that_is_not_listed_any_more_hides_no_other_that_died(server: BinanceServer) -> None:
+    async with listening(server, SYMBOLS) as listener:
+        await listener.catch_up()
+        del server.markets["SOLUSDT"]
+        server.silence("ETHUSDT")
+        await until(lambda: server.stream.opened == 2)
+        await listener.catch_up()
+
+
 async def test_more_symbols_than_a_connection_takes_are_subscribed_within_the_limits() -> None:
     symbols = [f"S{number}USDT" for number in range(1100)]
     async with BinanceServer.from_generator(["BTCUSDT"], trades_per_second=50) as server:
@@ -207,7 +218,7 @@ async def test_a_reader_that_is_too_slow_makes_a_hole_and_keeps_the_connection(s
     before = metrics.OVERFLOW._value.get()
     feed = Feed(server.ws_url, SYMBOLS, scales, newest_ids, IMPATIENT, most_trades=50)
     async with contextlib.aclosing(feed.events()) as events:
-        event: Heard | Clock = await anext(events)
+        event: Heard | Clock | Alive = await anext(events)
         await until(lambda: metrics.OVERFLOW._value.get() > before + 100)
         resumed_us = server.clock.now_us()
         async with asyncio.timeout(5):
@@ -234,8 +245,42 @@ async def test_the_newest_trade_as_of_the_exchanges_clock(server: BinanceServer)
         newest = await exchange.newest("BTCUSDT")
         assert newest is not None
         assert newest.id in [trade.id for trade in server.markets["BTCUSDT"].newest(50)]
-        assert 3_590_000_000 < newest.at_us - newest.time_us < 3_610_000_000
+        assert 3_590_000_000 < newest.at_us - server.clock.now_us() < 3_610_000_000
         assert await exchange.newest("NEWUSDT") is None
+    finally:
+        await exchange.close()
+
+
+async def test_the_newest_trade_costs_little_and_is_known_even_when_it_is_more_than_a_day_old(
+    server: BinanceServer,
+) -> None:
+    old = ServerTrade(7, server.clock.now_us() - 90_000_000_000, "1.00000000", "2.00000000", buyer_is_maker=True)
+    server.markets["OLDUSDT"] = type(server.markets["BTCUSDT"])("OLDUSDT", [old])
+    exchange = Binance(Budget(), ws_url=server.ws_url, rest_url=server.rest_url)
+    try:
+        before = server.limits.used
+        assert await exchange.newest("BTCUSDT") is not None
+        assert server.limits.used - before <= 3
+        await until(lambda: bool(server.markets["OLDUSDT"].trades))
+        newest = await exchange.newest("OLDUSDT")
+        assert newest is not None
+        assert newest.id == 7
+    finally:
+        await exchange.close()
+
+
+async def test_asking_who_is_quiet_leaves_weight_to_holes(server: BinanceServer) -> None:
+    exchange = Binance(Budget(most_wait_s=0), ws_url=server.ws_url, rest_url=server.rest_url)
+    try:
+        first = server.markets["BTCUSDT"].trades[0].id
+        await exchange.check(SYMBOLS)  # what a process has at once without Redis is 120, and 20 of it is for this
+        asked = 0
+        with contextlib.suppress(RateLimitedError):
+            while asked < 100:
+                await exchange.newest("BTCUSDT")
+                asked += 1
+        assert 15 <= asked <= 25
+        assert await exchange.history("BTCUSDT", first, first + 9) is not None
     finally:
         await exchange.close()
 

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import fields
 
 import pytest
 from marketstream.backfill import attempts, pages, service
 from marketstream.backfill.attempts import PATIENCE_S
 from marketstream.backfill.service import QUIET_MARGIN_US, Backfill
-from marketstream.exchanges.base import ExchangeError, Newest
+from marketstream.exchanges.base import ExchangeError, Newest, UnusableError
 from marketstream.exchanges.simulator import Simulator
 from marketstream.market.counted import Run
 from marketstream.market.progress import Progress
@@ -16,8 +17,10 @@ from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
 from marketstream.processor import symbol
 from marketstream.processor.symbol import OwnedSymbol
+from marketstream.settings import Settings
 from marketstream.stores.writer import Key
 from marketstream.streams.publisher import Publisher
+from structlog.testing import capture_logs
 
 from tests.model import MemoryStore
 from tests.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
@@ -51,6 +54,9 @@ class Exchange(Simulator):
         known = {trade.id: trade for trade in trades}
         self.trades = {name: dict(known) for name in symbols}
         self.broken: set[str] = set()
+        self.refused: set[str] = set()
+        self.behind_us = 0
+        """By how much its clock is behind."""
         self.says_newest = False
         """Whether it says what is newest even of symbols whose history is broken."""
         self.asked: list[tuple[str, int]] = []
@@ -61,6 +67,8 @@ class Exchange(Simulator):
         await asyncio.sleep(0.1)
         if symbol in self.broken:
             raise ExchangeError("no answer")
+        if symbol in self.refused:
+            raise UnusableError("no such symbol")
         known = self.trades[symbol]
         page = [known[trade_id] for trade_id in sorted(known) if first_id <= trade_id <= last_id][:PAGE]
         return Trades.of(page, PRICE_SCALE, QUANTITY_SCALE) if page else None
@@ -71,7 +79,7 @@ class Exchange(Simulator):
         if symbol in self.broken and not self.says_newest:
             raise ExchangeError("no answer")
         highest = max(self.trades[symbol])
-        return Newest(highest, self.trades[symbol][highest].time, now_us())
+        return Newest(highest, now_us() - self.behind_us)
 
 
 class Topics:
@@ -98,11 +106,11 @@ def hear(owned: OwnedSymbol, *trades: Trade) -> None:
 
 
 @contextlib.asynccontextmanager
-async def backfilled(exchange: Exchange, *owned: OwnedSymbol) -> AsyncIterator[list[float]]:
+async def backfilled(exchange: Exchange, *owned: OwnedSymbol, quiet_s: float = QUIET_S) -> AsyncIterator[list[float]]:
     """Backfill runs in this block; gives the times at which it said that a verdict has changed."""
     verdicts: list[float] = []
     publisher: Publisher = Topics(*owned)  # type: ignore[assignment]
-    backfill = Backfill(exchange, publisher, lambda: owned, lambda: verdicts.append(VirtualClock.monotonic()), QUIET_S)
+    backfill = Backfill(exchange, publisher, lambda: owned, lambda: verdicts.append(VirtualClock.monotonic()), quiet_s)
     task = asyncio.create_task(backfill.run())
     try:
         yield verdicts
@@ -269,3 +277,126 @@ async def test_a_quiet_market_is_proven_quiet_and_its_windows_are_closed() -> No
     reasons = {window - EPOCH // WINDOW_US: reason for window, reason in store.reasons.items()}
     assert reasons == {0: None, 1: None}
     assert {window - EPOCH // WINDOW_US for window in store.empty} >= {2}
+
+
+class InAggregates(Exchange):
+    """Has the trades from id 6 on as aggregates of three, and none that begins before what is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(map(trade, range(66)))
+        self.hints: list[tuple[int, int | None, int | None]] = []
+
+    async def history(self, symbol: str, first_id: int, last_id: int, **hints: int | None) -> Trades | None:
+        await super().history(symbol, first_id, last_id)
+        self.hints.append((first_id, hints["after_us"], hints["before_us"]))
+        page = [trade(number)._replace(n=3) for number in range(6, 66, 3) if number >= first_id]
+        return Trades.of(page[:PAGE], PRICE_SCALE, QUANTITY_SCALE) if page else None
+
+
+@virtually
+async def test_what_a_dead_feed_missed_is_asked_for_from_behind_the_last_aggregate_on_and_from_its_time_on() -> None:
+    owned, exchange = known(), InAggregates()
+    hear(owned, *map(trade, range(1, 6)))
+    async with backfilled(exchange, owned):
+        await seconds_until(lambda: counted(owned) == [(0, 65)], 2 * QUIET_S)
+    assert [(first, after) for first, after, _ in exchange.hints] == [(6, trade(5).time), (36, trade(33).time)]
+    assert all(before is not None and before >= trade(65).time for _, _, before in exchange.hints)
+
+
+@virtually
+async def test_an_impossible_time_is_no_hint_to_what_follows() -> None:
+    owned, exchange = known(), InAggregates()
+    hear(owned, *map(trade, range(1, 6)))
+    plain = exchange.history
+
+    async def history(symbol: str, first_id: int, last_id: int, **hints: int | None) -> Trades | None:
+        page = await plain(symbol, first_id, last_id, **hints)
+        assert page is not None
+        page.times[-1] += 10**13 if first_id == 6 else 0
+        return page
+
+    exchange.history = history  # type: ignore[method-assign]
+    async with backfilled(exchange, owned):
+        await seconds_until(lambda: (36, 65) in counted(owned), 2 * QUIET_S)
+    assert exchange.hints[1][1:] == (exchange.hints[1][2],) * 2
+
+
+@virtually
+async def test_an_exchange_whose_clock_is_behind_is_not_asked_for_an_end_before_the_begin() -> None:
+    owned, exchange = known(), InAggregates()
+    hear(owned, *map(trade, range(1, 6)))
+    exchange.behind_us = 3_600_000_000
+    async with backfilled(exchange, owned):
+        await seconds_until(lambda: counted(owned) == [(0, 65)], 2 * QUIET_S)
+    assert all(after is not None and before is not None and after <= before for _, after, before in exchange.hints)
+
+
+def early(trade_id: int) -> Trade:
+    """A trade of a market whose tenth is the first of a window."""
+    return trade(trade_id, (trade_id - 10) / 10)
+
+
+def begun(key: Key) -> OwnedSymbol:
+    """A symbol that was never seen before, of which trade 50 is heard."""
+    owned = owner(key)
+    hear(owned, early(50))
+    return owned
+
+
+def begin_is_proven(owned: OwnedSymbol) -> bool:
+    return owned.ledger.counted.runs[0].first_proven == EPOCH // WINDOW_US
+
+
+@virtually
+async def test_a_beginning_that_fails_keeps_no_other_waiting_and_is_reached_later() -> None:
+    first, other = begun(FIRST), begun(OTHER)
+    exchange = Exchange(map(early, range(51)), (FIRST.symbol, OTHER.symbol))
+    exchange.broken.add(FIRST.symbol)
+    async with backfilled(exchange, first, other):
+        await seconds_until(lambda: begin_is_proven(other), 5)
+        assert not begin_is_proven(first)
+        asked = len(exchange.asked)
+        await asyncio.sleep(20)
+        assert 1 <= len(exchange.asked) - asked <= 8, "later and later"
+        exchange.broken.clear()
+        await seconds_until(lambda: begin_is_proven(first), 100)
+
+
+@virtually
+async def test_beginnings_that_all_fail_take_turns() -> None:
+    owned = [begun(Key("simulator", name)) for name in ("ONE", "TWO", "THREE")]
+    exchange = Exchange([trade(0)], [symbol.symbol for symbol in owned])
+    exchange.broken = {symbol.symbol for symbol in owned}
+    async with backfilled(exchange, *owned):
+        await asyncio.sleep(200)
+    asked = [symbol for symbol, _ in exchange.asked]
+    assert max(map(asked.count, exchange.broken)) - min(map(asked.count, exchange.broken)) <= 1
+
+
+@virtually
+async def test_a_beginning_that_the_exchange_refuses_is_given_up_and_said_once() -> None:
+    first, other = begun(FIRST), begun(OTHER)
+    exchange = Exchange(map(early, range(51)), (FIRST.symbol, OTHER.symbol))
+    exchange.refused.add(FIRST.symbol)
+    with capture_logs() as lines:
+        async with backfilled(exchange, first, other):
+            await seconds_until(lambda: begin_is_proven(other), 5)
+            await asyncio.sleep(3 * PATIENCE_S)
+    assert [symbol for symbol, _ in exchange.asked].count(FIRST.symbol) == 1
+    assert [line["symbol"] for line in lines if "beginning" in line["event"]] == [FIRST.symbol]
+    assert not begin_is_proven(first), "its window stays unconfirmed"
+
+
+@virtually
+async def test_a_quiet_market_is_never_stale_at_the_least_age_that_the_settings_take() -> None:
+    (max_age_s,) = (field.metadata["least"] for field in fields(Settings) if field.name == "max_age_s")
+    owned, exchange = known(), Exchange(map(trade, range(5)))
+    hear(owned, *map(trade, range(1, 5)))
+    ages_s = []
+    async with backfilled(exchange, owned, quiet_s=max_age_s / 2):
+        for _ in range(300):
+            await asyncio.sleep(1)
+            newest = owned.ledger.newest_run()
+            assert newest is not None
+            ages_s.append((now_us() - newest.high_time) / 1_000_000)
+    assert max(ages_s) <= max_age_s - 3, "an answer takes its time, too"

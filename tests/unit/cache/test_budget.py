@@ -40,3 +40,46 @@ async def test_a_stop_holds_for_its_time_and_is_not_shortened() -> None:
     with pytest.raises(BudgetSpentError, match="told us to stop") as stopped:
         await budget.acquire(1)
     assert stopped.value.retry_after_s == pytest.approx(7200)
+
+
+async def spend(budget: Budget, weight: int) -> int:
+    """Takes weight until there is none at once; how much it was."""
+    spent = 0
+    while spent < 10_000:
+        try:
+            await budget.acquire(weight)
+        except BudgetSpentError:
+            return spent
+        spent += weight
+    raise AssertionError("a budget without end")
+
+
+async def test_a_part_leaves_the_rest_to_others() -> None:
+    budget = alone(VirtualTime(), most_wait_s=0)
+    part = budget.part("questions", 0.25)
+    assert await spend(part, 3) == 30  # of the 120 that a process has at once
+    assert await spend(budget, 3) == 90
+    assert await spend(part, 3) == 0
+
+
+async def test_a_part_gets_its_share_although_others_take_all_they_can_get() -> None:
+    time = VirtualTime()
+    budget = alone(time, most_wait_s=0)
+    part = budget.part("questions", 0.25)
+    await spend(budget, 1)
+    await spend(part, 3)
+    spent = 0
+    for _ in range(60):
+        await time.sleep(1.0)  # in which 6 flow in
+        spent += await spend(part, 3)
+        await spend(budget, 1)
+    assert 60 <= spent <= 0.25 * 360 + 30
+
+
+async def test_a_stop_told_to_a_part_holds_for_all_and_the_other_way_round() -> None:
+    budget = alone(VirtualTime(), most_wait_s=1.0)
+    part = budget.part("questions", 0.5)
+    await part.stop(3600)
+    for one in (budget, part, budget.part("others", 0.5)):
+        with pytest.raises(BudgetSpentError, match="told us to stop"):
+            await one.acquire(1)

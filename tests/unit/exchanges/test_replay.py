@@ -65,7 +65,7 @@ async def test_form_of_the_file_makes_no_difference(recording: Path, text: str, 
         file.writestr("BTCUSDT-trades-2021-01-08.csv", text)
     replay = Replay(archive, speed=math.inf)
     assert trades_of(await events(replay)) == plain
-    assert await replay.newest("BTCUSDT") == Newest(LAST, LAST_US, LAST_US)
+    assert await replay.newest("BTCUSDT") == Newest(LAST, LAST_US)
 
 
 @pytest.mark.parametrize("speed", [1.0, 10.0])
@@ -152,7 +152,7 @@ async def test_junk_at_the_end_hides_neither_history_nor_the_newest_trade(text: 
     path = tmp_path / "BTCUSDT-trades-junk.csv"
     path.write_text(text + ("7" * 10_000 + ",junk\n") * 20 + "123,\n" * 20_000)
     replay = Replay(path)
-    assert await replay.newest("BTCUSDT") == Newest(LAST, LAST_US, LAST_US)
+    assert await replay.newest("BTCUSDT") == Newest(LAST, LAST_US)
     assert await replay.history("BTCUSDT", LAST + 1, LAST + 10) is None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from marketstream.codec import Heartbeat, Record, TradesRecord, decode
-from marketstream.exchanges.base import Clock, ExchangeError, FeedError, Heard, UnknownSymbolError
+from marketstream.exchanges.base import Alive, Clock, ExchangeError, FeedError, Heard, UnknownSymbolError
 from marketstream.exchanges.simulator import Simulator
 from marketstream.market.trade import Trades
 from marketstream.producer import pipeline
@@ -21,11 +21,11 @@ SETTINGS = Settings(exchange="simulator", symbols=("A1",), heartbeat_ms=10, pack
 class Script(Simulator):
     """An exchange that says what a test has it say; a FeedError breaks the feed, None is a silence without end."""
 
-    def __init__(self, *says: Heard | Clock | Exception | None) -> None:
+    def __init__(self, *says: Heard | Clock | Alive | Exception | None) -> None:
         super().__init__(1)
         self._says = iter(says)
 
-    async def feed(self, _: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
+    async def feed(self, _: Sequence[str]) -> AsyncGenerator[Heard | Clock | Alive, None]:
         for said in self._says:
             if said is None:
                 await asyncio.Event().wait()
@@ -145,7 +145,7 @@ async def test_what_kafka_did_not_take_is_not_called_acknowledged(kafka: Kafka) 
 
 async def test_without_the_exchanges_clock_there_is_no_heartbeat(kafka: Kafka) -> None:
     stop = asyncio.Event()
-    task = await run(Script(None), stop)
+    task = await run(Script(Alive(), None), stop)
     await asyncio.sleep(0.1)
     stop.set()
     await task
@@ -175,7 +175,7 @@ async def test_what_was_heard_before_the_stop_is_sent(kafka: Kafka) -> None:
     stop = asyncio.Event()
 
     class Stops(Script):
-        async def feed(self, _: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
+        async def feed(self, _: Sequence[str]) -> AsyncGenerator[Heard | Clock | Alive, None]:
             yield heard(1, NOW_US)
             stop.set()
             await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""When a hole is tried again, and when it is given up."""
+"""When what has failed is tried again, and when a hole is given up."""
 
 import time
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from marketstream.backfill.account import Account, Hole, holes_of
 
 FIRST_DELAY_S: Final = 0.5
 MOST_DELAY_S: Final = 60.0
-"""Seconds before a hole is tried again, doubling from the first to the most. Meanwhile others are."""
+"""Seconds before a hole, or a beginning, is tried again, doubling from the first to the most. Meanwhile others are."""
 
 PATIENCE_S: Final = 60.0
 """Seconds for which the history may lack trades before they are given up: it may lag behind the feed."""
@@ -23,18 +23,17 @@ class Attempts:
     """What was tried of each hole without success."""
 
     def __init__(self) -> None:
-        self._tried: dict[Key, _Tried] = {}
+        self._tried: dict[Key, Tried] = {}
         self._looks = 0
 
     def newest_due(self, accounts: Iterable[Account]) -> tuple[Account, Hole] | None:
         """Of all holes that may be tried now the one that ended last, for what people look at is now; but each
         OLDEST_EACH-th time the one that ended first, so that none waits for ever."""
-        now = time.monotonic()
         holes = {
             (account.topic, hole.last): (account, hole) for account in accounts for hole in holes_of(account.ledger)
         }
         self._tried = {key: tried for key, tried in self._tried.items() if key in holes}
-        due = [found for key, found in holes.items() if key not in self._tried or self._tried[key].not_before <= now]
+        due = [found for key, found in holes.items() if key not in self._tried or self._tried[key].is_due()]
         self._looks += 1
         choose = max if self._looks % OLDEST_EACH else min
         return choose(due, key=lambda found: found[1].before_us, default=None)
@@ -54,19 +53,27 @@ class Attempts:
         """A part of the hole was filled or given up: what is left of it is another one."""
         self._tried.pop((account.topic, hole.last), None)
 
-    def _postpone(self, account: Account, hole: Hole) -> "_Tried":
-        tried = self._tried.setdefault((account.topic, hole.last), _Tried())
-        tried.not_before = time.monotonic() + tried.delay_s
-        tried.delay_s = min(tried.delay_s * 2, MOST_DELAY_S)
+    def _postpone(self, account: Account, hole: Hole) -> "Tried":
+        tried = self._tried.setdefault((account.topic, hole.last), Tried())
+        tried.postpone()
         return tried
 
 
-class _Tried:
-    """The tries of one hole, in seconds of the monotonic clock."""
+class Tried:
+    """The tries of one hole or beginning, in seconds of the monotonic clock."""
 
-    __slots__ = ("delay_s", "missed_at", "not_before")
+    __slots__ = ("_delay_s", "missed_at", "not_before")
 
     def __init__(self) -> None:
         self.missed_at: float | None = None
         self.not_before = 0.0
-        self.delay_s = FIRST_DELAY_S
+        self._delay_s = FIRST_DELAY_S
+
+    def is_due(self) -> bool:
+        """Whether it may be tried now."""
+        return self.not_before <= time.monotonic()
+
+    def postpone(self) -> None:
+        """It has failed: it is tried again after a while, and after a longer one each time."""
+        self.not_before = time.monotonic() + self._delay_s
+        self._delay_s = min(self._delay_s * 2, MOST_DELAY_S)

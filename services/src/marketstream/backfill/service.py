@@ -14,11 +14,12 @@ from typing import Final
 from marketstream.backfill import metrics
 from marketstream.backfill.account import Account, Hole
 from marketstream.backfill.attempts import Attempts
-from marketstream.backfill.begin import reach_back
+from marketstream.backfill.begin import Beginnings, reach_back
 from marketstream.backfill.pages import Pages
 from marketstream.backoff import delays
 from marketstream.codec import Quiet, encode
-from marketstream.exchanges.base import Exchange, ExchangeError, UnusableError
+from marketstream.exchanges.base import Exchange, ExchangeError, Newest, UnusableError
+from marketstream.market.counted import Run
 from marketstream.streams.publisher import Publisher
 from marketstream.telemetry import logger
 
@@ -51,14 +52,14 @@ class Backfill:
         self._on_verdict = on_verdict
         self._quiet_s = quiet_s
         self._attempts = Attempts()
-        self._begun: set[Account] = set()
+        self._beginnings = Beginnings()
         self._asked_at: dict[Account, float] = {}
 
     async def run(self) -> None:
         """Backfills until cancelled. An exchange that fails is asked again later; nothing else waits for it."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(self._next_fetch))
-            # Apart, so that a hole does not wait while there is no request weight left to ask who is quiet.
+            # Apart, so that a hole does not wait while the weight that is left to ask who is quiet is spent.
             tasks.create_task(self._repeat(self._next_question))
 
     async def _repeat(self, next_work: Callable[[], Awaitable[None] | None]) -> None:
@@ -80,11 +81,8 @@ class Backfill:
         found = self._attempts.newest_due(accounts)
         if found is not None:
             return self._fill(*found)
-        self._begun &= set(accounts)
-        for account in accounts:
-            if account.is_first_start and account not in self._begun:
-                return self._begin(account)
-        return None
+        account = self._beginnings.next_due(accounts)
+        return self._begin(account) if account is not None else None
 
     def _next_question(self) -> Awaitable[None] | None:
         """A symbol that has been quiet for long, and was not asked about for as long."""
@@ -138,9 +136,18 @@ class Backfill:
 
     async def _begin(self, account: Account) -> None:
         with _marked(account):
-            if await reach_back(self._exchange, self._pages, account):
+            is_proven = False
+            try:
+                is_proven = await reach_back(self._exchange, self._pages, account)
+            except UnusableError as error:
+                # To ask again would be refused again: the first window stays unconfirmed, for all to see.
+                log.warning("the exchange refuses to tell the beginning", symbol=account.symbol, error=str(error))
+            except ExchangeError:
+                self._beginnings.fail(account)  # others may be reached meanwhile
+                raise
+            self._beginnings.end(account)
+            if is_proven:
                 self._on_verdict()
-        self._begun.add(account)
 
     async def _ask_newest(self, account: Account) -> None:
         """Whether a quiet symbol really is quiet. If so its windows are proven; if not, its feed has died silently,
@@ -154,15 +161,25 @@ class Backfill:
                 self._exchange.name, account.symbol, time.time_ns() // 1000, newest.id, newest.at_us - QUIET_MARGIN_US
             )
             await asyncio.wait([await self._publisher.send(account.topic, encode(record))])
-        first = highest.high + 1
-        with _marked(account):
-            while first <= newest.id:
-                page = await self._exchange.history(
-                    account.symbol, first, newest.id, after_us=highest.high_time, before_us=newest.time_us + 1
-                )
-                if page is None or await self._pages.publish(account, page) is None:
-                    return
-                first = max(page.all_ids()) + 1
+        elif newest.id > highest.high:
+            with _marked(account):
+                await self._make_up(account, highest, newest)
+
+    async def _make_up(self, account: Account, after: Run, newest: Newest) -> None:
+        """Fetches what has happened after a run, until the exchange's newest trade, a page at a time."""
+        first, after_us = after.high + 1, after.high_time
+        # The newest trade may have happened a moment after the exchange was asked, and its clock may be behind. Too
+        # late a bound costs nothing, for the ids tell what is fetched; one before the begin would be refused.
+        before_us = max(after_us, newest.at_us + QUIET_MARGIN_US)
+        while first <= newest.id:
+            page = await self._exchange.history(
+                account.symbol, first, newest.id, after_us=after_us, before_us=before_us
+            )
+            if page is None or await self._pages.publish(account, page) is None:
+                return
+            last = max(page)
+            # The entry stands for all its trades, and its time, which may be wrong, is no more than a hint.
+            first, after_us = last.id + last.n, min(max(after_us, last.time), before_us)
 
 
 @contextlib.contextmanager

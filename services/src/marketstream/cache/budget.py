@@ -72,10 +72,15 @@ class Budget:
         now_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
+        whole: "Budget | None" = None,
     ) -> None:
-        """`most_wait_s` is for how long, in seconds, `acquire` waits at most."""
+        """`most_wait_s` is for how long, in seconds, `acquire` waits at most. Of which `whole` it is a part, `part`
+        says."""
         self._redis = redis
+        self._name = name
         self._key = f"budget:{name}"
+        self._share = share
+        self._whole = whole
         self.limit = limit
         """What the exchange allows a minute, to everyone behind our address."""
         most = limit * share * _BURST
@@ -89,8 +94,21 @@ class Budget:
         self._ask_from_s = 0.0
         self._script = redis.register_script(_SCRIPT) if redis is not None else None
 
+    def part(self, name: str, share: float) -> "Budget":
+        """At most a `share` of this budget, for what must leave the rest to others. What is taken from the part is
+        taken from the whole, too; nothing is set aside, so others may have all that the part does not take."""
+        return Budget(
+            self._redis, f"{self._name}:{name}", limit=self.limit, share=self._share * share,
+            most_wait_s=self._most_wait_s, now_s=self._now_s, sleep=self._sleep, rng=self._rng, whole=self,
+        )  # fmt: skip
+
     async def acquire(self, weight: int) -> None:
         """Waits until `weight` may be spent, and spends it. Raises BudgetSpentError when that would take too long."""
+        await self._acquire_here(weight)
+        if self._whole is not None:
+            await self._whole.acquire(weight)
+
+    async def _acquire_here(self, weight: int) -> None:
         end_s = self._now_s() + self._most_wait_s
         while True:
             answer = await self._take(weight)
@@ -104,12 +122,15 @@ class Budget:
 
     async def stop(self, seconds: float) -> None:
         """Nobody acquires anything for so long. A longer stop that holds already is not shortened."""
+        if self._whole is not None:
+            await self._whole.stop(seconds)
+            return
         self._alone.stop(seconds)
         await self._ask(0, seconds)
 
     async def close(self) -> None:
-        """Lets go of the connection to Redis."""
-        if self._redis is not None:
+        """Lets go of the connection to Redis, which a part has from the whole."""
+        if self._redis is not None and self._whole is None:
             await self._redis.aclose()
 
     async def _take(self, weight: int) -> _Answer:

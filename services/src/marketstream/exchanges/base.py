@@ -42,11 +42,15 @@ class Clock(msgspec.Struct, frozen=True, gc=False):
     time_us: int
 
 
+class Alive(msgspec.Struct, frozen=True, gc=False):
+    """The exchange answers on a connection of the feed. It says nothing of any symbol, nor of the exchange's clock: in
+    a quiet market it is all that a feed brings."""
+
+
 class Newest(msgspec.Struct, frozen=True, gc=False):
-    """The newest trade that the exchange's history holds, as of its time `at_us` (Unix µs)."""
+    """The newest trade that the exchange knows of, as of its time `at_us` (Unix µs)."""
 
     id: int
-    time_us: int
     at_us: int
 
 
@@ -60,8 +64,10 @@ class Exchange(Protocol):
     async def check(self, symbols: Sequence[str]) -> None:
         """Raises UnknownSymbolError, naming them, when the exchange does not list all `symbols`."""
 
-    def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
+    def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock | Alive, None]:
         """What happens from now on, in the order heard, until the caller closes it. Ends only when a recording ends.
+
+        As long as the exchange can be heard something comes several times in half a minute, in a quiet market too.
 
         Raises FeedError when it breaks. A slow reader is a slow feed: nothing is lost, nothing piles up.
         """

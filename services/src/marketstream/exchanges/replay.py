@@ -163,7 +163,7 @@ class Replay:
             last = None
             for _, line, data in self._dump.blocks(self._offsets[block], _line_at(block)):
                 for trades in self._history.parse(data, line):
-                    last = Newest(trades.all_ids()[-1], trades.times[-1], trades.times[-1])
+                    last = Newest(trades.all_ids()[-1], trades.times[-1])
             if last is not None:
                 return last
         return None

@@ -97,7 +97,7 @@ class Simulator:
         self._expect((symbol,))
         model, now = self._model(symbol), self._now()
         newest = model.first_id_from(now) - 1
-        return Newest(newest, model.time_of(newest), now) if newest >= 0 else None
+        return Newest(newest, now) if newest >= 0 else None
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -17,7 +17,7 @@ from typing import Final
 
 from marketstream.backoff import delays
 from marketstream.codec import Heartbeat, TradesRecord, encode
-from marketstream.exchanges.base import Exchange, ExchangeError, FeedError, UnusableError
+from marketstream.exchanges.base import Alive, Exchange, ExchangeError, FeedError, UnusableError
 from marketstream.exchanges.clock import now_us
 from marketstream.exchanges.refusals import Refusals
 from marketstream.producer import metrics
@@ -96,7 +96,7 @@ class Pipeline:
         await self._publisher.close()
 
     def feed_problem(self) -> str | None:
-        """For readiness: a feed that brings nothing, unless it has come to its end."""
+        """For readiness: a feed that brings nothing, no sign of life either, unless it has come to its end."""
         silence = time.monotonic() - self._heard_at
         return None if self._ended or silence < SILENCE_S else f"the feed has been silent for {silence:.0f} s"
 
@@ -127,6 +127,8 @@ class Pipeline:
         async with contextlib.aclosing(self._exchange.feed(list(self._symbols))) as feed:
             async for event in feed:
                 self._heard_at = time.monotonic()
+                if isinstance(event, Alive):  # no heartbeat may follow from it
+                    continue
                 self._packer.hear(event)
                 self._packed.set()
                 if self._packer.size >= MOST_PACKED:

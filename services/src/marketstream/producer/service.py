@@ -10,6 +10,7 @@ from marketstream.exchanges.registry import open_exchange, symbols_of
 from marketstream.producer.pipeline import Pipeline
 from marketstream.service import Health, unless_stopped
 from marketstream.settings import Settings
+from marketstream.streams.topics import topic_names
 
 FLUSH_S: Final = 1.5
 """Seconds that a stop may take to hand over what was packed; Kafka may be away."""
@@ -30,6 +31,7 @@ async def run_producer(
     StreamError, SettingsError.
     """
     symbols = symbols_of(settings)
+    topic_names(settings.topic_prefix, settings.exchange, symbols)  # raises where two would share a topic
     opened = exchange or open_exchange(settings)
     pipeline = Pipeline(settings, opened, symbols)
     health = health or Health()

@@ -16,6 +16,7 @@ TRADE = ServerTrade(7, 1_790_000_000_000_000, "1.00000000", "2.00000000", buyer_
         httpx.ReadTimeout(""),
         httpx.Response(500, text='{"code":-1000,"msg":"An unknown error occurred."}'),
         httpx.Response(502, text="<html>"),
+        httpx.Response(408, text='{"code":-1007,"msg":"Timeout waiting for response from backend server."}'),
         httpx.Response(200, text='{"serverTime":'),
         httpx.Response(200, text='[{"id":"7"}]'),
     ],
@@ -55,6 +56,18 @@ async def test_a_long_ban_is_an_error_that_says_until_when() -> None:
             await endpoints.newest_trade(case.rest, "BTCUSDT")
         assert limited.value.retry_after_s == pytest.approx(7200, rel=0.01)
     assert case.side.requests == []
+
+
+async def test_an_address_that_the_firewall_blocks_is_left_alone_for_as_long_as_such_a_block_lasts() -> None:
+    case = Case([TRADE])
+    case.answers = [httpx.Response(403, text="<html>Forbidden")]
+    for _ in range(2):
+        with pytest.raises(RateLimitedError, match="told us to stop") as limited:
+            await endpoints.newest_trade(case.rest, "BTCUSDT")
+        assert limited.value.retry_after_s == pytest.approx(300, rel=0.01)
+    assert case.side.requests == []
+    await case.time.sleep(300)
+    assert await endpoints.newest_trade(case.rest, "BTCUSDT") is not None
 
 
 async def test_a_limit_that_others_use_up_is_left_alone() -> None:

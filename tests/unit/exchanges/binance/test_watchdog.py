@@ -1,9 +1,11 @@
 from collections.abc import Sequence
 
 from marketstream.exchanges.base import ExchangeError, Heard
+from marketstream.exchanges.binance.errors import RequestRefusedError
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.exchanges.binance.watchdog import Watchdog
 from marketstream.market.trade import Trades
+from structlog.testing import capture_logs
 
 from tests.unit.clocks import VirtualTime
 
@@ -11,17 +13,19 @@ TIMING = Timing(stale_s=15, confirm_s=2, most_stale_s=60)
 
 
 class Case:
-    """A watchdog over A and B, an exchange that answers what is set, and time that is moved by hand."""
+    """A watchdog over some symbols, an exchange that answers what is set, and time that is moved by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, *symbols: str) -> None:
         self.time = VirtualTime()
         self.newest: dict[str, int] = {}
         self.asked: list[list[str]] = []
         self.silent: list[list[str]] = []
         self.fails = False
+        self.unlisted: set[str] = set()
+        self.refusal = -1121
         self.arrives_meanwhile: int | None = None
         self.dog = Watchdog(
-            ["A", "B"], self._answer, lambda symbols: self.silent.append(list(symbols)), TIMING,
+            symbols or ("A", "B"), self._answer, lambda symbols: self.silent.append(list(symbols)), TIMING,
             now_s=lambda: self.time.us / 1_000_000, sleep=self._sleep,
         )  # fmt: skip
 
@@ -29,6 +33,8 @@ class Case:
         self.asked.append(list(symbols))
         if self.fails:
             raise ExchangeError("away")
+        if not self.unlisted.isdisjoint(symbols):
+            raise RequestRefusedError("Invalid symbol.", self.refusal)
         return {symbol: self.newest[symbol] for symbol in symbols if symbol in self.newest}
 
     async def _sleep(self, seconds: float) -> None:
@@ -101,3 +107,29 @@ async def test_a_dead_symbol_is_told_again_only_for_newer_trades_and_ever_less_o
     case.newest = {"A": 15}
     await case.look_after(15)
     assert case.silent == [["A"]] * 3
+
+
+async def test_a_symbol_that_is_not_listed_any_more_is_found_and_left_out_until_it_is_heard_again() -> None:
+    case = Case("A", "B", "C", "D")
+    case.hear("A", 10)
+    case.unlisted, case.newest = {"C"}, {"A": 12}
+    with capture_logs() as lines:
+        await case.look_after(15)
+        assert (case.asked, case.silent) == ([["A", "B", "C", "D"], ["A", "B"], ["C", "D"], ["C"], ["D"]], [["A"]])
+        case.asked.clear()
+        await case.look_after(60)
+    assert [line["symbol"] for line in lines if "does not list" in line["event"]] == ["C"]
+    assert [symbol for asked in case.asked for symbol in asked] == ["A", "B", "D"]
+    case.asked.clear()
+    case.hear("C", 1)
+    case.unlisted = set()
+    await case.look_after(15)
+    assert case.asked == [["B", "C", "D"]]
+
+
+async def test_a_refusal_that_is_no_symbols_fault_leaves_none_out() -> None:
+    case = Case()
+    case.unlisted, case.refusal = {"A"}, 0
+    await case.look_after(15)
+    await case.look_after(15)
+    assert case.asked == [["A", "B"]] * 2

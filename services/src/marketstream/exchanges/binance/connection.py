@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -30,10 +31,22 @@ _CLOSE_S: Final = 1.0
 _QUEUE: Final = 256
 
 
+class _Socket(ClientConnection):
+    """Notes when it was heard. The library answers pings, and hears pongs, without telling."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.heard_at_s = time.monotonic()
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at_s = time.monotonic()
+        super().data_received(data)
+
+
 class Connection:
     """Hears the trades of `symbols` into `inbox`, from `open` until it is closed or `ended`."""
 
-    def __init__(self, socket: ClientConnection, inbox: Inbox, refuse: Refusals, timing: Timing, now: Now) -> None:
+    def __init__(self, socket: _Socket, inbox: Inbox, refuse: Refusals, timing: Timing, now: Now) -> None:
         self.inbox = inbox
         self.shutdown = asyncio.Event()
         """Set when the server has said that it will end the connection."""
@@ -62,16 +75,22 @@ class Connection:
                 ping_timeout=timing.pong_s,
                 close_timeout=_CLOSE_S,
                 max_queue=_QUEUE,
+                create_connection=_Socket,
             )
         except (OSError, TimeoutError, WebSocketException) as error:
             raise ConnectionFailedError(f"{url} does not take a WebSocket: {error or type(error).__name__}") from error
-        connection = cls(socket, inbox, refuse, timing, now)
+        connection = cls(cast("_Socket", socket), inbox, refuse, timing, now)
         try:
             await connection._subscribe([f"{symbol.lower()}@trade" for symbol in symbols])
         except BaseException:
             await connection.close()
             raise
         return connection
+
+    @property
+    def heard_at_s(self) -> float:
+        """When anything last came, a pong too, by the monotonic clock."""
+        return self._socket.heard_at_s
 
     async def close(self) -> None:
         """Ends it, in a second at most, whatever the other side does."""

@@ -17,7 +17,6 @@ AGGREGATES_WEIGHT: Final = 4
 
 _TICKERS: Final = 20  # symbols that one request of weight 2 takes
 _NAMED: Final = 100  # symbols that fit well into one address; for more the whole list is fetched
-_NO_SUCH_SYMBOL: Final = (-1100, -1121)  # BAD_SYMBOL, and ILLEGAL_CHARS for what is not even spelled like one
 
 
 class Filter(msgspec.Struct, rename={"kind": "filterType", "tick": "tickSize", "step": "stepSize"}):
@@ -90,7 +89,7 @@ async def listed(rest: Rest, symbols: Sequence[str]) -> dict[str, Listed]:
             info = await _exchange_info(rest, msgspec.json.encode(sorted(wanted)).decode())
         except RequestRefusedError as error:
             # One that is not listed has the whole request refused, without a word which: the whole list will tell.
-            if error.code not in _NO_SUCH_SYMBOL:
+            if not error.is_unlisted:
                 raise
             info = await _exchange_info(rest)
     else:
@@ -112,6 +111,15 @@ async def newest_trade(rest: Rest, symbol: str) -> RestTrade | None:
     """The newest trade (GET /api/v3/trades, weight 25); None when there never was one."""
     trades = await rest.get("/api/v3/trades", TRADES_WEIGHT, list[RestTrade], symbol=symbol, limit=1)
     return trades[-1] if trades else None
+
+
+async def newest_id(rest: Rest, symbol: str) -> int | None:
+    """The id of the newest trade; None when there never was one. Where nobody has traded in the last day, this costs
+    the newest trade as well."""
+    if (found := (await newest_ids(rest, (symbol,))).get(symbol)) is not None:
+        return found
+    trade = await newest_trade(rest, symbol)
+    return trade.id if trade is not None else None
 
 
 async def newest_ids(rest: Rest, symbols: Sequence[str]) -> dict[str, int]:

@@ -9,7 +9,11 @@ ExchangeError
     └── ConnectionFailedError a connection that did not open, or did not bring what was asked of it
 """
 
+from typing import Final
+
 from marketstream.exchanges.base import ExchangeError, FeedError, UnusableError
+
+_UNLISTED: Final = (-1100, -1121)  # BAD_SYMBOL, and ILLEGAL_CHARS for what is not even spelled like one
 
 
 class RateLimitedError(ExchangeError):
@@ -36,6 +40,11 @@ class RequestRefusedError(UnusableError):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def is_unlisted(self) -> bool:
+        """Whether one of the symbols that were asked for is not listed. It is not told which."""
+        return self.code in _UNLISTED
 
 
 class ConnectionFailedError(FeedError):

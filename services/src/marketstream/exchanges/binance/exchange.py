@@ -6,9 +6,9 @@ from functools import partial
 from typing import Final
 
 from marketstream.cache.budget import Budget
-from marketstream.exchanges.base import Clock, ExchangeError, FeedError, Heard, Newest, UnknownSymbolError
+from marketstream.exchanges.base import Alive, Clock, ExchangeError, FeedError, Heard, Newest, UnknownSymbolError
 from marketstream.exchanges.binance import endpoints
-from marketstream.exchanges.binance.endpoints import Listed, microseconds
+from marketstream.exchanges.binance.endpoints import Listed
 from marketstream.exchanges.binance.errors import HistoryUnavailableError
 from marketstream.exchanges.binance.feed import Feed
 from marketstream.exchanges.binance.history import page_of_hole
@@ -24,6 +24,10 @@ log = logger(__name__)
 WS_URL: Final = "wss://stream.binance.com:9443"
 REST_URL: Final = "https://api.binance.com"
 
+QUESTIONS: Final = 0.5
+"""Part of the request weight that may be spent on asking what is newest. The rest is left to the history: many quiet
+symbols must not keep a hole waiting. It is enough for 300 of them, each asked twice a minute."""
+
 
 class Binance:
     """Live trades of Binance spot and their history. Trade ids follow each other without a gap, symbol by symbol."""
@@ -37,6 +41,7 @@ class Binance:
         self._timing = timing or Timing()
         self._ws_url = ws_url.rstrip("/")
         self._rest = Rest(rest_url.rstrip("/"), budget, self._timing)
+        self._questions = Rest(rest_url.rstrip("/"), budget.part("questions", QUESTIONS), self._timing)
         self._scales: dict[str, Scales] = {}
 
     async def check(self, symbols: Sequence[str]) -> None:
@@ -54,7 +59,7 @@ class Binance:
         for symbol, entry in found.items():
             self._scales.setdefault(symbol, _scales(entry))
 
-    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
+    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock | Alive, None]:
         """What happens from now on. Never ends; lost connections are made again.
 
         A reader that falls behind by more than the feed holds loses trades, which are in the history.
@@ -85,13 +90,17 @@ class Binance:
 
     async def newest(self, symbol: str) -> Newest | None:
         """The newest trade, or None when there never was one."""
-        # The time is asked first: the answer that follows holds whatever had happened by then.
-        at_us = await endpoints.server_time_us(self._rest)
-        trade = await endpoints.newest_trade(self._rest, symbol)
-        return Newest(trade.id, microseconds(trade.time), at_us) if trade is not None else None
+        # The time is asked first: the answer that follows holds whatever had happened by then, but for what the answer
+        # lags. So it is asked for where Binance answers from memory, as the ticker is, and as the newest trades are for
+        # ten times the weight. Aggregates would be cheap as well, but they come from its database, which may lag more
+        # (REST API: Data Sources): to prove that a market is quiet, dated seconds back, they are not good enough.
+        at_us = await endpoints.server_time_us(self._questions)
+        newest_id = await endpoints.newest_id(self._questions, symbol)
+        return Newest(newest_id, at_us) if newest_id is not None else None
 
     async def close(self) -> None:
         """Ends the connections of the history and of the budget; a feed is ended by closing it."""
+        await self._questions.close()
         await self._rest.close()
 
     async def _learn(self, symbols: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from random import Random
 from typing import Final
 
-from marketstream.exchanges.base import Clock, FeedError, Heard
+from marketstream.exchanges.base import Alive, Clock, FeedError, Heard
 from marketstream.exchanges.binance.connection import MOST_STREAMS, Connection
 from marketstream.exchanges.binance.inbox import MOST_TRADES, Inbox
 from marketstream.exchanges.binance.scales import Scales
@@ -52,10 +52,11 @@ class Feed:
             for start in range(0, len(symbols), most_streams)
         ]
         self._told_us: dict[Shard, int] = dict.fromkeys(self._shards, 0)
+        self._alive_at_s = 0.0
         self._clocks_due_s = 0.0
         self._watchdog = Watchdog(symbols, newest_ids, self._replace, timing)
 
-    async def events(self) -> AsyncGenerator[Heard | Clock, None]:
+    async def events(self) -> AsyncGenerator[Heard | Clock | Alive, None]:
         """What is heard, until the caller closes it. Lost connections are made again without end; raises FeedError
         only when something fails that should not."""
         works = [self._watchdog.run(), *(shard.run() for shard in self._shards)]
@@ -76,10 +77,10 @@ class Feed:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _take(self) -> list[Heard | Clock]:
+    def _take(self) -> list[Heard | Clock | Alive]:
         """All that was heard since the last call, then the clocks: of the connections as they are now, so that no
-        trade that is still to be taken lies before them."""
-        events: list[Heard | Clock] = []
+        trade that is still to be taken lies before them. At last, whether the exchange answers."""
+        events: list[Heard | Clock | Alive] = []
         for shard in self._shards:
             for inbox in shard.inboxes:
                 for heard in inbox.take():
@@ -89,6 +90,7 @@ class Feed:
         if time.monotonic() >= self._clocks_due_s:
             self._clocks_due_s = time.monotonic() + self._timing.clock_s
             events.extend(self._clocks())
+            events.extend(self._signs_of_life())
         return events
 
     def _clocks(self) -> Iterator[Clock]:
@@ -98,6 +100,14 @@ class Feed:
                 self._told_us[shard] = time_us
                 for symbol in shard.symbols:
                     yield Clock(symbol, time_us)
+
+    def _signs_of_life(self) -> Iterator[Alive]:
+        """One, if anything has come since the last: a symbol that is not traded moves no clock, but pings are
+        answered."""
+        heard_at_s = max((shard.heard_at_s for shard in self._shards), default=0.0)
+        if heard_at_s > self._alive_at_s:
+            self._alive_at_s = heard_at_s
+            yield Alive()
 
     async def _open(self, symbols: Sequence[str]) -> Connection:
         inbox = Inbox(self._scales, self._refuse, self._wake.set, self._most_trades)

@@ -1,8 +1,9 @@
 """Requests to Binance's REST API: within the limits, tried again where that may help, and decoded.
 
 Limits (REST API: IP Limits): each request has a weight, 6,000 a minute are allowed. 429 says that it was too much, 418
-that the address is banned for going on; both tell in Retry-After for how many seconds to be silent. All processes are
-told through the shared budget.
+that the address is banned for going on; both tell in Retry-After for how many seconds to be silent. 403 says that the
+firewall blocks the address, mostly for too many requests, and not for how long (REST API: HTTP Return Codes, and the
+FAQ that it names). All processes are told through the shared budget.
 """
 
 import asyncio
@@ -31,7 +32,9 @@ FULL: Final = 0.95
 """Part of the limit beyond which we stop for a while: other programs behind the same address spend too."""
 
 _FULL_STOP_S: Final = 10.0
-_UNTOLD_S: Final = {429: 30.0, 418: 120.0}  # where Retry-After is missing; bans last 2 minutes at least
+# Where Retry-After is missing. Bans last 2 minutes at least, blocks of the firewall usually 5.
+_UNTOLD_S: Final = {429: 30.0, 418: 120.0, 403: 300.0}
+_TIMED_OUT: Final = 408  # the exchange has waited in vain for a server of its own
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")
 _USED: Final = "X-MBX-USED-WEIGHT-1M"
 
@@ -123,7 +126,7 @@ def _problem(path: str, response: httpx.Response) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError):
         told = _Problem(msg=response.text[:200])
     problem = f"{path}: HTTP {response.status_code}, {told.msg or 'no message'} (code {told.code})"
-    if response.is_server_error or response.status_code in _UNTOLD_S:
+    if response.is_server_error or response.status_code == _TIMED_OUT or response.status_code in _UNTOLD_S:
         return problem
     raise RequestRefusedError(problem, told.code)
 

@@ -50,6 +50,11 @@ class Shard:
         """Those of all connections that are being read."""
         return [connection.inbox for connection in self._connections]
 
+    @property
+    def heard_at_s(self) -> float:
+        """When anything last came on one of its connections, by the monotonic clock; 0 when there is none."""
+        return max((connection.heard_at_s for connection in self._connections), default=0.0)
+
     def replace(self) -> None:
         """Asks for a new connection, because this one has silently lost a symbol."""
         self._silent.set()

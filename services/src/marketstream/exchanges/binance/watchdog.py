@@ -6,11 +6,13 @@ it, quiet is quiet.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from marketstream.exchanges.base import ExchangeError, Heard
+from marketstream.exchanges.binance.errors import RequestRefusedError
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.telemetry import logger
 
@@ -25,6 +27,7 @@ class _Watched:
     newest_id: int | None
     """The newest id that was heard, or that is known to have been missed; None before the first."""
     ask_at_s: float
+    """Never, until it is heard again, for a symbol that the exchange does not list any more."""
     patience_s: float
 
 
@@ -71,7 +74,7 @@ class Watchdog:
         for symbol in suspects:
             self._watched[symbol].ask_at_s = now_s + self._watched[symbol].patience_s
         try:
-            newest_ids = await self._newest_ids(suspects)
+            newest_ids = await self._ask(suspects)
         except ExchangeError as error:
             log.warning("quiet symbols could not be checked", symbols=len(suspects), error=str(error))
             return
@@ -84,6 +87,21 @@ class Watchdog:
             log.warning("symbols have died silently", symbols=silent[:20], count=len(silent))
             self._expect_after(silent, missed)
             self._on_silent(silent)
+
+    async def _ask(self, symbols: Sequence[str]) -> dict[str, int]:
+        """The newest ids. One symbol that is not listed any more has the whole question refused: halves find it, or it
+        would hide the others for ever."""
+        try:
+            return await self._newest_ids(symbols)
+        except RequestRefusedError as error:
+            if not error.is_unlisted:
+                raise
+        if len(symbols) == 1:
+            log.warning("the exchange does not list a symbol any more; it is not asked for again", symbol=symbols[0])
+            self._watched[symbols[0]].ask_at_s = math.inf
+            return {}
+        middle = len(symbols) // 2
+        return await self._ask(symbols[:middle]) | await self._ask(symbols[middle:])
 
     def _is_missed(self, symbol: str, newest: int) -> bool:
         watched = self._watched[symbol]
