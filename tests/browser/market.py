@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import asyncpg
-from marketstream.cache.frames import CHANNEL, MOST_TRADES, Frame, FramePrice, FrameTrade, encode
+from marketstream.cache.frames import MOST_TRADES, Frame, FramePrice, FrameTrade, channel_of, encode
 from marketstream.cache.keys import Keys
 from marketstream.market.window import INTERVALS, WINDOW_S
 from marketstream.settings import Settings
@@ -194,7 +194,7 @@ class Market:
         pipeline.set(keys.price, price.price)
         pipeline.hset(keys.current_candle, mapping=fields)
         pipeline.hset(keys.stream, mapping=fresh | priced)
-        pipeline.publish(CHANNEL, encode(frame))
+        pipeline.publish(channel_of(self.redis), encode(frame))
         await pipeline.execute()
 
     async def _close(self, book: Book, candle: dict[str, Any]) -> None:

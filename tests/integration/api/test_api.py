@@ -5,8 +5,11 @@ import contextlib
 import signal
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -345,6 +348,52 @@ async def test_stores_that_are_away_at_the_start_are_waited_for() -> None:
         await until(lambda: away(client, "postgresql"))
         assert "redis:" in (await client.get("/readyz")).text
         await problem(client, "/candles", 503, "store-away")
+
+
+async def says(client: httpx.AsyncClient, text: str) -> bool:
+    """Whether readiness says why PostgreSQL is of no use."""
+    return await away(client, "postgresql") and text in (await client.get("/readyz")).text
+
+
+async def execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_a_database_that_is_made_after_the_start(settings: Settings) -> None:
+    late = f"{settings.database_url}_late"
+    name = urlsplit(late).path[1:]
+    try:
+        async with running(replace(settings, database_url=late)) as client:
+            await until(lambda: says(client, f'PostgreSQL refuses DATABASE_URL: database "{name}" does not exist'))
+            await execute(settings.database_url, f"CREATE DATABASE {name}")
+            await until(lambda: ready(client))
+            assert await get(client, "/symbols") == []
+    finally:
+        await execute(settings.database_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def user(postgres: PostgresServer) -> AsyncIterator[str]:
+    """A user of PostgreSQL who may connect, and no more."""
+    name = f"test_{uuid.uuid4().hex}"
+    await execute(postgres.address, f"CREATE ROLE {name} LOGIN PASSWORD 'right'")
+    yield name
+    await execute(postgres.address, f"DROP ROLE {name}")
+
+
+async def test_a_user_who_is_let_in_after_the_start(user: str, settings: Settings) -> None:
+    parts = urlsplit(settings.database_url)
+    theirs = parts._replace(netloc=f"{user}:wrong@{parts.hostname}:{parts.port}").geturl()
+    async with running(replace(settings, database_url=theirs)) as client:
+        await until(lambda: says(client, "password authentication failed"))
+        await execute(settings.database_url, f"ALTER ROLE {user} PASSWORD 'wrong'")
+        await until(lambda: says(client, "permission denied for schema public"))
+        await execute(settings.database_url, f"GRANT CREATE ON SCHEMA public TO {user}")
+        await until(lambda: ready(client))
 
 
 async def test_the_process_stops_in_good_order(settings: Settings) -> None:

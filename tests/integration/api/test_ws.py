@@ -12,7 +12,11 @@ import httpx
 import pytest
 from marketstream.api import client as client_module
 from marketstream.api import server as server_module
+from marketstream.api import ws as ws_module
+from marketstream.api.client import Client
 from marketstream.api.messages import KEPT, MOST_STREAMS
+from marketstream.api.server import Outlet
+from marketstream.cache.frames import Frame, channel_of, encode
 from marketstream.local.postgres import PostgresServer
 from marketstream.local.redis import RedisServer
 from marketstream.settings import Settings
@@ -196,6 +200,7 @@ async def test_a_longer_candle_keeps_its_trades_until_the_closed_part_is_stored(
         ('{"type": "sing"}', "bad-message", "sing"),
         ('{"type": "subscribe"}', "bad-message", "streams"),
         ('{"type": "subscribe", "streams": []}', "bad-message", "length"),
+        (json.dumps({"type": "subscribe", "streams": [BTC] * (MOST_STREAMS + 1)}), "bad-message", "length <= 64"),
         ('{"type": "subscribe", "streams": [{"symbol": "BTCUSDT", "interval": "7m"}]}', "bad-message", "7m"),
         ('{"type": "subscribe", "streams": [{"symbol": "BTCUSDT", "color": "red"}]}', "bad-message", "color"),
         ('{"type": "subscribe", "streams": [{"symbol": "NOPE"}]}', "unknown-symbol", "known are BTCUSDT"),
@@ -219,9 +224,10 @@ async def test_too_many_streams_are_refused_one_by_one(settings: Settings, api: 
     symbols = [f"S{number:02}USDT" for number in range(MOST_STREAMS + 1)]
     async with Market(settings, symbols) as market:
         await market.fill(1)
-        async with following(api, *({"symbol": symbol, "limit": 1} for symbol in symbols)) as follower:
+        async with following(api, *({"symbol": symbol, "limit": 1} for symbol in symbols[:-1])) as follower:
             for _ in range(MOST_STREAMS):
                 await follower.next("snapshot")
+            await follower.say("subscribe", {"symbol": symbols[-1], "limit": 1})
             error = await follower.next("error")
             assert error["code"] == "too-many-streams"
             assert error["stream"]["symbol"] == symbols[-1]
@@ -320,6 +326,20 @@ async def test_postgresql_away_is_told_and_the_client_asks_again(
         await follower.next("snapshot")
 
 
+async def test_a_frame_that_makes_no_sense_is_left_out(api: httpx.AsyncClient, market: Market) -> None:
+    await market.fill(3)
+    book = market.books["BTCUSDT"]
+    senseless = Frame("binance", "BTCUSDT", candle=book.fields() | {"volume": "much"})
+    async with following(api, BTC, BTC | {"interval": "1m"}) as follower:
+        await follower.next("snapshot", interval="1m")
+        for data in (b"nonsense", b"\x81\xa1x" + b"\x91" * 100_000, encode(senseless)):
+            await market.redis.publish(channel_of(market.redis), data)
+        await market.publish("BTCUSDT", trades=[book.trade(time.time_ns() // 1000)])
+        await follower.next("candle", interval="1m")
+        await follower.nothing("snapshot", for_s=1.5)  # it was not cut off
+    assert await ready(api)
+
+
 @contextlib.asynccontextmanager
 async def deaf(api: httpx.AsyncClient) -> AsyncIterator[Callable[[bool], None]]:
     """A client that follows BTCUSDT over a narrow socket; the function makes it read, or not."""
@@ -399,6 +419,36 @@ async def closed_when_stuck(
         with pytest.raises(ConnectionClosed) as caught:
             await slow.next("nothing")
     return caught.value
+
+
+async def test_what_a_client_asks_for_waits_until_it_has_read(
+    api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outlets: list[Outlet] = []
+
+    def known(outlet: Outlet) -> Client:
+        outlets.append(outlet)
+        return Client(outlet)
+
+    monkeypatch.setattr(ws_module, "Client", known)
+    monkeypatch.setattr(client_module, "STUCK_S", 2.0)
+    await market.fill(KEPT)
+    async with deaf(api) as read, asyncio.timeout(LIMIT_S):
+        greedy = Follower(read.connection)  # type: ignore[attr-defined]
+        read(False)
+        before = await count(api, STUCK)
+        await greedy.say("subscribe", *[BTC] * MOST_STREAMS)
+        most = 0
+        while not await has_risen(api, STUCK, before):
+            most = max(most, outlets[0].buffered())
+    assert client_module.BEHIND < most < 3 * client_module.BEHIND
+
+
+async def test_one_that_reads_is_shown_all_it_asks_for(api: httpx.AsyncClient, market: Market) -> None:
+    await market.fill(KEPT)
+    async with following(api, *[BTC] * MOST_STREAMS) as follower:
+        for _ in range(MOST_STREAMS):
+            assert len((await follower.next("snapshot"))["candles"]) == KEPT
 
 
 BEHIND, STUCK = (f"marketstream_api_websocket_{name}_total" for name in ("behind", "stuck"))

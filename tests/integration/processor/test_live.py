@@ -129,6 +129,16 @@ async def test_an_owner_with_an_older_fence_shows_nothing_more(
     assert await pool.fetchval("SELECT max(last_trade_id) FROM candles_10s") == 20, "PostgreSQL asks for its own fence"
 
 
+async def test_redis_that_has_outlived_the_database_is_written_again(market: Market, redis: Redis) -> None:
+    """It was away at the claim, and knows a fence from before PostgreSQL was restored from a backup."""
+    market.settings = market.settings.but(kafka_session_timeout_ms=1_000)
+    async with market.processed():
+        await begin(market, redis)
+        await redis.hset(KEYS.stream, "fence", "41")
+        await market.publish(record(trade(20, 6.5)))
+        await shows(redis, KEYS.stream, last_trade_id=20, fence=42)
+
+
 async def test_a_new_owner_never_shows_less(market: Market, redis: Redis) -> None:
     """It shows nothing until it has read what the owner before could have shown."""
     async with market.processed():

@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 from marketstream.processor import metrics
 from marketstream.processor.service import run_processor
 from marketstream.service import Health
-from marketstream.settings import Settings
-from marketstream.stores.errors import StoreUnavailableError
+from marketstream.settings import Settings, SettingsError
+from marketstream.stores.errors import StoreRefusedError, StoreUnavailableError
 from marketstream.streams.admin import ensure_topics
 from marketstream.streams.client import UnavailableError
 
 from tests.integration.local.clients import within
+from tests.integration.processor.failover import set_read_only
 from tests.integration.processor.market import LIMIT_S, Market, record, trade
 
 NOBODY = "127.0.0.1:1"
@@ -61,6 +63,30 @@ async def test_it_ends_with_what_is_not_there_after_the_time_that_it_is_given(
 ) -> None:
     with pytest.raises(error, match=said):
         await run_processor(settings.but(start_limit_s=1, **away), asyncio.Event(), history=None)
+
+
+async def test_a_read_only_server_is_waited_for(market: Market, settings: Settings, pool: asyncpg.Pool) -> None:
+    await set_read_only(settings, is_on=True)
+    with pytest.raises(StoreUnavailableError, match="did not take writes for 1 s: it is read-only"):
+        await run_processor(settings.but(start_limit_s=1), asyncio.Event(), history=None)
+    async with starting(settings) as health:
+        await says(health, NOT_YET)
+        await asyncio.sleep(0.5)
+        assert health.problems() == NOT_YET
+        await set_read_only(settings, is_on=False)
+        await says(health, {})
+        await market.publish(record(trade(1, 0.5), trade(2, 1.5)))
+        await market.stored(pool)
+
+
+async def test_a_login_that_is_refused_ends_the_start_at_once(settings: Settings) -> None:
+    with pytest.raises(StoreRefusedError, match="PostgreSQL refuses DATABASE_URL"):
+        await run_processor(settings.but(database_url=settings.database_url + "x"), asyncio.Event(), history=None)
+
+
+async def test_two_symbols_of_one_topic_are_refused(settings: Settings) -> None:
+    with pytest.raises(SettingsError, match="'BTC-USDT' beside 'BTC/USDT'"):
+        await run_processor(settings.but(symbols=("BTC/USDT", "BTC-USDT")), asyncio.Event(), history=None)
 
 
 async def test_until_when_it_has_heard_of_a_symbol_is_a_metric(market: Market, settings: Settings) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from marketstream.settings import Settings
-from marketstream.stores.connect import close_pool, open_pool
+from marketstream.stores.connect import close_pool, lazy_pool, open_pool
 from marketstream.stores.errors import MigrationError, StoreError, StoreRefusedError, StoreUnavailableError
 from marketstream.stores.migrate import Migration, migrate, packaged
 from structlog.testing import capture_logs
@@ -119,3 +120,38 @@ async def test_a_name_that_the_database_does_not_know_is_not_waited_for(database
         with pytest.raises(StoreRefusedError, match="does not exist") as caught:
             await open_pool(settings, size=1, wait_s=60)
     assert isinstance(caught.value, StoreError)
+
+
+async def refusal(url: str) -> str:
+    """What a migration says to which the database is no more than an address."""
+    pool = await lazy_pool(Settings(database_url=url), size=1)
+    try:
+        with pytest.raises(StoreRefusedError) as caught:
+            await migrate(pool)
+    finally:
+        await close_pool(pool)
+    return str(caught.value)
+
+
+async def test_who_is_not_welcome_is_told_why(database_url: str) -> None:
+    assert "does not exist" in await refusal(f"{database_url}_missing")
+    parts = urlsplit(database_url)
+    wrong = parts._replace(netloc=f"{parts.username}:wrong@{parts.hostname}:{parts.port}").geturl()
+    assert "password authentication failed" in await refusal(wrong)
+
+
+async def test_a_user_who_may_not_create_tables_is_told_so(connection: asyncpg.Connection) -> None:
+    await connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC; SET ROLE pg_monitor")
+    with pytest.raises(StoreRefusedError, match=r"does not let the user .* permission denied for schema public"):
+        await migrate(connection)
+    await connection.execute("RESET ROLE; CREATE SCHEMA hidden; SET search_path = hidden; SET ROLE pg_monitor")
+    with pytest.raises(StoreRefusedError, match=r"does not let the user .* no schema has been selected"):
+        await migrate(connection)
+
+
+async def test_a_read_only_database_may_be_writable_later(connection: asyncpg.Connection) -> None:
+    await connection.execute("SET default_transaction_read_only = on")
+    with pytest.raises(StoreUnavailableError, match="is read-only"):
+        await migrate(connection, [FIRST])
+    await connection.execute("SET default_transaction_read_only = off")
+    assert await migrate(connection, [FIRST]) == [1]

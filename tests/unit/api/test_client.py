@@ -84,3 +84,47 @@ def test_one_that_reads_nothing_is_closed_with_a_reason() -> None:
     clock.now = STUCK_S + 0.1
     client.catch_up(latest())
     assert outlet.closed == (1013, "nothing was read for 10 s; connect again later")
+
+
+def test_one_for_which_much_waits_is_not_answered_until_it_has_read() -> None:
+    client, outlet, clock = pair()
+    assert client.has_room()
+    client.show(bytes(BEHIND + 1))
+    assert not client.has_room()
+    clock.now = STUCK_S
+    outlet.waiting = BEHIND
+    assert client.has_room()
+    client.show(bytes(1))
+    clock.now = 2 * STUCK_S
+    assert not client.has_room()  # full anew: its time begins anew
+    assert not client.is_given_up
+
+
+def test_one_that_asks_for_more_than_it_reads_is_closed() -> None:
+    client, outlet, clock = pair()
+    client.show(bytes(BEHIND + 1))
+    assert not client.has_room()
+    clock.now = STUCK_S + 0.1
+    assert not client.has_room()
+    assert client.is_given_up
+    assert outlet.closed == (1013, "nothing was read for 10 s; connect again later")
+
+
+def test_one_that_is_behind_is_not_answered_until_it_has_caught_up() -> None:
+    client, outlet, _ = pair()
+    client.send(bytes(BEHIND + 1))
+    client.send(b"missed")
+    outlet.waiting = 1
+    assert not client.has_room()
+    outlet.waiting = 0
+    client.catch_up(latest())
+    assert client.has_room()
+
+
+def test_answers_do_not_raise_what_may_wait_for_good() -> None:
+    client, _, _ = pair()
+    client.show(bytes(BEHIND))
+    assert client.has_room()
+    client.send(b"x")
+    client.send(b"missed")
+    assert client.is_behind

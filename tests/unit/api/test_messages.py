@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from marketstream.api.messages import BadMessageError, Ping, Pong, Subscribe, Wanted, frame, request
+from marketstream.api.messages import MOST_STREAMS, BadMessageError, Ping, Pong, Subscribe, Wanted, frame, request
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
@@ -36,3 +36,12 @@ def test_requests() -> None:
 def test_what_makes_no_sense_is_refused_with_what_was_expected(text: str | bytes) -> None:
     with pytest.raises(BadMessageError, match=r'expected \{"type": "subscribe"'):
         request(text)
+
+
+@pytest.mark.parametrize("kind", ["subscribe", "unsubscribe"])
+def test_a_message_has_at_most_as_many_streams_as_a_client(kind: str) -> None:
+    message = {"type": kind, "streams": [{"symbol": "BTCUSDT"}] * MOST_STREAMS}
+    request(msgspec.json.encode(message))
+    message["streams"] = [{"symbol": "BTCUSDT"}] * (MOST_STREAMS + 1)
+    with pytest.raises(BadMessageError, match=f"length <= {MOST_STREAMS} - at `\\$.streams`"):
+        request(msgspec.json.encode(message))

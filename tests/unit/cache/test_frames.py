@@ -2,8 +2,11 @@
 
 import msgspec
 import pytest
+from marketstream.cache.client import connect
 from marketstream.cache.errors import CacheContentError
-from marketstream.cache.frames import Frame, FramePrice, FrameTrade, decode, encode
+from marketstream.cache.frames import Frame, FramePrice, FrameTrade, channel_of, decode, encode
+from marketstream.settings import Settings
+from redis.asyncio import Redis
 
 CANDLE = {
     "exchange": "binance", "symbol": "BTCUSDT", "interval": "10s", "window_start": "1610064040",
@@ -40,14 +43,34 @@ def test_what_is_left_out_is_nothing() -> None:
     assert (frame.price, frame.open_candle(), frame.changed, frame.trades) == (None, None, [], [])
 
 
-@pytest.mark.parametrize("data", [b"", b"nonsense", msgspec.msgpack.encode({"exchange": "e"}), b"\xc1"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"nonsense", msgspec.msgpack.encode({"exchange": "e"}), b"\xc1",
+        b"\x81\xa1x" + b"\x91" * 100_000,
+        msgspec.msgpack.encode({"exchange": "e", "symbol": "S", "price": {"price": "1", "time": "soon", "id": 1}}),
+        msgspec.msgpack.encode({"exchange": "e", "symbol": "S", "price": {"price": "NaN", "time": "1", "id": 1}}),
+    ],
+)  # fmt: skip
 def test_what_is_no_frame_is_refused(data: bytes) -> None:
-    with pytest.raises(CacheContentError, match="marketstream:frames"):
+    with pytest.raises(CacheContentError, match="not a processor's"):
         decode(data)
 
 
 def test_fields_that_make_no_sense_are_refused() -> None:
     with pytest.raises(CacheContentError, match="not what a processor writes"):
         Frame(exchange="e", symbol="S", candle=CANDLE | {"window_start": "soon"}).open_candle()
+    for volume in ("much", "NaN", "-1", "1e9", "9" * 100):
+        with pytest.raises(CacheContentError, match="not what a processor writes"):
+            Frame(exchange="e", symbol="S", candle=CANDLE | {"volume": volume}).open_candle()
     with pytest.raises(CacheContentError, match="not what a processor writes"):
         Frame(exchange="e", symbol="S", stream={"open_holes": "many"}).freshness()
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [("redis://h", 0), ("redis://h/", 0), ("redis://h/0", 0), ("rediss://u:p@h:1/12", 12), ("redis://h?db=4", 4)],
+)
+def test_the_channel_has_the_number_of_the_database(url: str, database: int) -> None:
+    for redis in (connect(Settings(redis_url=url)), Redis.from_url(url)):
+        assert channel_of(redis) == f"marketstream:frames:{database}"

@@ -1,5 +1,6 @@
 """Which windows have changed is told until it is heard."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -7,8 +8,9 @@ import pytest
 from marketstream.cache.errors import CacheUnavailableError
 from marketstream.cache.frames import Frame
 from marketstream.cache.writer import LiveState, LiveWriter, Outcome
+from marketstream.processor import publisher as module
 from marketstream.processor.holdings import Holdings
-from marketstream.processor.publisher import LivePublisher
+from marketstream.processor.publisher import REFRESH_S, LivePublisher
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 from marketstream.streams.consumer import Consumer, Offsets
@@ -17,16 +19,17 @@ from tests.unit.processor.owners import KEY, apply, at, owner, record
 
 
 class Redis:
-    """Answers each write with the next of these; without one, it is away."""
+    """Answers each write with the next of these; without one, it is away. Claims it answers with `claimed`."""
 
-    def __init__(self, *outcomes: Outcome | None) -> None:
+    def __init__(self, *outcomes: Outcome | None, claimed: Outcome = "ok") -> None:
         self._outcomes = iter(outcomes)
+        self._claimed: Outcome = claimed
         self.frames: list[Frame] = []
         self.claims = 0
 
     async def claim(self, fences: dict[tuple[str, str], int]) -> dict[tuple[str, str], Outcome]:
         self.claims += 1
-        return dict.fromkeys(fences, "ok")
+        return dict.fromkeys(fences, self._claimed)
 
     async def write(
         self, states: dict[tuple[str, str], tuple[int, LiveState, Frame]]
@@ -48,10 +51,12 @@ class Kafka:
         return 0
 
 
-def publisher_of(owned: OwnedSymbol, redis: Redis) -> LivePublisher:
-    holdings = Holdings()
+def publisher_of(owned: OwnedSymbol, redis: Redis, holdings: Holdings | None = None) -> LivePublisher:
+    holdings = holdings or Holdings()
     holdings.own(owned)
-    return LivePublisher(Settings(), holdings, cast("LiveWriter", redis), cast("Consumer", Kafka()))
+    return LivePublisher(
+        Settings(kafka_session_timeout_ms=10), holdings, cast("LiveWriter", redis), cast("Consumer", Kafka())
+    )
 
 
 async def test_changed_windows_survive_what_was_not_written_and_are_told_once() -> None:
@@ -92,3 +97,40 @@ async def test_what_changes_while_a_write_is_on_its_way_is_told_in_the_next_fram
         await publisher.publish()
     assert [frame.changed for frame in redis.frames] == [[10], [10, 40], [40]]
     assert {frame.symbol for frame in redis.frames} == {KEY.symbol}
+
+
+@pytest.mark.parametrize("redis", [Redis("fenced"), Redis(claimed="fenced")], ids=["at a write", "at the claim"])
+async def test_a_symbol_that_redis_calls_another_s_is_claimed_anew_when_it_is_still_owned(redis: Redis) -> None:
+    """Redis holds the fences of a database that was there before a backup was restored."""
+    owned, holdings = owner(), Holdings()
+    apply(owned, record(at(1, 0.5)))
+    publisher = publisher_of(owned, redis, holdings)
+    for _ in range(2):
+        await publisher.publish()
+    assert holdings.owned == {owned.topic: owned}, "what is stored does not wait for Redis"
+    await asyncio.wait_for(holdings.wants_claim.wait(), 5)
+    assert (holdings.unclaimed, holdings.owned) == ({owned.topic}, {})
+    assert redis.claims == 1
+
+
+async def test_a_symbol_that_redis_calls_another_s_is_left_alone_when_it_is() -> None:
+    owned, holdings = owner(), Holdings()
+    apply(owned, record(at(1, 0.5)))
+    await publisher_of(owned, Redis("fenced"), holdings).publish()
+    holdings.revoke({owned.topic})
+    await asyncio.sleep(0.1)
+    assert not holdings.unclaimed
+
+
+async def test_a_symbol_whose_key_is_not_ours_is_tried_again_at_every_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    owned, redis = owner(), Redis("foreign", "ok")
+    apply(owned, record(at(1, 0.5)))
+    publisher = publisher_of(owned, redis)
+    now = module.time.monotonic()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    for _ in range(3):
+        await publisher.publish()
+    assert len(redis.frames) == 1
+    now += REFRESH_S
+    await publisher.publish()
+    assert (len(redis.frames), redis.claims) == (2, 1)

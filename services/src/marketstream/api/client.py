@@ -27,6 +27,8 @@ class Client:
         self._clock = clock
         self._allowed = BEHIND
         self._behind_since: float | None = None
+        self._full_since: float | None = None
+        self.is_given_up = False
         self.streams: Final[dict[Stream, int]] = {}
         """What it follows, each with the most candles that it wants in a snapshot."""
 
@@ -34,6 +36,19 @@ class Client:
     def is_behind(self) -> bool:
         """Whether frames were left out since its last snapshot."""
         return self._behind_since is not None
+
+    def has_room(self) -> bool:
+        """Whether it may be answered: not while much waits for it. One that asked for more than it reads is closed when
+        that goes on too long."""
+        if self._behind_since is not None:
+            return False  # catch_up looks after it
+        if self._outlet.buffered() <= BEHIND:
+            self._full_since, self._allowed = None, BEHIND
+            return True
+        if self._full_since is None:
+            self._full_since = self._clock()
+        self._give_up_after(self._full_since)
+        return False
 
     def send(self, frames: bytes) -> None:
         """Takes the frames, or leaves them out."""
@@ -62,6 +77,11 @@ class Client:
             self._behind_since, self._allowed = None, BEHIND
             for snapshot in snapshots():
                 self.show(snapshot)
-        elif self._clock() - self._behind_since > STUCK_S:
+        else:
+            self._give_up_after(self._behind_since)
+
+    def _give_up_after(self, since: float) -> None:
+        if not self.is_given_up and self._clock() - since > STUCK_S:
+            self.is_given_up = True
             metrics.STUCK.inc()
             self._outlet.give_up(TRY_AGAIN_LATER, f"nothing was read for {STUCK_S:g} s; connect again later")

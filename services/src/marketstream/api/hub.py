@@ -94,6 +94,11 @@ class Hub:
                 wait_s = next(waits)
                 log.warning("cut off from live data", error=str(error), retry_s=round(wait_s, 1))
                 await asyncio.sleep(wait_s)
+            except Exception as error:
+                self._lose(f"{type(error).__name__}: {error}")
+                wait_s = next(waits)
+                log.exception("live data failed; it begins anew", retry_s=round(wait_s, 1))
+                await asyncio.sleep(wait_s)
 
     async def _restart(self) -> None:
         """Frames are heard from now on: everything else is read again, and shown in a new epoch."""
@@ -108,7 +113,8 @@ class Hub:
     def _lose(self, problem: str) -> None:
         self._feed.problem = problem
         for live in self._symbols.values():
-            live.flush()
+            live.problem = problem
+            self._tell(live)
 
     def _next_epoch(self) -> None:
         self._feed.epoch = f"{self._run_id}.{next(self._numbers)}"
@@ -120,6 +126,9 @@ class Hub:
         except CacheContentError as error:
             log.warning("frame set aside", exchange=frame.exchange, symbol=frame.symbol, error=str(error))
             return
+        except Exception:
+            log.exception("frame set aside", exchange=frame.exchange, symbol=frame.symbol)
+            return
         if not self._dirty:
             # After all frames that have already arrived: under load each client gets the latest of them only.
             asyncio.get_running_loop().call_soon(self._flush)
@@ -128,19 +137,32 @@ class Hub:
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, set()
         for live in dirty:
+            self._tell(live)
+
+    def _tell(self, live: LiveSymbol) -> None:
+        """Sends what is new of a symbol; one that cannot be shown keeps nothing from the others."""
+        try:
             live.flush()
+        except Exception:
+            log.exception("a symbol cannot be shown", exchange=live.name[0], symbol=live.name[1])
 
     async def _tick(self) -> None:
         states_at = 0.0
         while True:
             await asyncio.sleep(TICK_S)
             for client in [client for client in self._clients if client.is_behind]:
-                client.catch_up(partial(self._snapshots, client))
+                self._catch_up(client)
             if (now := time.monotonic()) >= states_at:
                 states_at = now + STATE_S
                 for live in self._symbols.values():
-                    live.flush()
+                    self._tell(live)
                     live.forget()
+
+    def _catch_up(self, client: Client) -> None:
+        try:
+            client.catch_up(partial(self._snapshots, client))
+        except Exception:
+            log.exception("a client cannot be shown the latest")
 
     def _snapshots(self, client: Client) -> list[bytes]:
         return [

@@ -12,7 +12,7 @@ from marketstream.api.views import state_of
 from marketstream.backoff import delays
 from marketstream.cache.errors import CacheError
 from marketstream.cache.frames import MOST_TRADES, Frame, FrameTrade
-from marketstream.cache.reader import LiveReader, Stream
+from marketstream.cache.reader import Live, LiveReader, Stream
 from marketstream.market.window import Interval
 from marketstream.stores.errors import StoreError
 from marketstream.stores.reader import Candle, StoreReader
@@ -39,7 +39,9 @@ class LiveSymbol:
     """Takes the frames of one symbol and gives each of its streams what is new."""
 
     def __init__(self, exchange: str, symbol: str, feed: Feed) -> None:
-        self._name: Final = exchange, symbol
+        self.name: Final = exchange, symbol
+        self.problem = feed.problem
+        """Why frames of it were missed, until all of it was read again; None when none were."""
         self._feed = feed
         self._streams: dict[str, ClientStream] = {}
         self._ladder = Ladder(exchange, symbol)
@@ -67,7 +69,7 @@ class LiveSymbol:
         if frame.changed and self._streams:
             self._changed.update(frame.changed)
             if self._correcting is None or self._correcting.done():
-                self._correcting = asyncio.create_task(self._correct(), name=f"correct {self._name[1]}")
+                self._correcting = asyncio.create_task(self._correct(), name=f"correct {self.name[1]}")
 
     def flush(self) -> None:
         """Sends every stream what is new in it."""
@@ -92,8 +94,8 @@ class LiveSymbol:
         async with self._reading:
             if interval.name not in self._streams:
                 await self._hold(interval)
-                await self._recall()
-                self._streams[interval.name] = ClientStream(*self._name, interval, self._feed.epoch)
+                self._remember(await self._recalled())
+                self._streams[interval.name] = ClientStream(*self.name, interval, self._feed.epoch)
         return self._streams[interval.name]
 
     def forget(self) -> None:
@@ -119,19 +121,23 @@ class LiveSymbol:
         Raises StoreError.
         """
         async with self._reading:
+            recalled = await self._recalled()
+            read = {interval: await self._read(interval, None, None, KEPT) for interval in self._ladder.held}
+            # Not a moment between here and the end: meanwhile clients are told of what was, not of a half.
+            self.problem = self._feed.problem
             self._price, self._freshness, self._received_us = None, Stream(), None
             self._ladder.move(None)
-            await self._recall()
-            for interval in self._ladder.held:
-                self._ladder.hold(interval, await self._read(interval, None, None, KEPT))
+            self._remember(recalled)
+            for interval, candles in read.items():
+                self._ladder.hold(interval, candles)
             for stream in self._streams.values():
                 stream.restart(self._feed.epoch)
             return list(self._streams.values())
 
     def _shown(self) -> Freshness:
-        state, problem = self._freshness, self._feed.problem
+        state, problem = self._freshness, self.problem
         return Freshness(
-            state="disconnected" if problem else state_of(self._name[0], state, self._feed.clock()),
+            state="disconnected" if problem else state_of(self.name[0], state, self._feed.clock()),
             detail=f"cut off from live data: {problem}" if problem else None,
             complete_until=state.complete_until,
             open_holes=state.open_holes,
@@ -143,15 +149,18 @@ class LiveSymbol:
             if level not in held:
                 self._ladder.hold(level, await self._read(level, None, None, KEPT))
 
-    async def _recall(self) -> None:
-        """What Redis remembers, where no frame has told it yet. Without Redis, frames will."""
+    async def _recalled(self) -> Live | None:
+        """What Redis remembers. Without Redis, frames will tell."""
         try:
-            (live,) = await self._feed.cache.live([self._name])
+            (live,) = await self._feed.cache.live([self.name])
         except CacheError as error:
-            log.debug("live state cannot be read", symbol=self._name[1], error=str(error))
-            return
-        stream = live.stream
-        if stream is None:
+            log.debug("live state cannot be read", symbol=self.name[1], error=str(error))
+            return None
+        return live
+
+    def _remember(self, live: Live | None) -> None:
+        """Takes in what Redis remembers, where no frame has told it yet."""
+        if live is None or (stream := live.stream) is None:
             return
         if self._price is None and stream.price and stream.price_time is not None and stream.price_id is not None:
             self._price = LastPrice(stream.price, stream.price_time, stream.price_id)
@@ -168,7 +177,7 @@ class LiveSymbol:
                     for interval in self._ladder.held:
                         await self._correct_level(interval, starts)
             except StoreError as error:
-                log.warning("corrected candles cannot be read", symbol=self._name[1], error=str(error))
+                log.warning("corrected candles cannot be read", symbol=self.name[1], error=str(error))
                 self._changed |= starts
                 await asyncio.sleep(next(waits))
 
@@ -185,4 +194,4 @@ class LiveSymbol:
             stream.correct(new)
 
     async def _read(self, interval: Interval, start: int | None, end: int | None, limit: int) -> list[Candle]:
-        return await self._feed.store.candles(*self._name, interval, start, end, limit)
+        return await self._feed.store.candles(*self.name, interval, start, end, limit)

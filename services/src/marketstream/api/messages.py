@@ -18,7 +18,7 @@ KEPT: Final = 300
 """Closed candles of a stream that are kept in memory: most that a snapshot holds. GET /candles has the older ones."""
 
 MOST_STREAMS: Final = 64
-"""Most streams of one client."""
+"""Most streams of one client, and of one of its messages."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -36,13 +36,13 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Subscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="subscribe"):
     """A snapshot of each of these streams, then what changes in them."""
 
-    streams: Annotated[list[Wanted], Meta(min_length=1)]
+    streams: Annotated[list[Wanted], Meta(min_length=1, max_length=MOST_STREAMS)]
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="unsubscribe"):
     """No more of these streams."""
 
-    streams: Annotated[list[Wanted], Meta(min_length=1)]
+    streams: Annotated[list[Wanted], Meta(min_length=1, max_length=MOST_STREAMS)]
 
 
 class Ping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ping"):

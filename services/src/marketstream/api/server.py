@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from starlette.types import Scope
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 MAX_MESSAGE: Final = 16 * 1024
@@ -77,8 +78,39 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        self._let_go(code, reason)
+
+    def handle_ping(self) -> None:
+        if self.buffered() <= SEND_BUFFER:
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()  # no answer: those to pings would pile up for one that sends and does not read
+
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        self._abort_later()
+
+    def eof_received(self) -> None:
+        self._let_go(1006, "")
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._let_go(1011, "keepalive ping timeout")
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        if not self.disconnected:
+            self._abort_later()
+
+    def _let_go(self, code: int, reason: str) -> None:
+        """Tells the application at once: the connection itself may wait long for what it still has to send."""
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.close_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+        self._abort_later()
+
+    def _abort_later(self) -> None:
+        """A connection that is closed in good order waits, for ever if need be, until the client has read all."""
+        if self.close_timer is None:
+            self.close_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 
 
 WEBSOCKET: Final[dict[str, Any]] = {

@@ -38,14 +38,17 @@ class Watch:
             except (StoreError, CacheError) as error:
                 self._note(str(error))
                 await asyncio.sleep(next(waits))
+            except Exception as error:  # noqa: BLE001  whatever it is, only another look can find that it is over
+                self._note(f"{type(error).__name__}: {error}", error)
+                await asyncio.sleep(next(waits))
             else:
                 self._note(None)
                 waits = _waits()
                 await asyncio.sleep(EVERY_S)
 
-    def _note(self, problem: str | None) -> None:
+    def _note(self, problem: str | None, unexpected: Exception | None = None) -> None:
         if problem != self._problem and problem:
-            log.warning("a store is away", store=self._name, error=problem)
+            log.warning("a store is away", store=self._name, error=problem, exc_info=unexpected)
         elif problem != self._problem:
             log.info("a store answers", store=self._name)
         self._problem = problem

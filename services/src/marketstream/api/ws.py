@@ -61,6 +61,7 @@ def websocket_route(directory: Directory, hub: Hub, *, most_clients: int = MOST_
 
 async def _serve(websocket: WebSocket, client: Client, directory: Directory, hub: Hub) -> None:
     while True:
+        await _room(client)
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             return
@@ -73,7 +74,19 @@ async def _serve(websocket: WebSocket, client: Client, directory: Directory, hub
                 client.answer(Pong())
             else:
                 for wanted in asked.streams:
+                    await _room(client)
                     await _carry_out(wanted, client, directory, hub, subscribe=isinstance(asked, Subscribe))
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _room(client: Client) -> None:
+    """Waits until the client has read enough of what it was sent, so that what it asks for never piles up here.
+
+    Raises WebSocketDisconnect when it was given up for reading too little.
+    """
+    while not client.has_room():
+        if client.is_given_up:
+            raise WebSocketDisconnect(TRY_AGAIN_LATER)
         await asyncio.sleep(PAUSE_S)
 
 

@@ -14,13 +14,11 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from marketstream.cache.errors import CacheContentError, CacheUnavailableError
-from marketstream.cache.reader import LiveCandle, Stream
+from marketstream.cache.reader import LiveCandle, Number, Stream
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
 log = logger(__name__)
-
-CHANNEL: Final = "marketstream:frames"
 
 MOST_TRADES: Final = 50
 """Most trades in a frame: the newest of those since the frame before."""
@@ -34,8 +32,8 @@ published at least every second."""
 class FramePrice(msgspec.Struct, frozen=True, gc=False):
     """The price of the newest trade; `time` is Unix seconds as text, with all their digits."""
 
-    price: str
-    time: str
+    price: Number
+    time: Number
     id: int
 
 
@@ -84,12 +82,17 @@ _decoder: Final = msgspec.msgpack.Decoder(Frame)
 encode = _encoder.encode
 
 
+def channel_of(redis: Redis) -> str:
+    """The channel of the frames. Redis has one set of channels for all its databases, so the name says which it is."""
+    return f"marketstream:frames:{redis.connection_pool.connection_kwargs.get('db') or 0}"
+
+
 def decode(data: bytes) -> Frame:
     """The frame in `data`. Raises CacheContentError, saying what is wrong with it."""
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CacheContentError(f"a frame of {len(data)} bytes on {CHANNEL} is not a processor's: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CacheContentError(f"a frame of {len(data)} bytes is not a processor's: {error}") from error
 
 
 class FrameListener:
@@ -113,7 +116,7 @@ class FrameListener:
         try:
             with _told():
                 async with asyncio.timeout(CONNECT_S):
-                    await pubsub.subscribe(CHANNEL)
+                    await pubsub.subscribe(channel_of(redis))
                     await pubsub.get_message(timeout=CONNECT_S)  # the confirmation
             yield self._frames(pubsub)
         finally:
@@ -158,4 +161,4 @@ def _converted(fields: dict[str, str], form: type[msgspec.Struct]) -> Any:
     try:
         return msgspec.convert({name: text or None for name, text in fields.items()}, form, strict=False)
     except msgspec.ValidationError as error:
-        raise CacheContentError(f"a frame on {CHANNEL} is not what a processor writes: {error}") from error
+        raise CacheContentError(f"a frame is not what a processor writes: {error}") from error

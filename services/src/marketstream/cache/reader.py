@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
@@ -17,6 +18,10 @@ LIMIT_S: Final = 3.0
 T = TypeVar("T")
 
 
+Number = Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,40})?$")]
+"""Plain decimal text, as a processor writes it: with anything else no candle can be put together."""
+
+
 class LiveCandle(msgspec.Struct, frozen=True, gc=False):
     """An open or the last closed candle as Redis holds it. Prices and volumes are decimal text, times Unix seconds."""
 
@@ -24,13 +29,13 @@ class LiveCandle(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     interval: str
     window_start: int
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
-    quote_volume: str
-    taker_buy_volume: str
+    open: Number
+    high: Number
+    low: Number
+    close: Number
+    volume: Number
+    quote_volume: Number
+    taker_buy_volume: Number
     trade_count: int
     first_trade_id: int
     last_trade_id: int

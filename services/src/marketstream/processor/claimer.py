@@ -30,13 +30,16 @@ async def claim_symbols(
     """Claims whatever waits for it, until cancelled. `keys` names the symbol of each topic."""
     while True:
         await holdings.wants_claim.wait()
+        told: set[str] = set()
         for delay in delays(0.1, 5.0):
             holdings.wants_claim.clear()
             try:
                 await _claim(settings, holdings, keys, writer, live, consumer, committer)
                 break
             except (StoreUnavailableError, ConsumerError) as error:
-                log.warning("symbols cannot be claimed yet", error=str(error), retry_s=round(delay, 1))
+                if str(error) not in told:  # once of each kind: it may last for hours
+                    told.add(str(error))
+                    log.warning("symbols cannot be claimed yet; trying until they are", error=str(error))
             await asyncio.sleep(delay)
 
 

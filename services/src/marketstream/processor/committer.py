@@ -8,7 +8,7 @@ from typing import Final
 
 from marketstream.backoff import delays
 from marketstream.processor import metrics
-from marketstream.processor.holdings import Holdings
+from marketstream.processor.holdings import Holdings, reclaim_after_s
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 from marketstream.stores.errors import StoreUnavailableError
@@ -34,7 +34,7 @@ class Committer:
     def __init__(self, settings: Settings, holdings: Holdings, writer: Writer) -> None:
         self._holdings = holdings
         self._writer = writer
-        self._reclaim_s = settings.kafka_session_timeout_ms / 1000 * 2
+        self._reclaim_s = reclaim_after_s(settings)
         self._next_progress = 0.0
         self._taken: list[tuple[OwnedSymbol, Numbered]] = []
         self._stored: dict[str, int] = {}
@@ -72,6 +72,7 @@ class Committer:
             return
         started = time.monotonic()
         waits = delays(0.05, 3.0)
+        told: set[str] = set()
         while self._taken:
             self._taken = [(owned, numbered) for owned, numbered in self._taken if self._is_still_ours(owned)]
             part = _first_part(self._taken)
@@ -83,8 +84,12 @@ class Committer:
                 delay = next(waits)
                 metrics.COMMIT_FAILURES.inc()
                 self.failing_since = self.failing_since or time.monotonic()
-                log.warning("commit failed; it will be sent again", error=str(error), retry_s=round(delay, 2))
+                if str(error) not in told:  # once of each kind: it may last for hours
+                    told.add(str(error))
+                    log.warning("commit failed; it is sent again until it is stored", error=str(error))
                 await asyncio.sleep(delay)
+        if told:
+            log.info("commits go on", after_s=round(time.monotonic() - started, 1))
         self.failing_since = None
         metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
 

@@ -5,9 +5,16 @@ from collections.abc import Iterable
 
 from marketstream.processor import metrics
 from marketstream.processor.symbol import OwnedSymbol
+from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
 log = logger(__name__)
+
+
+def reclaim_after_s(settings: Settings) -> float:
+    """Seconds after which a symbol that seems to be another's is claimed again: by then the consumer group has missed
+    whoever is gone, and has said whose the topic is."""
+    return settings.kafka_session_timeout_ms / 1000 * 2
 
 
 class Holdings:
@@ -54,6 +61,17 @@ class Holdings:
         still be assigned here after `reclaim_s` seconds, it is claimed again."""
         self.drop(topic)
         asyncio.get_running_loop().call_later(reclaim_s, self._reclaim, topic)
+
+    def doubt(self, owned: OwnedSymbol, reclaim_s: float) -> None:
+        """Redis knows a later owner of the symbol. If there is one, a commit finds out, and the symbol is lost. Should
+        it still be owned after `reclaim_s` seconds, Redis has outlived the database, or was away at the claim: the
+        symbol is claimed anew, above the fence that Redis knows."""
+        asyncio.get_running_loop().call_later(reclaim_s, self._claim_anew, owned)
+
+    def _claim_anew(self, owned: OwnedSymbol) -> None:
+        if self.owned.get(owned.topic) is owned:
+            log.warning("Redis has a higher fence, but nobody else owns it: claiming it again", **owned.key._asdict())
+            self._await_claims({owned.topic})
 
     def _reclaim(self, topic: str) -> None:
         if topic in self.assigned and topic not in self.owned:

@@ -20,6 +20,8 @@ HEARD_UNTIL = Gauge(
     "Unix time of the newest trade or of the exchange's word that there is none; before any, since when it is owned",
     _SYMBOL,
 )
+OF_OWNED = (POSITION, LAG, OPEN_HOLES, HEARD_UNTIL)
+"""What only the owner of a symbol can tell."""
 OWNED = Gauge("marketstream_processor_owned_symbols", "Symbols that this process owns")
 FENCED = Counter("marketstream_processor_fenced_total", "Symbols found to be another's", _SYMBOL)
 COMMIT_SECONDS = Histogram("marketstream_processor_commit_seconds", "Time of a commit, retries included")

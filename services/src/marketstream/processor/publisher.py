@@ -8,7 +8,7 @@ from marketstream.backoff import delays
 from marketstream.cache.errors import CacheUnavailableError
 from marketstream.cache.writer import LiveState, LiveWriter, Outcome
 from marketstream.processor import metrics
-from marketstream.processor.holdings import Holdings
+from marketstream.processor.holdings import Holdings, reclaim_after_s
 from marketstream.processor.live import live_state, seconds, take_frame
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
@@ -25,12 +25,13 @@ shows whether Redis still has it."""
 class _Published:
     """What was written of an owned symbol."""
 
-    __slots__ = ("at", "beginnings", "gate", "muted", "seen")
+    __slots__ = ("at", "beginnings", "gate", "muted", "rests_until", "seen")
 
     def __init__(self) -> None:
         self.gate: int | None = None
         self.beginnings = 0
         self.muted = False
+        self.rests_until = 0.0
         self.seen: tuple[Any, ...] = ()
         self.at = 0.0
 
@@ -45,6 +46,7 @@ class LivePublisher:
     def __init__(self, settings: Settings, holdings: Holdings, live: LiveWriter, consumer: Consumer) -> None:
         self._interval_s = settings.publish_ms / 1000
         self._max_age_s = settings.max_age_s
+        self._reclaim_s = reclaim_after_s(settings)
         self._holdings = holdings
         self._live = live
         self._consumer = consumer
@@ -94,10 +96,15 @@ class LivePublisher:
             log.warning("Redis knows a later owner of this symbol; it is shown no more", **symbol.key._asdict())
             metrics.FENCED.labels(*symbol.key).inc()
             self._published[symbol].muted = True
+            self._holdings.doubt(symbol, self._reclaim_s)
+        elif outcome == "foreign":
+            self._published[symbol].rests_until = time.monotonic() + REFRESH_S
 
     def _is_shut(self, symbol: OwnedSymbol) -> bool:
         """Whether the gate must be looked for: at first, when Redis has lost the claim, when the topic began again."""
         published = self._published[symbol]
+        if published.muted or time.monotonic() < published.rests_until:
+            return False
         return published.gate is None or published.beginnings != symbol.beginnings
 
     async def _open_gates(self, symbols: list[OwnedSymbol]) -> None:
@@ -107,6 +114,8 @@ class LivePublisher:
         offsets = await self._consumer.offsets([symbol.topic for symbol in symbols])
         for symbol in symbols:
             self._heed(symbol, outcomes[symbol.key])
+            if outcomes[symbol.key] == "foreign":
+                continue
             self._published[symbol].gate = offsets[symbol.topic].end
             self._published[symbol].beginnings = symbol.beginnings
 
@@ -115,7 +124,9 @@ class LivePublisher:
         now_s = seconds(time.time_ns() // 1000)
         states = {}
         for symbol, published in self._published.items():
-            if published.muted or published.gate is None or symbol.position < published.gate:
+            if published.muted or now < published.rests_until:
+                continue
+            if published.gate is None or symbol.position < published.gate:
                 continue
             aggregator = symbol.aggregator
             seen = (aggregator.counters.counted, aggregator.heard_us // 1_000_000, symbol.newest_row)

@@ -28,13 +28,17 @@ from marketstream.stores.writer import Key, Writer
 from marketstream.streams.admin import ensure_topics
 from marketstream.streams.consumer import Consumer, ConsumerError
 from marketstream.streams.publisher import Publisher
-from marketstream.streams.topics import topic_name
+from marketstream.streams.topics import topic_names
 from marketstream.telemetry import logger
 
 log = logger(__name__)
 
 FAILING_LIMIT_S: Final = 30.0
 """Seconds for which commits may fail before the service says that it is not ready."""
+
+MOST_QUIET_S: Final = 120.0
+"""Seconds without a trade after which the exchange is asked whether the market is quiet, however old a sign of the feed
+may be: what is proven should not stand still for half an hour."""
 
 END_TASKS_S: Final = 2.0
 """Seconds for the tasks to end: one that waits for a frozen server is left behind."""
@@ -52,10 +56,8 @@ async def run_processor(
     Raises SettingsError, StoreError or StreamError when it cannot begin.
     """
     settings.require("kafka_bootstrap", "database_url", "redis_url", "exchange", "symbols")
-    keys = {
-        topic_name(settings.topic_prefix, settings.exchange, symbol): Key(settings.exchange, symbol)
-        for symbol in settings.symbols
-    }
+    topics = topic_names(settings.topic_prefix, settings.exchange, settings.symbols)
+    keys = {topic: Key(settings.exchange, symbol) for topic, symbol in topics.items()}
     health = health or Health()
     started = asyncio.Event()
     health.add("start", lambda: None if started.is_set() else "Kafka, its topics or PostgreSQL are not there yet")
@@ -72,7 +74,7 @@ async def run_processor(
 
 
 async def _prepare(pool: Pool, limit_s: float) -> None:
-    await wait_for(pool, limit_s)
+    await wait_for(pool, limit_s, to_write=True)
     await migrate(pool)
 
 
@@ -147,7 +149,7 @@ async def _backfill(settings: Settings, history: Exchange, holdings: Holdings) -
         publisher = Publisher(settings)
         try:
             await publisher.start()
-            quiet_s = settings.max_age_s / 2
+            quiet_s = min(settings.max_age_s / 2, MOST_QUIET_S)
             await Backfill(history, publisher, holdings.owned.values, holdings.wants_commit.set, quiet_s).run()
         except Exception:
             log.exception("backfill failed; it begins anew", retry_s=round(delay, 1))
@@ -211,5 +213,6 @@ async def _measure(holdings: Holdings, consumer: Consumer) -> None:
         for owned in before.keys() - counts.keys():
             owned_since.pop(owned)
             if owned.topic not in holdings.owned:  # another process tells of it now
-                metrics.HEARD_UNTIL.remove(*owned.key)
+                for gauge in metrics.OF_OWNED:
+                    gauge.remove(*owned.key)
         before = counts

@@ -5,10 +5,11 @@ import contextlib
 from typing import Final
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from marketstream.backoff import delays
 from marketstream.settings import Settings
-from marketstream.stores.errors import AWAY, REFUSED, StoreRefusedError, StoreUnavailableError, said
+from marketstream.stores.errors import AWAY, READ_ONLY, REFUSED, StoreRefusedError, StoreUnavailableError, said, why
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -65,21 +66,30 @@ async def lazy_pool(settings: Settings, *, size: int) -> asyncpg.Pool:
     )
 
 
-async def wait_for(pool: asyncpg.Pool, wait_s: float) -> None:
-    """Returns once the database answers. Raises as open_pool does."""
+async def wait_for(pool: asyncpg.Pool, wait_s: float, *, to_write: bool = False) -> None:
+    """Returns once the database answers and, `to_write`, takes writes. Raises as open_pool does."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     for delay in delays(FIRST_DELAY_S, MOST_DELAY_S):
         try:
-            async with asyncio.timeout_at(deadline), pool.acquire():
+            async with asyncio.timeout_at(deadline), pool.acquire() as connection:
+                if to_write:
+                    await _check_writable(connection)
                 return
         except REFUSED as error:
-            raise StoreRefusedError(f"PostgreSQL refuses DATABASE_URL: {error}") from error
-        except AWAY as error:
+            raise StoreRefusedError(why(error)) from error
+        except (*AWAY, READ_ONLY) as error:
+            missing = "take writes" if isinstance(error, READ_ONLY) else "answer"
             if loop.time() + delay >= deadline:
-                raise StoreUnavailableError(f"PostgreSQL did not answer for {wait_s:g} s: {said(error)}") from error
-            log.warning("PostgreSQL does not answer yet", error=said(error), again_in_s=round(delay, 2))
+                raise StoreUnavailableError(f"PostgreSQL did not {missing} for {wait_s:g} s: {said(error)}") from error
+            log.warning("PostgreSQL is not there yet", error=said(error), again_in_s=round(delay, 2))
+            await pool.expire_connections()  # a new session may find the server that does
         await asyncio.sleep(delay)
+
+
+async def _check_writable(connection: PoolConnectionProxy) -> None:
+    if await connection.fetchval("SHOW transaction_read_only") == "on":
+        raise READ_ONLY("it is read-only, as a standby is")
 
 
 async def close_pool(pool: asyncpg.Pool, *, limit_s: float = 1.0) -> None:

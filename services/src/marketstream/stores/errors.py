@@ -35,6 +35,18 @@ AWAY: Final = (
 REFUSED: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 """How asyncpg says that the address in DATABASE_URL is answered, but not welcome."""
 
+READ_ONLY: Final = asyncpg.ReadOnlySQLTransactionError
+"""How asyncpg says that the database takes no writes, as a standby does."""
+
+
+def why(error: BaseException) -> str:
+    """What is wrong with the database, as text."""
+    if isinstance(error, REFUSED):
+        return f"PostgreSQL refuses DATABASE_URL: {error}"
+    if isinstance(error, READ_ONLY):
+        return f"PostgreSQL is read-only, as a standby is: {error}"
+    return f"PostgreSQL is away: {said(error)}"
+
 
 def said(error: BaseException) -> str:
     """The error as text; a time-out, which says nothing itself, too."""

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from marketstream.stores.errors import AWAY, MigrationError, StoreUnavailableError, said
+from marketstream.stores.errors import AWAY, REFUSED, MigrationError, StoreRefusedError, StoreUnavailableError, said
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -22,6 +22,9 @@ LOCK_LIMIT_S: Final = 120
 
 APPLY_LIMIT_S: Final = 600
 """Seconds that one migration may take: far above the limit of ordinary statements, as it may rewrite a table."""
+
+NOT_ALLOWED: Final = (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError)
+"""How asyncpg says that the user may not create tables; the second when it may not even look where they would be."""
 
 Connection = asyncpg.Connection | PoolConnectionProxy
 """A connection of one's own, or one lent by a pool."""
@@ -64,8 +67,9 @@ async def migrate(database: asyncpg.Pool | Connection, migrations: Sequence[Migr
     Many processes may call it at once: one applies, the others wait for it. A database that is newer than this code,
     as in the middle of a rolling upgrade, is left as it is with a warning.
 
-    Raises MigrationError when a migration that was applied has been changed since or is unknown to this code, and
-    StoreUnavailableError when the database is away or another process holds the lock for too long.
+    Raises MigrationError when a migration that was applied has been changed since or is unknown to this code,
+    StoreRefusedError when the database knows no such user, password or name, or lets the user create nothing, and
+    StoreUnavailableError when it is away or read-only, or another process holds the lock for too long.
     """
     wanted = packaged() if migrations is None else sorted(migrations)
     try:
@@ -77,6 +81,16 @@ async def migrate(database: asyncpg.Pool | Connection, migrations: Sequence[Migr
         raise StoreUnavailableError(
             f"another process has held the lock of the migrations, or of a table that they change, for {LOCK_LIMIT_S} s"
         ) from error
+    except asyncpg.ReadOnlySQLTransactionError as error:
+        raise StoreUnavailableError(
+            f"PostgreSQL is read-only, so the migrations cannot be applied (is it a standby?): {error}"
+        ) from error
+    except NOT_ALLOWED as error:
+        raise StoreRefusedError(
+            f"PostgreSQL does not let the user of DATABASE_URL apply the migrations: {error}"
+        ) from error
+    except REFUSED as error:
+        raise StoreRefusedError(f"PostgreSQL refuses DATABASE_URL: {error}") from error
     except AWAY as error:
         raise StoreUnavailableError(f"PostgreSQL went away during the migrations: {said(error)}") from error
 

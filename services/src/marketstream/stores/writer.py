@@ -14,12 +14,12 @@ from marketstream.market.number import to_text
 from marketstream.market.progress import ClosedCandle, Commit, Progress
 from marketstream.market.verdict import Verdict
 from marketstream.market.window import WINDOW_S, start_s
-from marketstream.stores.errors import AWAY, StoreError, StoreUnavailableError, said
+from marketstream.stores.errors import AWAY, READ_ONLY, REFUSED, StoreError, StoreUnavailableError, why
 from marketstream.stores.statements import CLAIM, GUARD, JUDGE, LOCK, MERGE, NEWEST_CLOSED, PROVE_EMPTY, ROLL_UP, STORED
 
-_PASSING: Final = (*AWAY, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
-"""What passes: the database is away, or another transaction stood in the way for too long."""
-
+_PASSING: Final = (*AWAY, *REFUSED, READ_ONLY, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+"""What passes: the database is away, or another transaction stood in the way for too long. It may refuse the login, or
+take no writes, for as long as it is being replaced or a password changed."""
 
 MOST_TOLD: Final = 1_000
 """Most windows of a verdict that are told of again, when the answer to its commit was lost."""
@@ -62,7 +62,8 @@ class Committed:
 
 
 class Writer:
-    """The transactions of the processor. Every method raises StoreUnavailableError when the database is away."""
+    """The transactions of the processor. Every method raises StoreUnavailableError when the database is away, refuses
+    the login or takes no writes."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -101,15 +102,21 @@ class Writer:
                     changed[key] = await _stored_windows(connection, key, commits[key].commit)
                 rows = await connection.fetch(NEWEST_CLOSED, *_columns(changed, 2)) if changed else []
         except _PASSING as error:
-            raise StoreUnavailableError(f"PostgreSQL is away: {said(error)}") from error
+            raise await self._unavailable(error) from error
         return Committed(frozenset(commits.keys() - owned), changed, _by_key(rows))
 
     async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         try:
             rows: list[asyncpg.Record] = await self._pool.fetch(statement, *arguments)
         except _PASSING as error:
-            raise StoreUnavailableError(f"PostgreSQL is away: {said(error)}") from error
+            raise await self._unavailable(error) from error
         return rows
+
+    async def _unavailable(self, error: BaseException) -> StoreUnavailableError:
+        if isinstance(error, READ_ONLY):
+            # A session stays with a server that has become a standby; a new one may find the server that takes writes.
+            await self._pool.expire_connections()
+        return StoreUnavailableError(why(error))
 
 
 @contextlib.asynccontextmanager
