@@ -37,6 +37,16 @@ async def unsettle(cluster: Cluster, name: str) -> None:
     await put_status(cluster, DEPLOYMENTS, name, gone)
 
 
+async def get_stuck(cluster: Cluster, name: str) -> None:
+    """The pods of the newest version of a Deployment do not start; the old ones stay, and are available."""
+    generation = (await cluster.get(DEPLOYMENTS, name))["metadata"]["generation"]
+    counts = {"replicas": 2, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
+    timed_out = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    await put_status(
+        cluster, DEPLOYMENTS, name, {"observedGeneration": generation, "conditions": [timed_out], **counts}
+    )
+
+
 def settled(deployment: Mapping[str, Any]) -> dict[str, int]:
     """The status of a Deployment that is as its spec wants it."""
     wanted = deployment["spec"]["replicas"]

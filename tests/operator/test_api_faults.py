@@ -9,7 +9,7 @@ import pytest
 from tests.operator.apiserver import ApiServer
 from tests.operator.life import STRIMZI, TOPICS, Supervised, made, quiet, writes
 from tests.operator.proxy import Proxy
-from tests.operator.running import STREAMS, Cluster, RunningOperator, until
+from tests.operator.running import CRD, STREAMS, Cluster, RunningOperator, until
 
 START_S = 60.0
 SEEN_S = 15.0
@@ -106,6 +106,29 @@ async def test_watches_that_are_too_old_are_made_anew(majors: Cluster, operator:
 
 async def _expired(proxy: Proxy, plural: str) -> int:
     return proxy.expire(plural)
+
+
+async def test_a_definition_that_is_deleted_and_applied_again_is_watched_again(
+    apiserver: ApiServer, majors: Cluster, operator: Supervised
+) -> None:
+    definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/marketstreams.marketstream.io"
+
+    async def is_gone() -> bool:
+        return definition.rpartition("/")[2] not in [one["metadata"]["name"] for one in await apiserver.definitions()]
+
+    try:
+        await apiserver.request("DELETE", definition)
+        await until(is_gone)
+        await operator.says("does not know these kinds yet", SEEN_S)
+    finally:
+        await until(is_gone)
+        await apiserver.kubectl("apply", "-f", str(CRD))
+        await apiserver.serves("/apis/marketstream.io/v1alpha1/marketstreams")
+    await majors.stream("minors", ["ADAUSDT"])
+    await majors.has_deployments("minors", 2, SEEN_S)
+    await majors.change("minors", symbols=["ADAUSDT", "XRPUSDT"])
+    await majors.has_deployments("minors", 4, SEEN_S)
+    assert outcry(operator) == []
 
 
 @pytest.mark.parametrize("status", [409, 429, 500, 503])

@@ -70,6 +70,7 @@ async def test_an_operator_that_knows_no_good_version_leaves_what_runs_and_says_
     assert "the last good version keeps running" in message
     await connected.says("majors", "ProducersReady", "True", "AllReady")
     await connected.says("majors", "Paused", "False", "NotPaused")
+    await connected.says("majors", "Fresh", "Unknown", "NotAsked")
     status = (await connected.get(STREAMS, "majors"))["status"]
     assert status["pairs"]["summary"] == "2/2"
     assert sorted(symbol["name"] for symbol in status["symbols"]) == ["AAA", "BBB"]
@@ -86,6 +87,27 @@ async def test_a_stream_that_never_could_work_makes_nothing_and_begins_when_it_c
     await market.change("majors", symbols=["BTC/USDT"])
     await market.has_deployments("majors", 2)
     await market.says("majors", "SpecValid", "True", "Valid")
+
+
+async def test_what_the_api_server_refuses_is_told_and_goes_on_when_it_is_corrected(market: Market) -> None:
+    resources = {"requests": {"memory": "512Mi"}, "limits": {"memory": "256Mi"}}
+    await market.stream("majors", ["AAA"], producer={"resources": resources})
+    message = await market.says("majors", "SpecValid", "False", "Invalid")
+    assert "422" in message
+    assert "resources.requests: Invalid value" in message
+    await market.says("majors", "Ready", "False", "Invalid")
+
+    async def is_an_event() -> bool:
+        events = (await market.get("/api/v1/namespaces/{}/events"))["items"]
+        return any("resources.requests: Invalid value" in each["message"] for each in events)
+
+    await until(is_an_event)
+    resources["limits"]["memory"] = "512Mi"
+    await market.change("majors", producer={"resources": resources})
+    await market.has_deployments("majors", 2)
+    await settle(market)
+    await market.says("majors", "SpecValid", "True", "Valid")
+    await market.says("majors", "Ready", "True", "Running")
 
 
 async def test_a_secret_that_comes_later_is_found(market: Market) -> None:

@@ -13,7 +13,7 @@ from marketstream_operator.roles import PERMISSIONS, rules
 
 from tests.operator.api import Api
 from tests.operator.apiserver import ApiServer
-from tests.operator.life import STRIMZI, TOPICS
+from tests.operator.life import STRIMZI, TOPICS, writes
 from tests.operator.proxy import Proxy
 from tests.operator.requests import Request
 from tests.operator.running import DEPLOYMENTS, STREAMS, Cluster, RunningOperator, until
@@ -203,6 +203,48 @@ async def test_served_namespaces_need_their_roles_and_no_more(
             assert (await other.get(DEPLOYMENTS))["items"] == []
             assert "status" not in await other.get(STREAMS, "majors")
         assert denied(proxy) == []
+    for each in (served, other):
+        await apiserver.delete_namespace(each.namespace)
+
+
+@pytest.mark.parametrize("lost", [None, Use("deployments", "list")], ids=str)
+async def test_a_namespace_that_refuses_is_left_alone_and_holds_up_no_other(
+    connected_to_nobody: Cluster, apiserver: ApiServer, proxy: Proxy, lost: Use | None, tmp_path: Path
+) -> None:
+    """As one that was deleted, and its RoleBinding with it. Or only the Deployments cannot be listed: its streams,
+    which can, must not be taken for streams without any."""
+    cluster = connected_to_nobody
+    served, other = await fed(cluster, apiserver), await fed(cluster, apiserver)
+    await grant(apiserver, cluster.namespace, rules("operatorNamespace"), cluster.namespace)
+    for each in (served, other):
+        await grant(apiserver, each.namespace, rules("watched"), cluster.namespace)
+    ref: Any = {"connectionSecretRef": {"name": "marketstream-connection"}}
+    watch = f"{other.namespace},{served.namespace}"
+    async with limited(cluster, proxy, tmp_path, **EXTERNAL, WATCH_NAMESPACES=watch) as operator:
+        await operator.leading(60)
+        await other.stream("minors", ["BTCUSDT", "ETHUSDT"], **ref)
+        await other.has_deployments("minors", 4)
+        await operator.end()
+
+        allowed = {"rules": [] if lost is None else less(rules("watched"), lost)}
+        role = f"{RBAC}/namespaces/{{}}/roles"
+        await other.patch(role, ACCOUNT, allowed)
+        proxy.requests.clear()
+        await operator.start()
+        await operator.says("this namespace cannot be looked at", 60)
+        await other.change("minors", symbols=["ETHUSDT"])
+        await served.stream("majors", ["ADAUSDT"], **ref)
+        await served.has_deployments("majors", 2)
+        await served.change("majors", symbols=["ADAUSDT", "XRPUSDT"])
+        await served.has_deployments("majors", 4)
+        await proxy.seen(lambda request: not request.watch and request.resource.plural == "pods", 3)
+        assert [request for request in writes(proxy) if f"/{other.namespace}/" in request.path] == []
+        assert await operator.metric("marketstream_operator_watch_missed_total") == 0  # watches go on, too
+        said = [str(line["event"]) for line in operator.log()]
+        assert sum("this namespace cannot be looked at" in line for line in said) == 1
+
+        await other.patch(role, ACCOUNT, {"rules": rules("watched")})
+        await other.has_deployments("minors", 2)
     for each in (served, other):
         await apiserver.delete_namespace(each.namespace)
 

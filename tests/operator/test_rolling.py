@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.operator.conftest import Operate
-from tests.operator.playing import Market, settle, unsettle
+from tests.operator.playing import Market, get_stuck, settle, unsettle
 from tests.operator.running import STREAMS, Cluster, until
 
 SECRETS = "/api/v1/namespaces/{}/secrets"
@@ -76,6 +76,41 @@ async def test_a_pair_that_is_not_ready_needs_no_turn(connected: Cluster, operat
     await has_rolled(connected, "services:2", 2)  # the one that has the turn, and the one that needs none
     await connected.says("majors", "Progressing", "True", "WaitingForTurn")
     assert any("bbb" in pair for pair in await rolled(connected, "services:2"))
+
+
+async def test_pairs_that_are_stuck_hold_up_no_others_but_an_image_that_does_not_start_comes_no_further(
+    connected: Cluster, operate: Operate
+) -> None:
+    first = await operate(SERVICES_IMAGE="services:1")
+    await connected.stream("broken", ["AAA", "BBB"])
+    await connected.stream("majors", ["CCC", "DDD", "EEE", "FFF"])
+    await connected.has_deployments("broken", 4)
+    await connected.has_deployments("majors", 8)
+    await settle(connected)
+    await connected.says("majors", "Ready", "True")
+    await connected.change("broken", producer={"logLevel": "debug"})
+
+    async def changed() -> set[str]:
+        return {name for name, one in (await connected.deployments()).items() if one["metadata"]["generation"] > 1}
+
+    async def both_changed() -> bool:
+        return len(await changed()) == 2
+
+    await until(both_changed)
+    stuck = await changed()
+    for name in stuck:
+        await get_stuck(connected, name)
+    await connected.says("broken", "Progressing", "True", "RollingOut")
+    await first.end()
+    await operate(SERVICES_IMAGE="services:2", MAX_ROLLING_PAIRS=str(MOST))
+    await has_rolled(connected, "services:2", 2 + MOST)  # the stuck ones, and as many others as there are turns
+    for name, one in (await connected.deployments()).items():
+        if image_of(one) == "services:2":
+            await get_stuck(connected, name)
+    await asyncio.sleep(6)  # a look at everything gives no more turns
+    assert len(await rolled(connected, "services:2")) == 2 + MOST
+    await settle(connected)
+    await has_rolled(connected, "services:2", 6)
 
 
 async def test_what_the_stream_says_rolls_at_once(connected: Cluster, operate: Operate) -> None:

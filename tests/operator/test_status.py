@@ -74,6 +74,28 @@ async def test_fresh_while_trades_are_heard_and_stale_when_the_feed_dies_althoug
         await market.says("majors", "Fresh", "True", "Heard")
 
 
+async def test_what_was_heard_of_a_symbol_is_not_said_of_another(market: Market) -> None:
+    await market.stream("majors", ["BTCUSDT"])
+    async with heard(market.redis_url, "BTCUSDT"):
+        await market.says("majors", "Fresh", "True", "Heard")
+        await market.change("majors", symbols=["NEWUSDT"])
+        await market.says("majors", "Fresh", "Unknown", "NotHeardYet")
+    async with heard(market.redis_url, "NEWUSDT"):
+        await market.says("majors", "Fresh", "True", "Heard")
+
+
+async def test_what_runs_is_followed_though_the_api_server_refuses_what_is_wanted(market: Market) -> None:
+    resources = {"requests": {"memory": "512Mi"}, "limits": {"memory": "256Mi"}}
+    await market.stream("majors", ["BTCUSDT"], freshness={"maxAge": "30s"})
+    async with heard(market.redis_url, "BTCUSDT"):
+        await market.says("majors", "Fresh", "True", "Heard")
+        await market.change("majors", producer={"resources": resources})
+        await market.says("majors", "SpecValid", "False", "Invalid")
+        assert (await market.condition("majors", "Fresh"))[:2] == ("True", "Heard")
+    await market.hear("BTCUSDT", 31.0)
+    await market.says("majors", "Fresh", "False", "Stale")
+
+
 async def test_what_is_heard_is_in_the_status(market: Market) -> None:
     await market.stream("majors", ["BTCUSDT"])
     async with heard(market.redis_url, "BTCUSDT"):

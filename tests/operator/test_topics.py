@@ -173,6 +173,29 @@ async def test_topics_that_are_to_be_kept_belong_to_nobody_and_stay(strimzi_mark
     await until(free)
 
 
+async def test_a_topic_that_is_to_be_kept_from_now_on_stays_though_its_symbol_goes_at_once(
+    strimzi_market: Cluster,
+) -> None:
+    """An ownerReference that is left would let it go with the stream, long after."""
+    cluster = strimzi_market
+    await cluster.stream("majors", ["BTCUSDT", "ETHUSDT"])
+    topics = await has_topics(cluster, "btcusdt", "ethusdt")
+    assert all("ownerReferences" in topic["metadata"] for topic in topics.values())
+    await cluster.change("majors", symbols=["BTCUSDT"], retention={"onDelete": "keep"})
+
+    async def free() -> bool:
+        return not any("ownerReferences" in topic["metadata"] for topic in (await kafka_topics(cluster)).values())
+
+    await until(free)
+    await has_topics(cluster, "btcusdt", "ethusdt")
+    await cluster.change("majors", symbols=["BTCUSDT", "ETHUSDT"], retention={"onDelete": "delete"})
+
+    async def owned() -> bool:
+        return all("ownerReferences" in topic["metadata"] for topic in (await kafka_topics(cluster)).values())
+
+    await until(owned)  # those of symbols that come back too
+
+
 async def test_a_stream_where_strimzi_makes_no_topics_is_told(
     connected: Cluster, operate: Operate, strimzi: None
 ) -> None:

@@ -131,7 +131,11 @@ class Api:
         return uid in found
 
     async def knows(self, kind: Kind) -> bool:
-        """Whether the server serves this kind, by discovery."""
+        """Whether the server serves this kind, by discovery. A new kind may be served before it is in the list of
+        groups, from which kopf learns of it."""
+        groups = await self._call("GET", "/apis")
+        if kind.group not in (group["name"] for group in groups["groups"]):
+            return False
         try:
             found = await self._call("GET", f"/apis/{kind.group}/{kind.version}")
         except NotFoundError:
@@ -207,8 +211,11 @@ class Api:
         metrics.API_REQUESTS.labels(method, answer.status).inc()
         if answer.status >= 400:
             raise _error(method, path, answer.status, data, answer.headers)
-        result: dict[str, Any] = msgspec.json.decode(data)
-        return result
+        try:
+            return msgspec.json.decode(data, type=dict[str, Any])
+        except msgspec.DecodeError as error:  # of a proxy on the way, perhaps
+            said = data[:200].decode(errors="replace")
+            raise ApiError(f"{method} {path}: the answer is no JSON object: {said}", answer.status) from error
 
 
 def _path(kind: Kind, namespace: str | None, name: str = "") -> str:

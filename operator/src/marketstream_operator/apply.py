@@ -21,22 +21,23 @@ ABREAST: Final = 8
 
 async def abreast(writes: Iterable[Callable[[], Awaitable[object]]]) -> None:
     """Makes these writes, a few at the same time. One that is refused keeps no other from being made; when the API
-    server cannot do any now, no more are begun. Raises the first ApiError after that."""
-    turns, errors = asyncio.Semaphore(ABREAST), list[ApiError | NotLeadingError]()
+    server cannot do any now, no more are begun. Raises the ApiError of the first of these writes after that: the status
+    tells it, and should not change with who was faster."""
+    turns, errors = asyncio.Semaphore(ABREAST), dict[int, ApiError | NotLeadingError]()
 
-    async def make(write: Callable[[], Awaitable[object]]) -> None:
+    async def make(number: int, write: Callable[[], Awaitable[object]]) -> None:
         async with turns:
-            if all(isinstance(error, ApiError) and error.is_refusal for error in errors):
+            if all(isinstance(error, ApiError) and error.is_refusal for error in errors.values()):
                 try:
                     await write()
                 except (ApiError, NotLeadingError) as error:
-                    errors.append(error)
+                    errors[number] = error
 
     async with asyncio.TaskGroup() as group:
-        for write in writes:
-            group.create_task(make(write))
+        for number, write in enumerate(writes):
+            group.create_task(make(number, write))
     if errors:
-        raise errors[0]
+        raise errors[min(errors)]
 
 
 class Applier:

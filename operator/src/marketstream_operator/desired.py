@@ -116,7 +116,8 @@ def _pod(
     spec: Spec, key: Key, pair: Pair, role: Role, connection: Connection, settings: OperatorSettings
 ) -> dict[str, Any]:
     workload = _workload(spec, role)
-    secrets = [*settings.image_pull_secrets, *(reference.name for reference in workload.image_pull_secrets)]
+    named = [*settings.image_pull_secrets, *(reference.name for reference in workload.image_pull_secrets)]
+    secrets = dict.fromkeys(named)  # the API server answers 500 to one that is there twice
     volumes, mounts = _volumes(connection)
     optional = {
         "imagePullSecrets": [{"name": name} for name in secrets],

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from marketstream.service import Health, health_app, serving
 from marketstream.telemetry import logger
 
 from marketstream_operator import metrics
-from marketstream_operator.api import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM, POD, Api, ApiError
+from marketstream_operator.api import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM, POD, Api, ApiError, Kind
 from marketstream_operator.apply import Applier
 from marketstream_operator.claims import Claims
 from marketstream_operator.connect import configuration
@@ -65,9 +65,11 @@ class Operator:
             self._queue.add_after,
         )
         self._kinds = (MARKET_STREAM, *topics)
+        """Those of CRDs, which may go. They are watched apart from others."""
         self._watches = [
-            Watches(self._scope, login, settings.namespaces, tuple(served)),
-            *(Watches(self._scope, login, namespaces, (kind,)) for kind, namespaces in topics.items()),
+            *self._watching(login, settings.namespaces, DEPLOYMENT, POD),
+            *self._watching(login, settings.namespaces, MARKET_STREAM),
+            *(watches for kind in topics for watches in self._watching(login, topics[kind], kind)),
         ]
         self._reconciler = Reconciler(
             self._api,
@@ -87,6 +89,12 @@ class Operator:
         self._knows_kinds = False
         self._looked_at = time.monotonic()
 
+    def _watching(self, login: Configuration, namespaces: tuple[str, ...] | None, *kinds: Kind) -> Iterator[Watches]:
+        """Watches of their own for each namespace: one that is refused ends those of no other."""
+        known = partial(self._wait_for, tuple(kind for kind in kinds if kind in self._kinds))
+        for each in [None] if namespaces is None else [(namespace,) for namespace in dict.fromkeys(namespaces)]:
+            yield Watches(self._scope, login, each, kinds, known)
+
     async def run(self, health: Health) -> None:
         """Watches, and reconciles while it leads, until cancelled. Raises LeaseLostError."""
         health.add("kubernetes", self._problem)
@@ -94,7 +102,7 @@ class Operator:
         metrics.LEADER.set_function(self._election.holds)
         beside: list[asyncio.Task[None]] = []
         try:
-            await self._wait_for_kinds()
+            await self._wait_for(self._kinds)
             self._knows_kinds = True
             beside.append(asyncio.create_task(self._recorder.run(), name="events"))
             beside += [asyncio.create_task(watches.run(), name=f"watches of {watches}") for watches in self._watches]
@@ -107,11 +115,11 @@ class Operator:
             await asyncio.gather(*beside, return_exceptions=True)
             await self._api.close()
 
-    async def _wait_for_kinds(self) -> None:
-        """kopf would take a kind that is not there yet for one that never will be."""
+    async def _wait_for(self, kinds: tuple[Kind, ...]) -> None:
+        """Returns when the API server serves all these kinds."""
         for delay in delays(0.5, 10.0):
             try:
-                missing = [kind for kind in self._kinds if not await self._api.knows(kind)]
+                missing = [kind for kind in kinds if not await self._api.knows(kind)]
             except ApiError as error:
                 log.warning("the API server cannot be asked yet", error=str(error), retry_s=round(delay, 1))
             else:
@@ -129,7 +137,7 @@ class Operator:
             tasks.create_task(self._look(), name="looks")
             tasks.create_task(self._freshness.run(), name="freshness")
             tasks.create_task(
-                work(self._queue, self._reconciler.reconcile, self._settings.workers, RECONCILE_LIMIT_S),
+                work(self._queue, self._reconcile, self._settings.workers, RECONCILE_LIMIT_S),
                 name="work",
             )
 
@@ -155,6 +163,11 @@ class Operator:
             except ApiError as error:
                 log.warning("a look at everything failed; the next will make up for it", error=str(error))
             self._add_all()
+
+    async def _reconcile(self, key: Key) -> None:
+        """What cannot be seen is left alone: a stream without sight of its Deployments would be given others."""
+        if self._scope.sees(key.namespace):
+            await self._reconciler.reconcile(key)
 
     def _add_all(self) -> None:
         for key in self._observed.streams:

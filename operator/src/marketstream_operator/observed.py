@@ -60,6 +60,8 @@ class Deployment(msgspec.Struct, frozen=True):
     """Whether the pods of the newest version have replaced all others, and are available."""
     is_ready: bool
     """Whether as many pods are available as are wanted, and at least one."""
+    is_stuck: bool = False
+    """Whether its newest version has not got on for so long that Kubernetes no longer believes in it."""
 
 
 class Pod(msgspec.Struct, frozen=True):
@@ -125,10 +127,9 @@ def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
     if kind == KAFKA_TOPIC:
         ready, problem = _condition(raw)
         return Topic(key, name, uid, version, owner_uid, digest, managed, ready, problem)
-    settled, ready = _rollout(raw)
     return Deployment(
         key, name, uid, version, pair, role, exchange, symbols, owner_uid, digest, notes.get(names.SPEC_DIGEST, ""),
-        managed, raw["spec"].get("replicas", 1), meta["generation"], settled, ready,
+        managed, raw["spec"].get("replicas", 1), meta["generation"], *_rollout(raw),
     )  # fmt: skip
 
 
@@ -140,16 +141,23 @@ def managed_fields(meta: Mapping[str, Any]) -> str:
     return ""
 
 
-def _rollout(raw: Mapping[str, Any]) -> tuple[bool, bool]:
+def _rollout(raw: Mapping[str, Any]) -> tuple[bool, bool, bool]:
+    """Whether it is settled, is ready, is stuck."""
     wanted, status = raw["spec"].get("replicas", 1), raw.get("status") or {}
     available = status.get("availableReplicas", 0)
+    is_of_newest = status.get("observedGeneration", 0) >= raw["metadata"]["generation"]
     is_settled = (
-        status.get("observedGeneration", 0) >= raw["metadata"]["generation"]
+        is_of_newest
         and status.get("replicas", 0) == wanted
         and status.get("updatedReplicas", 0) == wanted
         and available == wanted
     )
-    return is_settled, wanted > 0 and available >= wanted
+    is_stuck = is_of_newest and any(
+        (each.get("type"), each.get("status"), each.get("reason"))
+        == ("Progressing", "False", "ProgressDeadlineExceeded")
+        for each in status.get("conditions") or ()
+    )
+    return is_settled, wanted > 0 and available >= wanted, is_stuck
 
 
 def _condition(raw: Mapping[str, Any]) -> tuple[bool, str]:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from marketstream_operator import desired, names
-from marketstream_operator.api import DEPLOYMENT, MARKET_STREAM, Api
+from marketstream_operator.api import DEPLOYMENT, MARKET_STREAM, Api, ApiError, ConflictError, GoneError, NotFoundError
 from marketstream_operator.apply import Applier, abreast
 from marketstream_operator.claims import Claims
 from marketstream_operator.connections import CONNECTION, Connection, Connections
@@ -90,7 +90,13 @@ class Reconciler:
         if spec is None or connection is None:
             await self._reporter.tell(stream, self._left_alone(stream, error))
             return
-        await self._reporter.tell(stream, await self._arrange(stream, spec, connection, error))
+        try:
+            view = await self._arrange(stream, spec, connection, error)
+        except ApiError as refused:
+            if _is_for_good(refused):  # else nobody would be told before somebody reads the log
+                await self._reporter.tell(stream, self._left_alone(stream, error or SpecError("spec", str(refused))))
+            raise
+        await self._reporter.tell(stream, view)
 
     def _misses_children(self, stream: Stream) -> bool:
         """Whether Deployments of which its status tells are not there."""
@@ -122,13 +128,17 @@ class Reconciler:
         return spec, connection, None
 
     def _left_alone(self, stream: Stream, error: SpecError | None) -> View:
-        """A stream whose spec cannot work, and of which no good version is known: what runs is left as it is."""
+        """A stream whose spec cannot work, and of which no good version is known, or one of which the API server
+        refuses what is wanted: what runs is left as it is."""
         before, live = conditions_of(stream), self._observed.deployments(stream.key)
         pairs = [Pair(pair, tuple(symbols)) for pair, symbols in _packing(live).items()]
         said, pause = before.get("Paused"), NOT_PAUSED
         if said is not None and said.reason != pause.reason:
             pause = Pause(said.reason, said.message)
-        return View(generation=stream.generation, error=error, pairs=pairs, pause=pause, **self._runs(stream.key))
+        return View(
+            generation=stream.generation, error=error, pairs=pairs, pause=pause, **self._runs(stream.key),
+            **self._heard(stream.key),
+        )  # fmt: skip
 
     async def _arrange(self, stream: Stream, spec: Spec, connection: Connection, error: SpecError | None) -> View:
         key, owner = stream.key, Owner(stream.key, stream.uid)
@@ -150,13 +160,19 @@ class Reconciler:
             self._again(key, LATER_S)
         return View(
             generation=stream.generation, error=error, conflicts=conflicts, handed_over=awaited, topics=topics,
-            pairs=pairs, waiting=waiting, pause=pause, readings=self._freshness.readings(key),
-            is_cache_away=self._freshness.is_away(key), cache_trouble=self._freshness.trouble(key), **self._runs(key),
+            pairs=pairs, waiting=waiting, pause=pause, **self._runs(key), **self._heard(key),
         )  # fmt: skip
 
     def _runs(self, key: Key) -> dict[str, Any]:
         pods = self._observed.pods(key)
         return {"live": self._observed.deployments(key), "problems": [pod.problem for pod in pods if pod.problem]}
+
+    def _heard(self, key: Key) -> dict[str, Any]:
+        """What is known of the symbols that are followed; nothing of a stream of which none are."""
+        return {
+            "readings": self._freshness.readings(key), "is_cache_away": self._freshness.is_away(key),
+            "cache_trouble": self._freshness.trouble(key),
+        }  # fmt: skip
 
     def _shared_out(self, key: Key, spec: Spec) -> tuple[list[str], dict[str, Key], list[str]]:
         """The symbols to run; those that an older MarketStream runs; those that wait until another's pods are gone."""
@@ -205,9 +221,9 @@ class Reconciler:
         return len(waiting)
 
     def _may_roll(self, key: Key, pair: Pair, live: Iterable[Deployment]) -> bool:
-        """A pair that is not ready needs no turn: nothing is lost by rolling it, and it may never settle."""
-        is_ready = all(child.is_ready for child in live if child.pair == pair.id)
-        return not is_ready or self.rollout.may_roll(key, pair.id)
+        """A pair that is not ready, or stuck, needs no turn: nothing is lost by rolling it, and it may never settle."""
+        is_well = all(child.is_ready and not child.is_stuck for child in live if child.pair == pair.id)
+        return not is_well or self.rollout.may_roll(key, pair.id)
 
     async def _prune(self, owner: Owner, pairs: Iterable[Pair]) -> None:
         """Deletes the Deployments of pairs that are no longer wanted; what has another owner is not ours to delete."""
@@ -236,6 +252,11 @@ def _check_served(namespace: str, settings: OperatorSettings) -> None:
             f"this operator makes topics by Strimzi, and only in namespace {settings.pod_namespace}: apply the "
             f"MarketStream there, not in {namespace}",
         )
+
+
+def _is_for_good(error: ApiError) -> bool:
+    """Whether the same would be refused again: by validation, a quota, a webhook or a right that is missing."""
+    return error.is_refusal and not isinstance(error, ConflictError | NotFoundError | GoneError)
 
 
 def _packing(live: Iterable[Deployment]) -> dict[str, list[str]]:

@@ -63,7 +63,8 @@ class Reporter:
         """Writes the status: at once when more than a rate or a time has changed, else at most once a minute; not yet
         when this process has only begun, and knows of no rates."""
         before = conditions_of(stream)
-        status = status_of(view, before, time_text(time.time()))
+        told = [str(each.get("name")) for each in stream.status.get("symbols") or ()]
+        status = status_of(view, before, time_text(time.time()), told)
         self._newest[stream.key] = status
         written = as_json(status)
         if written == {name: stream.status.get(name) for name in written}:

@@ -1,4 +1,7 @@
-"""When the operator's own settings change, every pair is due for a roll: only a few roll at a time."""
+"""When the operator's own settings change, every pair is due for a roll: only a few roll at a time.
+
+A pair that gets stuck on its turn keeps it, so that an image that does not start comes no further.
+"""
 
 from marketstream_operator.api import DEPLOYMENT
 from marketstream_operator.names import Key
@@ -12,15 +15,21 @@ class Rollout:
         self._observed = observed
         self._most = most
         self._rolling: set[tuple[Key, str]] = set()
+        self._taken_over: set[tuple[Key, str]] = set()
+        """Those of them that rolled before: perhaps not for the operator's sake, so they may not hold up others."""
         self._waiting: set[Key] = set()
 
     def begin(self) -> None:
-        """Takes over from an earlier leader: what was changed and is not settled may be rolling for this reason."""
-        self._rolling = {
+        """Takes over from an earlier leader: what was changed and is not settled may be rolling for this reason. What
+        is stuck does not roll."""
+        live = [child for child in self._observed.all(DEPLOYMENT) if isinstance(child, Deployment)]
+        stuck = {(child.key, child.pair) for child in live if child.is_stuck}
+        self._taken_over = {
             (child.key, child.pair)
-            for child in self._observed.all(DEPLOYMENT)
-            if isinstance(child, Deployment) and child.generation > 1 and child.is_ready and not child.is_settled
-        }
+            for child in live
+            if child.generation > 1 and child.is_ready and not child.is_settled
+        } - stuck
+        self._rolling = set(self._taken_over)
 
     def may_roll(self, key: Key, pair: str) -> bool:
         """Whether this pair may roll now. If not, its MarketStream is among those that `settle` returns later."""
@@ -34,8 +43,12 @@ class Rollout:
 
     def settle(self, key: Key) -> set[Key]:
         """Looks which pairs of this MarketStream have settled. Returns who waits, when there is room now."""
-        unsettled = {child.pair for child in self._observed.deployments(key) if not child.is_settled}
-        self._rolling -= {(of, pair) for of, pair in self._rolling if of == key and pair not in unsettled}
+        live = self._observed.deployments(key)
+        unsettled = {(key, child.pair) for child in live if not child.is_settled}
+        stuck = {(key, child.pair) for child in live if child.is_stuck}
+        holding = unsettled - (stuck & self._taken_over)
+        self._rolling = {turn for turn in self._rolling if turn[0] != key or turn in holding}
+        self._taken_over &= self._rolling
         if len(self._rolling) >= self._most:
             return set()
         waiting, self._waiting = self._waiting, set()

@@ -3,7 +3,7 @@
 Every reason here is documented in docs/operator.md; programs rely on them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
@@ -57,9 +57,11 @@ class Found(NamedTuple):
     message: str
 
 
-def status_of(view: View, before: Mapping[str, Condition], now: str) -> Status:
-    """The status. A condition that has not turned keeps the time at which it did; `now` is that of the others."""
-    found = [*_conditions(view, before.get("Fresh"))]
+def status_of(view: View, before: Mapping[str, Condition], now: str, told: Collection[str] = ()) -> Status:
+    """The status. A condition that has not turned keeps the time at which it did; `now` is that of the others. `told`
+    are the symbols of the status before."""
+    last_fresh = before.get("Fresh") if view.readings.keys() <= set(told) else None  # it tells of no others
+    found = [*_conditions(view, last_fresh)]
     conditions = tuple(_timed(view.generation, each, before.get(each.type), now) for each in found)
     by_type = {each.type: each for each in found}
     pair_of = {symbol: pair.id for pair in view.pairs for symbol in pair.symbols}
@@ -191,6 +193,8 @@ def _fresh(view: View, last: Condition | None) -> Found:
         said = view.cache_trouble or "Redis does not answer"
         return Found("Fresh", "Unknown", "RedisUnavailable", f"freshness is told in Redis, and {said}")
     readings = view.readings
+    if view.error is not None and not readings:
+        return Found("Fresh", "Unknown", "NotAsked", "nobody asks Redis before the spec can work")
     stale = {symbol: reading for symbol, reading in readings.items() if reading.is_fresh is False}
     if stale:
         heard = max((reading.heard_until or 0 for reading in stale.values()), default=0)
@@ -198,8 +202,8 @@ def _fresh(view: View, last: Condition | None) -> Found:
         trouble = f"; {view.cache_trouble}" if view.cache_trouble else ""
         return Found("Fresh", "False", "Stale", f"nothing is heard of {_some(list(stale))}{since}{trouble}")
     unknown = [reading.is_fresh is None for reading in readings.values()]
-    if (unknown or view.error) and all(unknown) and last is not None and last.status != "Unknown":
-        return Found("Fresh", last.status, last.reason, last.message)  # the operator has just started, or does not look
+    if unknown and all(unknown) and last is not None and last.status != "Unknown":
+        return Found("Fresh", last.status, last.reason, last.message)  # the operator has just started
     if not unknown or any(unknown):
         return Found("Fresh", "Unknown", "NotHeardYet", "the first trades have not been heard yet")
     if all(reading.is_quiet for reading in readings.values()):

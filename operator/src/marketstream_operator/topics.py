@@ -61,15 +61,14 @@ class StrimziTopics:
         self._applier = applier
 
     async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:  # noqa: ARG002
-        """Applies the KafkaTopics, and removes those of symbols that are gone. Raises ApiError."""
+        """Applies the KafkaTopics, and removes or sets free those of symbols that are gone. Raises ApiError."""
         live = {topic.name: topic for topic in self._observed.topics(owner.key)}
         wanted = {topic_name(self._settings.topic_prefix, spec.exchange, symbol): symbol for symbol in symbols}
         writes: list[Callable[[], Awaitable[object]]] = [
-            partial(self._api.delete, KAFKA_TOPIC, owner.key.namespace, topic.name, topic.uid, topic.version)
+            self._removal(owner, spec, topic)
             for topic in live.values()
-            if topic.name not in wanted and topic.owner_uid == owner.uid and spec.retention.on_delete == "delete"
-            and not self._is_claimed(topic)
-        ]  # fmt: skip
+            if topic.name not in wanted and topic.owner_uid == owner.uid and not self._is_claimed(topic)
+        ]
         for name, symbol in wanted.items():
             digest = desired.topic_digest(owner, spec, symbol, self._settings)
             if self._applier.is_due(KAFKA_TOPIC, live.get(name), digest):
@@ -86,6 +85,16 @@ class StrimziTopics:
             f"Strimzi has not made {len(unready)} of {len(wanted)} topics yet ({unready[0]}){said}",
         )
 
+    def _removal(self, owner: Owner, spec: Spec, topic: Topic) -> Callable[[], Awaitable[object]]:
+        """What becomes of a topic that is wanted no more. One that is kept must belong to nobody, or it would go with
+        its stream later."""
+        if spec.retention.on_delete == "delete":
+            return partial(self._api.delete, KAFKA_TOPIC, owner.key.namespace, topic.name, topic.uid, topic.version)
+        # Its symbol is not known. So the digest is that of no symbol, and one that comes back is written again.
+        body = desired.topic(owner, spec, "", self._settings, desired.topic_digest(owner, spec, "", self._settings))
+        body["metadata"]["name"] = topic.name
+        return partial(self._applier.apply, KAFKA_TOPIC, body, topic)
+
     def _is_claimed(self, topic: Topic) -> bool:
         """Whether a MarketStream wants the topic: it is handed over with its trades, not deleted and made again."""
         name = topic.name.removeprefix(self._settings.topic_prefix.lower()).removeprefix(".")
@@ -98,8 +107,10 @@ class ExternalTopics:
     def __init__(self, settings: OperatorSettings) -> None:
         self._settings = settings
         self._seen: dict[tuple[str, str, str], float] = {}
+        """When each was there; only what is newer than TRUSTED_S."""
         self._away: dict[tuple[str, str], tuple[float, TopicState]] = {}
-        """Those that did not answer, by address and by credentials: one may be refused where others are not."""
+        """Those that did not answer, by address and by credentials: one may be refused where others are not. Every
+        stream is told the same, so it names no topics."""
 
     async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:  # noqa: ARG002
         """Makes what is missing, unless TOPICS_CREATE is false."""
@@ -119,11 +130,22 @@ class ExternalTopics:
         try:
             await ensure_topics(settings, due, KAFKA_S, patient=False)
         except UnavailableError as error:
-            state = TopicState(False, "KafkaUnavailable", str(error))
+            state = TopicState(False, "KafkaUnavailable", _unavailable(settings.kafka_bootstrap, error, due))
             self._away[kafka] = (time.monotonic(), state)
             return state
         except (StreamError, SettingsError) as error:
             return TopicState(False, "TopicsNotReady", str(error))
         self._away.pop(kafka, None)
-        self._seen.update({(*kafka, name): time.monotonic() for name in due})
+        now = time.monotonic()
+        self._seen = {each: seen for each, seen in self._seen.items() if now - seen < TRUSTED_S}
+        self._seen.update({(*kafka, name): now for name in due})
         return READY
+
+
+def _unavailable(bootstrap: str, error: UnavailableError, topics: Iterable[str]) -> str:
+    """What is wrong with a Kafka, without the topics for which it was asked."""
+    cause = error.__cause__
+    said = str(cause) if cause is not None else f"no answer within {KAFKA_S:g} s"
+    if any(name in said for name in topics):
+        said = type(cause).__name__
+    return f"Kafka at {bootstrap} cannot be used: {said}"

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import kopf
@@ -38,24 +38,32 @@ DELETED: Final = "DELETED"
 
 class Watches:
     """Tells `scope` of every change to objects of these kinds in these namespaces (all for None), in the event loop in
-    which `run` runs."""
+    which `run` runs. `known` waits until the API server serves all the kinds."""
 
     def __init__(
-        self, scope: Scope, login: Configuration, namespaces: tuple[str, ...] | None, kinds: tuple[Kind, ...]
+        self,
+        scope: Scope,
+        login: Configuration,
+        namespaces: tuple[str, ...] | None,
+        kinds: tuple[Kind, ...],
+        known: Callable[[], Awaitable[None]],
     ) -> None:
         self._scope = scope
         self._login = login
         self._namespaces = namespaces
         self._kinds = kinds
+        self._known = known
 
     def __str__(self) -> str:
-        return ", ".join(kind.plural for kind in self._kinds)
+        where = "" if self._namespaces is None else " in " + ", ".join(self._namespaces)
+        return ", ".join(kind.plural for kind in self._kinds) + where
 
     async def run(self) -> None:
         """Watches until cancelled. When kopf ends it begins anew: an error that it takes for final may pass."""
         loop = asyncio.get_running_loop()
         pauses = delays(1.0, 30.0)
         while True:
+            await self._known()  # kopf would take a kind that is not there yet for one that never will be
             begun, stop = time.monotonic(), threading.Event()
             ended: asyncio.Future[BaseException | None] = loop.create_future()
             threading.Thread(target=self._thread, args=(loop, stop, ended), name="kopf", daemon=True).start()

@@ -251,6 +251,12 @@ def test_what_a_workload_says_of_its_pods_is_handed_on() -> None:
     assert made("producer", wanted) == made("producer")  # the producers are not meant
 
 
+def test_a_pull_secret_that_is_named_twice_is_given_once() -> None:
+    wanted = spec(producer={"imagePullSecrets": [{"name": "theirs"}, {"name": "ours"}, {"name": "theirs"}]})
+    deployment = made("producer", wanted, settings=OperatorSettings(image_pull_secrets=("ours", "ours")))
+    assert pod_of(deployment)["imagePullSecrets"] == [{"name": "ours"}, {"name": "theirs"}]
+
+
 @pytest.mark.parametrize(
     ("changes", "concerned"),
     [

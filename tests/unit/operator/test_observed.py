@@ -10,7 +10,7 @@ from marketstream_operator.api import DEPLOYMENT, MARKET_STREAM, POD, Kind
 from marketstream_operator.apply import Applier
 from marketstream_operator.claims import Claims
 from marketstream_operator.names import Key, identity, labels
-from marketstream_operator.observed import Child, Observed, child_of, stream_of
+from marketstream_operator.observed import Child, Deployment, Observed, child_of, stream_of
 from marketstream_operator.scope import Scope
 
 BTC = identity("binance", "BTCUSDT")
@@ -62,6 +62,30 @@ def test_a_pod_that_has_ended_is_none(phase: str) -> None:
     assert child_of(POD, child(status={"phase": phase})) is None
 
 
+TIMED_OUT = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+
+
+@pytest.mark.parametrize(
+    ("condition", "observed_generation", "is_stuck"),
+    [
+        (TIMED_OUT, 1, True),
+        (TIMED_OUT, 0, False),  # of the version before
+        (TIMED_OUT | {"reason": "FailedCreate"}, 1, False),
+        ({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}, 1, False),
+    ],
+)
+def test_a_rollout_is_stuck_when_kubernetes_says_so_of_the_newest_version(
+    condition: dict[str, str], observed_generation: int, is_stuck: bool
+) -> None:
+    """The old pods stay meanwhile: it is ready, but not settled."""
+    counts = {"replicas": 2, "updatedReplicas": 1, "availableReplicas": 1}
+    available = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
+    status = {"observedGeneration": observed_generation, "conditions": [available, condition], **counts}
+    found = seen(DEPLOYMENT, child(status=status))
+    assert isinstance(found, Deployment)
+    assert (found.is_settled, found.is_ready, found.is_stuck) == (False, True, is_stuck)
+
+
 class Lists:
     """An API that lists what it is given, and meanwhile does what it is told."""
 
@@ -93,6 +117,16 @@ async def test_what_ends_during_a_look_does_not_come_back(monkeypatch: pytest.Mo
     looks.child_event(POD, seen(POD, child()))
     assert await asyncio.wait_for(looks.look(), 5) == 0
     assert (observed.streams, observed.pods(OLD), claims.owner(BTC)) == ({}, [], None)
+
+
+async def test_what_ends_is_remembered_only_during_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A standby does not look for weeks."""
+    monkeypatch.setattr(scope, "WATCH_LAG_S", 0)
+    looks, *_ = looking(Lists(lambda: looks.child_lost(POD, "markets", "pod", "1")))
+    looks.child_lost(POD, "markets", "pod", "2")
+    assert looks._gone == set()
+    await asyncio.wait_for(looks.look(), 5)
+    assert looks._gone == set()
 
 
 async def test_what_a_watch_has_missed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

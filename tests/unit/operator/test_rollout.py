@@ -15,12 +15,21 @@ class World:
         self.observed = Observed()
         self._version = 0
 
-    def has(self, key: Key, pair: str, *, is_settled: bool = True, is_ready: bool = True, generation: int = 1) -> None:
+    def has(
+        self,
+        key: Key,
+        pair: str,
+        *,
+        is_settled: bool = True,
+        is_ready: bool = True,
+        is_stuck: bool = False,
+        generation: int = 1,
+    ) -> None:
         self._version += 1
         child = Deployment(
             key=key, name=f"{key.name}-{pair}-producer", uid=pair, version=self._version, pair=pair, role="producer",
             exchange="binance", symbols=(), owner_uid="o", digest="d", spec_digest="s", managed="m", replicas=1,
-            generation=generation, is_settled=is_settled, is_ready=is_ready,
+            generation=generation, is_settled=is_settled, is_ready=is_ready, is_stuck=is_stuck,
         )  # fmt: skip
         self.observed.see(DEPLOYMENT, child)
 
@@ -66,3 +75,35 @@ def test_a_new_leader_counts_what_rolls_but_not_what_is_new_or_fails() -> None:
     world.has(MAJORS, "rolls", generation=2)
     assert rollout.settle(MAJORS) == {MAJORS}
     assert rollout.may_roll(MAJORS, "next")
+
+
+def test_a_new_leader_does_not_count_what_is_stuck_nor_what_gets_stuck_that_rolled_before_it_came() -> None:
+    """Else a stream whose new version does not start would hold up the rolls of all others for ever."""
+    world = World()
+    world.has(MAJORS, "stuck", is_settled=False, is_stuck=True, generation=2)
+    world.has(MAJORS, "rolls", is_settled=False, generation=2)
+    world.has(MINORS, "next")
+    rollout = Rollout(world.observed, most=1)
+    rollout.begin()
+    assert not rollout.may_roll(MINORS, "next")
+    assert rollout.settle(MAJORS) == set()
+    world.has(MAJORS, "rolls", is_settled=False, is_stuck=True, generation=2)
+    assert rollout.settle(MAJORS) == {MINORS}
+    assert rollout.may_roll(MINORS, "next")
+
+
+def test_a_pair_that_gets_stuck_on_its_turn_keeps_it() -> None:
+    """So that an image that does not start comes no further."""
+    world = World()
+    world.has(MAJORS, "first", is_settled=False, generation=2)
+    world.has(MAJORS, "next")
+    rollout = Rollout(world.observed, most=1)
+    rollout.begin()
+    world.has(MAJORS, "first", generation=2)
+    assert rollout.settle(MAJORS) == set()
+    assert rollout.may_roll(MAJORS, "first"), "a turn of its own, after the one that was taken over"
+    world.has(MAJORS, "first", is_settled=False, is_stuck=True, generation=3)
+    assert not rollout.may_roll(MAJORS, "next")
+    assert rollout.settle(MAJORS) == set()
+    world.has(MAJORS, "first", generation=4)
+    assert rollout.settle(MAJORS) == {MAJORS}

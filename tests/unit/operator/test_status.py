@@ -40,8 +40,10 @@ def view(**changes: Any) -> View:
     return msgspec.structs.replace(usual, **changes)
 
 
-def said(found: View, before: dict[str, Condition] | None = None) -> dict[str, tuple[str, str, str]]:
-    conditions = status_of(found, before or {}, NOW).conditions
+def said(
+    found: View, before: dict[str, Condition] | None = None, told: tuple[str, ...] = ()
+) -> dict[str, tuple[str, str, str]]:
+    conditions = status_of(found, before or {}, NOW, told).conditions
     return {each.type: (each.status, each.reason, each.message) for each in conditions}
 
 
@@ -100,6 +102,8 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
         ({"readings": {"AAA": STALE, "BBB": HEARD}}, "Ready", "True", "Running", ""),
         ({"readings": {"AAA": UNHEARD, "BBB": HEARD}}, "Fresh", "Unknown", "NotHeardYet", ""),
         ({"readings": {}}, "Fresh", "Unknown", "NotHeardYet", ""),
+        ({"readings": {}, "error": INVALID}, "Fresh", "Unknown", "NotAsked", "nobody asks Redis"),
+        ({"error": INVALID}, "Fresh", "True", "Heard", ""),
         ({"is_cache_away": True}, "Fresh", "Unknown", "RedisUnavailable", "Redis does not answer"),
         ({"is_cache_away": True, "cache_trouble": "NOPERM"}, "Fresh", "Unknown", "RedisUnavailable", "NOPERM"),
         ({"readings": {"AAA": STALE}, "cache_trouble": "NOPERM"}, "Fresh", "False", "Stale", "11:55:00Z; NOPERM"),
@@ -178,10 +182,25 @@ def test_an_operator_that_has_just_started_does_not_unsay_what_was_heard() -> No
     """Its first reads come seconds later."""
     before = {each.type: each for each in status_of(view(), {}, THEN).conditions}
     unread = dict.fromkeys(("AAA", "BBB"), UNHEARD)
-    assert said(view(readings=unread), before)["Fresh"][:2] == ("True", "Heard")
-    assert said(view(readings=unread))["Fresh"][:2] == ("Unknown", "NotHeardYet")
+    told = ("AAA", "BBB", "CCC")
+    assert said(view(readings=unread), before, told)["Fresh"][:2] == ("True", "Heard")
+    assert said(view(readings=unread), {}, told)["Fresh"][:2] == ("Unknown", "NotHeardYet")
     resumed = {each.type: each for each in status_of(view(pause=Pause("Drained", "")), {}, THEN).conditions}
-    assert said(view(readings=unread), resumed)["Fresh"][:2] == ("Unknown", "NotHeardYet")
+    assert said(view(readings=unread), resumed, told)["Fresh"][:2] == ("Unknown", "NotHeardYet")
+
+
+@pytest.mark.parametrize("heard", [HEARD, STALE])
+def test_what_was_heard_of_some_symbols_is_not_said_of_others(heard: Reading) -> None:
+    before = {each.type: each for each in status_of(view(readings={"AAA": heard}), {}, THEN).conditions}
+    for symbols in (("NEW",), ("AAA", "NEW")):
+        changed = view(generation=4, readings=dict.fromkeys(symbols, UNHEARD))
+        assert said(changed, before, ("AAA",))["Fresh"][:2] == ("Unknown", "NotHeardYet")
+
+
+def test_what_was_heard_is_not_said_for_ever_while_a_spec_that_cannot_work_keeps_anyone_from_looking() -> None:
+    before = {each.type: each for each in status_of(view(), {}, THEN).conditions}
+    left_alone = view(readings={}, topics=None, error=INVALID)
+    assert said(left_alone, before, ("AAA", "BBB"))["Fresh"][:2] == ("Unknown", "NotAsked")
 
 
 @pytest.mark.parametrize(("number", "rounded"), [(0, 0), (0.0123, 0.012), (1.26, 1.3), (126.4, 130.0), (98765, 99000)])

@@ -44,6 +44,38 @@ async def test_a_kafka_that_refuses_one_streams_login_is_asked_for_another(monke
     assert asked == ["wrong", "right"], "neither is asked again at once"
 
 
+@pytest.mark.parametrize("cause", [None, OSError("no route"), OSError("no leader of trades.binance.btcusdt")])
+async def test_a_kafka_that_is_away_is_told_to_each_stream_without_the_topics_of_another(
+    monkeypatch: pytest.MonkeyPatch, cause: OSError | None
+) -> None:
+    async def ensure(_: Settings, names: list[str], *__: Any, patient: bool) -> None:
+        assert not patient
+        raise UnavailableError(f"the topics {names} could not be made") from cause
+
+    monkeypatch.setattr(topics, "ensure_topics", ensure)
+    external = ExternalTopics(SETTINGS)
+    told = [
+        (await external.ensure(OWNER, SPEC, symbols, connection(""))).message for symbols in (["BTCUSDT"], ["ETHUSDT"])
+    ]
+    assert told[0] == told[1]
+    assert told[0].startswith("Kafka at kafka:9092 cannot be used: ")
+    assert "btcusdt" not in told[0]
+    assert cause is None or ("no route" in told[0]) == ("no route" in str(cause))
+
+
+async def test_topics_that_were_there_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ensure(*_: Any, patient: bool) -> None:
+        assert not patient
+
+    monkeypatch.setattr(topics, "ensure_topics", ensure)
+    external, now = ExternalTopics(SETTINGS), 1000.0
+    monkeypatch.setattr(topics.time, "monotonic", lambda: now)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        await external.ensure(OWNER, SPEC, [symbol], connection(""))
+        now += topics.TRUSTED_S
+    assert [name for *_, name in external._seen] == ["trades.binance.ethusdt"]
+
+
 class Deletions:
     """An API of which only deletions are wanted."""
 
