@@ -29,6 +29,7 @@ expect.set_options(timeout=LIMIT_S * 1000)  # the 5 s of its own are less than a
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "zone(name): the time zone of the browser")
     config.addinivalue_line("markers", "told(*parts): the browser's console may say lines with one of these in them")
 
 
@@ -77,13 +78,14 @@ class Api:
         self._settings = settings
         self.url = f"http://127.0.0.1:{settings.http_port}"
 
-    async def start(self) -> None:
+    async def start(self, *, path: str = "/readyz") -> None:
+        """Until it answers at `path`: by default, until its stores do, too."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "marketstream", "api",
             env=self._settings.but(log_level="warning").to_environment(),
         )  # fmt: skip
         async with asyncio.timeout(LIMIT_S), httpx.AsyncClient(base_url=self.url) as client:
-            while not await _answers(client):  # noqa: ASYNC110 - another process
+            while not await _answers(client, path):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
 
     @property
@@ -106,9 +108,9 @@ class Api:
             return (await client.get(path, params=query)).raise_for_status().json()
 
 
-async def _answers(client: httpx.AsyncClient) -> bool:
+async def _answers(client: httpx.AsyncClient, path: str) -> bool:
     try:
-        return (await client.get("/readyz")).status_code == 200
+        return (await client.get(path)).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -128,7 +130,10 @@ async def page(browser: Browser, api: Api, request: pytest.FixtureRequest) -> As
     marker = request.node.get_closest_marker("told")
     told = marker.args if marker else ()
     complaints: list[str] = []
-    context = await browser.new_context(viewport={"width": 1440, "height": 900})
+    zone = request.node.get_closest_marker("zone")
+    context = await browser.new_context(
+        viewport={"width": 1440, "height": 900}, timezone_id=zone.args[0] if zone else None
+    )
     page = await context.new_page()
     page.set_default_timeout(LIMIT_S * 1000)
     page.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else 0)

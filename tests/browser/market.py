@@ -89,6 +89,7 @@ class Market:
         self.exchange = exchange
         self.books = {symbol: Book(exchange, symbol, rng) for symbol in symbols}
         self._changed: dict[str, list[int]] = {symbol: [] for symbol in symbols}
+        self._left_out: dict[str, list[dict[str, Any]]] = {symbol: [] for symbol in symbols}
         self._storing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -120,8 +121,20 @@ class Market:
                 rows.append(book.candle)
             left_out = {now - windows * WINDOW_S + number * WINDOW_S for number in skip}
             await self._store(book, [row for row in rows if row["window_start"] not in left_out], now)
+            self._left_out[book.symbol] = [row for row in rows if row["window_start"] in left_out]
             book.open(now)
         return now
+
+    async def fill_gap(self, symbol: str, count: int) -> None:
+        """Stores the first candles that `fill` has left out and says so in a frame, as a backfill does."""
+        left_out, book = self._left_out[symbol], self.books[symbol]
+        rows, self._left_out[symbol] = left_out[:count], left_out[count:]
+        await self._store(book, rows, book.candle["window_start"])
+        await self.publish(symbol, changed=[row["window_start"] for row in rows])
+
+    async def trade(self, symbol: str) -> None:
+        """One trade now, in the window that is open, however long ago it has ended."""
+        await self.publish(symbol, trades=[self.books[symbol].trade(time.time_ns() // 1000)])
 
     async def change(self, symbol: str, window_start: int, *, tell: bool = True, **columns: Any) -> None:
         """Changes a stored candle, as a commit of late trades or of a verdict does, and says so in a frame."""

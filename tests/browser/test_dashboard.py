@@ -86,8 +86,10 @@ async def test_everything_is_done_by_keys(page: Page, api: Api, market: Market) 
     await page.keyboard.press("ArrowUp")
     await expect(page.locator("#symbol")).to_have_text("BTCUSDT")
     await page.wait_for_function(READY)
-    await page.keyboard.press("Shift+ArrowLeft")
-    await expect(page.locator("#latest")).to_be_visible()
+    async with asyncio.timeout(LIMIT_S):  # what is still being drawn begins at the latest candle
+        while not await page.locator("#latest").is_visible():
+            await page.keyboard.press("Shift+ArrowLeft")
+            await page.wait_for_timeout(50)
     await page.keyboard.press("End")
     await expect(page.locator("#latest")).to_be_hidden()
     await page.keyboard.press("u")

@@ -4,6 +4,7 @@ import { barOf, blanksBetween, volumeOf } from './bars.js';
 import { amount, clock, day, hours, moment, month, year } from './format.js';
 import { allCandles } from './state.js';
 
+const DAY_S = 86_400;
 const FLASH_MS = 900;
 const NEAR_EDGE = 40; // bars left of the view below which older candles are loaded
 const FIRST_VIEW = 120; // bars in view at first, as far as the width allows
@@ -34,12 +35,13 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
   chart.panes()[0].setStretchFactor(4);
   chart.panes()[1].setStretchFactor(1);
   const scale = chart.timeScale();
+  const isLatest = () => scale.scrollPosition() > -1;
 
   chart.subscribeCrosshairMove(({ time, point }) => onPoint(point && time !== undefined ? time : null));
   scale.subscribeVisibleLogicalRangeChange((range) => {
     if (!range || lastTime === null) return;
     if (range.from < NEAR_EDGE) onEdge();
-    onScroll(scale.scrollPosition() > -1);
+    onScroll(isLatest());
   });
 
   function bar(candle) {
@@ -89,6 +91,16 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
     volumes.update(volumeOf(candle, theme), start < lastTime);
   }
 
+  /** Draws these, or all when the library refuses one of them. */
+  function amendAll(starts) {
+    try {
+      starts.forEach(amend);
+    } catch (error) {
+      console.warn(`the chart is drawn anew: ${error.message}`);
+      redraw();
+    }
+  }
+
   function toLatest() {
     const width = Math.min(FIRST_VIEW, Math.round(scale.width() / BAR_PX));
     scale.setVisibleLogicalRange({ from: count - 1 - width, to: count - 1 + RIGHT_BARS });
@@ -103,13 +115,14 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
       decimals = stream.decimals;
       candles.applyOptions({ priceFormat: { type: 'custom', minMove: 10 ** -decimals, formatter: axisPrice } });
     }
+    const touched = [...stream.touched].sort((one, other) => one - other);
+    stream.touched.clear(); // before they are drawn: one that fails must not fail in every draw from then on
     if (stream.version !== version || lastTime === null) {
       version = stream.version;
       redraw();
     } else {
-      for (const start of [...stream.touched].sort((one, other) => one - other)) amend(start);
+      amendAll(touched);
     }
-    stream.touched.clear();
   }
 
   return {
@@ -139,6 +152,8 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
       scale.applyOptions({ timeVisible: true }); // writes its ticks anew
     },
     toLatest,
+    /** Whether the latest candle is in view. */
+    isLatest,
     scroll(bars) {
       scale.scrollToPosition(scale.scrollPosition() + bars, false);
     },
@@ -173,7 +188,7 @@ function options(theme, zoneOf, secondsOf) {
     rightPriceScale: { borderColor: theme.line, minimumWidth: 72 },
     timeScale: {
       borderColor: theme.line, timeVisible: true, rightOffset: RIGHT_BARS, minBarSpacing: 1,
-      tickMarkFormatter: (time, kind) => tick(time, kind, zoneOf()),
+      tickMarkFormatter: (time, kind) => tick(time, kind, zoneOf(), secondsOf()),
     },
     crosshair: {
       mode: 0, // free, not drawn to the closing price
@@ -181,15 +196,23 @@ function options(theme, zoneOf, secondsOf) {
       horzLine: { color: theme.muted, labelBackgroundColor: theme.raised },
     },
     localization: {
-      timeFormatter: (time) => (secondsOf() < 86400 ? moment(time, zoneOf()) : `${day(time, zoneOf())} ${year(time, zoneOf())}`),
+      timeFormatter: (time) => label(time, zoneOf(), secondsOf()),
     },
   };
 }
 
-/** The library places its ticks by UTC: a date is only written where the chosen zone has midnight, too. */
-function tick(time, kind, zone) {
-  const isMidnight = hours(time, zone) === '00:00';
-  if (kind === 4) return clock(time, zone);
-  if (kind === 3 || !isMidnight) return hours(time, zone);
-  return [year, month, day][kind](time, zone);
+/**
+ * The text of a tick. The library places its ticks by UTC, and `kind` is of UTC, too: a date is written where the first
+ * candle of a day of the chosen zone begins, which is not at midnight in every zone. Candles of a day are days of UTC.
+ */
+export function tick(time, kind, zone, seconds) {
+  const write = [year, month, day][kind] ?? day;
+  if (seconds >= DAY_S) return write(time, 'utc');
+  if (day(time, zone) !== day(time - seconds, zone)) return write(time, zone);
+  return kind === 4 ? clock(time, zone) : hours(time, zone);
+}
+
+/** The text of the time that is pointed at. */
+export function label(time, zone, seconds) {
+  return seconds < DAY_S ? moment(time, zone) : `${day(time, 'utc')} ${year(time, 'utc')}`;
 }

@@ -11,7 +11,7 @@ import { createLegend } from './legend.js';
 import { createQuote } from './quote.js';
 import { createReferences } from './reference.js';
 import { connect, keyOf } from './socket.js';
-import { allCandles, apply, emptyStream } from './state.js';
+import { allCandles, apply, emptyStream, trim } from './state.js';
 import { createStatus, stateOf } from './status.js';
 import { createTape } from './tape.js';
 import { readTheme } from './theme.js';
@@ -20,7 +20,11 @@ import { createWatchlist } from './watchlist.js';
 const LIBRARY = './node_modules/lightweight-charts/dist/lightweight-charts.standalone.production.mjs';
 const WATCHED = { interval: '1m', limit: 60 };
 const MOST_WATCHED = 40; // symbols of the watchlist that are followed live
+const WATCHED_KEPT = 64; // candles of a stream that is only watched: those of its line
+const MOST_KEPT = 5_000; // candles of the chosen one, more than the widest screen shows
+const TRIM_AT = 5_500; // candles at which they become that many: the chart is drawn anew for it
 const SYMBOLS_MS = 15_000;
+const TITLE_MS = 1_000;
 
 const byId = (id) => document.getElementById(id);
 
@@ -65,7 +69,6 @@ function run(library) {
     { everyMs: 200, show: whenChosen(({ trades, decimals }) => showTape(trades, { decimals, zone: chosen.zone })) },
     { everyMs: 200, show: whenChosen(showWatchlist) },
     { everyMs: 500, show: whenChosen((stream) => showFoot(stream, { isConnected: connection.connected, zone: chosen.zone })) },
-    { everyMs: 1000, show: whenChosen(showTitle) },
   ]);
   const showStatus = createStatus(byId('badges'));
   const showLegend = createLegend(byId('legend'));
@@ -92,6 +95,11 @@ function run(library) {
         view.flash(corrected.window_start);
         announce(`Candle of ${hours(corrected.window_start, chosen.zone)} corrected`);
       }
+      if (message.closed) trimmed(stream);
+      schedule();
+    },
+    onVoid(stream) {
+      streamOf(stream).freshness = null;
       schedule();
     },
     onStatus(status) {
@@ -104,6 +112,12 @@ function run(library) {
     const key = keyOf(stream);
     if (!streams.has(key)) streams.set(key, emptyStream());
     return streams.get(key);
+  }
+
+  /** A page may stay open for days. */
+  function trimmed(stream) {
+    if (stream !== current()) trim(stream, WATCHED_KEPT);
+    else if (stream.candles.size > TRIM_AT && view.isLatest()) trim(stream, MOST_KEPT);
   }
 
   const currentKey = () => ({ ...chosen.entry, interval: chosen.interval });
@@ -139,8 +153,10 @@ function run(library) {
   }
 
   function showTitle() {
-    const { price, decimals } = current();
-    document.title = `${price ? `${amount(price.price, decimals)} ` : ''}${chosen.entry.symbol} · MarketStream`;
+    const { price, decimals, freshness } = current();
+    const isKnown = price && !['connecting', 'disconnected'].includes(stateOf(connection, freshness));
+    const title = `${isKnown ? `${amount(price.price, decimals)} ` : ''}${chosen.entry.symbol} · MarketStream`;
+    if (document.title !== title) document.title = title;
   }
 
   function referenceOf(entry) {
@@ -152,7 +168,8 @@ function run(library) {
     follow();
   }
 
-  function follow() {
+  /** Follows the chosen stream and those of the watchlist, and nothing else. */
+  function subscribe() {
     const { entry, interval } = chosen;
     const watched = entries.slice(0, MOST_WATCHED).map((each) => ({ ...named(each), ...WATCHED }));
     const wanted = [{ ...named(entry), interval, limit: 300 }, ...watched];
@@ -160,6 +177,11 @@ function run(library) {
     const keys = new Set(unique.map(keyOf));
     for (const key of streams.keys()) if (!keys.has(key)) streams.delete(key);
     socket.follow(unique);
+  }
+
+  function follow() {
+    const { entry, interval } = chosen;
+    subscribe();
     pointed = null;
     view.show(current(), intervalOf(interval).seconds);
     byId('symbol').textContent = entry.symbol;
@@ -192,7 +214,9 @@ function run(library) {
       notice(found.length ? '' : 'No symbol is followed yet. This page shows the first as soon as there is one.');
       if (!added.length) return;
       entries = [...entries, ...added];
-      select(chosen.entry ?? entries.find(isAsked) ?? entries[0]);
+      if (chosen.entry) subscribe(); // the user stays where they have scrolled to
+      else select(entries.find(isAsked) ?? entries[0]);
+      schedule();
       added.forEach(references.follow);
     } catch (error) {
       if (!entries.length) notice(`The list of symbols cannot be read: ${error.message}. Trying again.`);
@@ -228,6 +252,7 @@ function run(library) {
   });
   setZone(chosen.zone);
   refreshSymbols();
+  setInterval(whenChosen(showTitle), TITLE_MS); // not in frames, which a tab in the background does not have
 
   // For tests and the curious: nothing here changes anything.
   window.marketstream = Object.freeze({

@@ -6,6 +6,7 @@ import { decimalsOf } from './format.js';
 export function emptyStream() {
   return {
     candles: new Map(), // closed candles by window_start, in order of time
+    newest: null, // window_start of the last of them
     open: null,
     price: null,
     trades: [],
@@ -46,6 +47,7 @@ export function apply(stream, message) {
 
 function applySnapshot(stream, { candles, open, price, trades, freshness }) {
   stream.candles = new Map(candles.map((candle) => [candle.window_start, candle]));
+  stream.newest = candles.at(-1)?.window_start ?? null;
   Object.assign(stream, { open, price, trades, freshness, version: stream.version + 1, exhausted: false });
   stream.touched.clear();
   for (const candle of candles) widen(stream, candle.high, candle.low, candle.close);
@@ -72,9 +74,12 @@ function applyCandle(stream, { closed, candle }) {
 }
 
 function put(stream, candle) {
+  const { open, newest } = stream;
   const start = candle.window_start;
-  const isInside = !stream.candles.has(start) && [...stream.candles.keys()].some((other) => other > start);
+  // The open candle is drawn after it, too: the chart can only put a new one at its end.
+  const isInside = !stream.candles.has(start) && (newest > start || open?.window_start > start);
   stream.candles.set(start, candle);
+  stream.newest = Math.max(newest, start);
   stream.touched.add(start);
   if (isInside) {
     stream.candles = new Map([...stream.candles].sort(([one], [other]) => one - other));
@@ -97,6 +102,18 @@ export function prepend(stream, older) {
   for (const candle of older) widen(stream, candle.high, candle.low);
   stream.candles = new Map([...older.map((candle) => [candle.window_start, candle]), ...stream.candles]);
   stream.version += 1;
+}
+
+/** Lets the oldest candles go, as far as there are more than `most`: scrolling there loads them again. */
+export function trim(stream, most) {
+  if (stream.candles.size <= most) return;
+  for (const start of stream.candles.keys()) {
+    stream.candles.delete(start);
+    if (stream.candles.size <= most) break;
+  }
+  stream.exhausted = false;
+  stream.version += 1;
+  stream.touched.clear(); // all of it is drawn anew; what is not shown would gather them for ever
 }
 
 /** All candles in order of time, the open one last. */
