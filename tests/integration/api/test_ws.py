@@ -1,95 +1,21 @@
 """/ws over a real PostgreSQL and a real Redis, followed as a browser does."""
 
-import asyncio
 import contextlib
 import json
-import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
 
 import httpx
 import pytest
-from marketstream.api import client as client_module
-from marketstream.api import server as server_module
-from marketstream.api import ws as ws_module
-from marketstream.api.client import Client
 from marketstream.api.messages import KEPT, MOST_STREAMS
-from marketstream.api.server import Outlet
 from marketstream.cache.frames import Frame, channel_of, encode
 from marketstream.local.postgres import PostgresServer
 from marketstream.local.redis import RedisServer
 from marketstream.settings import Settings
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.browser.market import Market
-from tests.integration.api.test_api import LIMIT_S, ready, running, until
-
-BTC = {"exchange": "binance", "symbol": "BTCUSDT", "interval": "10s"}
-
-
-@pytest.fixture
-def settings(database_url: str, redis_url: str) -> Settings:
-    return Settings(database_url=database_url, redis_url=redis_url, http_host="127.0.0.1", http_port=0)
-
-
-@pytest.fixture
-async def market(settings: Settings) -> AsyncIterator[Market]:
-    async with Market(settings) as market:
-        yield market
-
-
-@pytest.fixture
-async def api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with running(settings) as client:
-        await until(lambda: ready(client))
-        yield client
-
-
-class Follower:
-    """A client of /ws, which checks of every message that it is the next of its stream."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-        self._seen: dict[tuple[str, str, str], tuple[str, int]] = {}
-
-    async def say(self, kind: str, *streams: dict[str, Any]) -> None:
-        await self.connection.send(json.dumps({"type": kind, "streams": streams}))
-
-    async def next(self, *kinds: str, within_s: float = LIMIT_S, **fields: Any) -> dict[str, Any]:
-        """The next message of one of these types that has these fields."""
-        async with asyncio.timeout(within_s):
-            while True:
-                message = cast("dict[str, Any]", json.loads(await self.connection.recv()))
-                self._check(message)
-                if message["type"] in kinds and all(message[name] == value for name, value in fields.items()):
-                    return message
-
-    async def nothing(self, *kinds: str, for_s: float = 0.3) -> None:
-        """No message of these types comes."""
-        with pytest.raises(TimeoutError):
-            raise AssertionError(await self.next(*kinds, within_s=for_s))
-
-    def _check(self, message: dict[str, Any]) -> None:
-        if "seq" not in message:
-            return
-        key = message["exchange"], message["symbol"], message["interval"]
-        if message["type"] != "snapshot":
-            epoch, seq = self._seen[key]
-            assert (message["epoch"], message["seq"]) == (epoch, seq + 1)
-        self._seen[key] = message["epoch"], message["seq"]
-
-
-@contextlib.asynccontextmanager
-async def following(api: httpx.AsyncClient, *streams: dict[str, Any], **options: Any) -> AsyncIterator[Follower]:
-    """A client that has asked for these streams."""
-    url = f"ws://{api.base_url.host}:{api.base_url.port}/ws"
-    async with connect(url, compression=None, max_size=None, **options) as connection:
-        follower = Follower(connection)
-        if streams:
-            await follower.say("subscribe", *streams)
-        yield follower
+from tests.integration.api.follower import BTC, following
+from tests.integration.api.serving import ready, running, until
 
 
 async def test_a_snapshot_shows_what_the_other_endpoints_do(api: httpx.AsyncClient, market: Market) -> None:
@@ -338,127 +264,3 @@ async def test_a_frame_that_makes_no_sense_is_left_out(api: httpx.AsyncClient, m
         await follower.next("candle", interval="1m")
         await follower.nothing("snapshot", for_s=1.5)  # it was not cut off
     assert await ready(api)
-
-
-@contextlib.asynccontextmanager
-async def deaf(api: httpx.AsyncClient) -> AsyncIterator[Callable[[bool], None]]:
-    """A client that follows BTCUSDT over a narrow socket; the function makes it read, or not."""
-    sock = socket.create_connection((api.base_url.host, api.base_url.port))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    async with connect(f"ws://{api.base_url.host}/ws", sock=sock, compression=None, max_size=None) as connection:
-        transport = cast("asyncio.Transport", connection.transport)
-
-        def read(on: bool) -> None:
-            (transport.resume_reading if on else transport.pause_reading)()
-
-        read.connection = connection  # type: ignore[attr-defined]
-        yield read
-
-
-async def test_a_slow_client_gets_the_latest_not_a_backlog(
-    api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client_module, "BEHIND", 16 * 1024)
-    monkeypatch.setattr(client_module, "STUCK_S", 3.0 * LIMIT_S)  # over a narrow line what waits takes about its 10 s
-    await market.fill(50)
-    async with deaf(api) as read, following(api, BTC) as quick:
-        slow = Follower(read.connection)  # type: ignore[attr-defined]
-        await slow.say("subscribe", BTC)
-        await slow.next("snapshot")
-        read(False)
-        before = await count(api, BEHIND)
-        async with market.trading(1000):
-            await until(lambda: has_risen(api, BEHIND, before))
-        last = market.books["BTCUSDT"].next_id - 1
-        read(True)
-        received = 0
-        while True:
-            message = await slow.next("snapshot", "price", "candle", "trades", "state")
-            received += 1
-            if message["type"] == "snapshot":
-                break
-        assert message["price"]["trade_id"] == last
-        while (await quick.next("price"))["price"]["trade_id"] != last:
-            pass
-        assert received < message["seq"]  # it was spared the others
-
-
-async def test_a_stuck_client_is_closed_with_a_reason(
-    api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    closed = await closed_when_stuck(api, market, monkeypatch)
-    assert closed.rcvd is not None
-    assert closed.rcvd.code == 1013
-    assert "nothing was read for 1 s" in closed.rcvd.reason
-
-
-async def test_a_stuck_client_is_let_go_even_if_it_never_takes_the_reason(
-    api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server_module, "LINGER_S", 0.0)
-    closed = await closed_when_stuck(api, market, monkeypatch)
-    assert closed.rcvd is None
-
-
-async def closed_when_stuck(
-    api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
-) -> ConnectionClosed:
-    """How a client that reads again only after the server gave it up sees its end."""
-    monkeypatch.setattr(client_module, "BEHIND", 16 * 1024)
-    monkeypatch.setattr(client_module, "STUCK_S", 1.0)
-    await market.fill(50)
-    async with deaf(api) as read:
-        slow = Follower(read.connection)  # type: ignore[attr-defined]
-        await slow.say("subscribe", BTC)
-        await slow.next("snapshot")
-        read(False)
-        before = await count(api, STUCK)
-        async with market.trading(1000):
-            await until(lambda: has_risen(api, STUCK, before))
-        read(True)
-        with pytest.raises(ConnectionClosed) as caught:
-            await slow.next("nothing")
-    return caught.value
-
-
-async def test_what_a_client_asks_for_waits_until_it_has_read(
-    api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outlets: list[Outlet] = []
-
-    def known(outlet: Outlet) -> Client:
-        outlets.append(outlet)
-        return Client(outlet)
-
-    monkeypatch.setattr(ws_module, "Client", known)
-    monkeypatch.setattr(client_module, "STUCK_S", 2.0)
-    await market.fill(KEPT)
-    async with deaf(api) as read, asyncio.timeout(LIMIT_S):
-        greedy = Follower(read.connection)  # type: ignore[attr-defined]
-        read(False)
-        before = await count(api, STUCK)
-        await greedy.say("subscribe", *[BTC] * MOST_STREAMS)
-        most = 0
-        while not await has_risen(api, STUCK, before):
-            most = max(most, outlets[0].buffered())
-    assert client_module.BEHIND < most < 3 * client_module.BEHIND
-
-
-async def test_one_that_reads_is_shown_all_it_asks_for(api: httpx.AsyncClient, market: Market) -> None:
-    await market.fill(KEPT)
-    async with following(api, *[BTC] * MOST_STREAMS) as follower:
-        for _ in range(MOST_STREAMS):
-            assert len((await follower.next("snapshot"))["candles"]) == KEPT
-
-
-BEHIND, STUCK = (f"marketstream_api_websocket_{name}_total" for name in ("behind", "stuck"))
-
-
-async def count(api: httpx.AsyncClient, name: str) -> float:
-    """What a counter of this process stands at: other tests may have raised it, too."""
-    lines = (await api.get("/metrics")).text.splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
-
-
-async def has_risen(api: httpx.AsyncClient, name: str, before: float) -> bool:
-    return await count(api, name) > before

@@ -9,6 +9,8 @@ from marketstream.cache.budget import Budget, BudgetSpentError
 from marketstream.cache.client import connect
 from marketstream.settings import Settings
 
+from tests.unit.cache.spending import spend
+
 
 @pytest.fixture
 async def budgets(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Budget, Budget]]:
@@ -18,18 +20,6 @@ async def budgets(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     yield both[0], both[1]
     for budget in both:
         await budget.close()
-
-
-async def spend(budget: Budget, weight: int) -> int:
-    """Takes weight until there is none; how much it was."""
-    spent = 0
-    while spent < 10_000:
-        try:
-            await budget.acquire(weight)
-        except BudgetSpentError:
-            return spent
-        spent += weight
-    raise AssertionError("a budget without end")
 
 
 async def test_two_processes_spend_one_budget(budgets: tuple[Budget, Budget]) -> None:

@@ -1,6 +1,7 @@
 import pytest
 from marketstream.cache.budget import Budget, BudgetSpentError
 
+from tests.unit.cache.spending import spend
 from tests.unit.clocks import VirtualTime
 
 
@@ -40,18 +41,6 @@ async def test_a_stop_holds_for_its_time_and_is_not_shortened() -> None:
     with pytest.raises(BudgetSpentError, match="told us to stop") as stopped:
         await budget.acquire(1)
     assert stopped.value.retry_after_s == pytest.approx(7200)
-
-
-async def spend(budget: Budget, weight: int) -> int:
-    """Takes weight until there is none at once; how much it was."""
-    spent = 0
-    while spent < 10_000:
-        try:
-            await budget.acquire(weight)
-        except BudgetSpentError:
-            return spent
-        spent += weight
-    raise AssertionError("a budget without end")
 
 
 async def test_a_part_leaves_the_rest_to_others() -> None:

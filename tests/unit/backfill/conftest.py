@@ -1,0 +1,14 @@
+"""Everything here runs in virtual time."""
+
+import pytest
+from marketstream.backfill import attempts, pages, service
+from marketstream.processor import symbol
+
+from tests.unit.backfill.virtual import VirtualClock
+
+
+@pytest.fixture(autouse=True)
+def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of all that takes part."""
+    for module in (attempts, pages, service, symbol):
+        monkeypatch.setattr(module, "time", VirtualClock)

@@ -1,0 +1,71 @@
+"""How the beginning of a symbol that was never seen before is reached; in virtual time."""
+
+import asyncio
+
+from marketstream.backfill.attempts import PATIENCE_S
+from marketstream.market.trade import Trade
+from marketstream.market.window import WINDOW_US
+from marketstream.processor.symbol import OwnedSymbol
+from marketstream.stores.writer import Key
+from structlog.testing import capture_logs
+
+from tests.scenarios import EPOCH
+from tests.unit.backfill.virtual import seconds_until, virtually
+from tests.unit.backfill.world import FIRST, OTHER, Exchange, backfilled, hear, trade
+from tests.unit.processor.owners import owner
+
+
+def early(trade_id: int) -> Trade:
+    """A trade of a market whose tenth is the first of a window."""
+    return trade(trade_id, (trade_id - 10) / 10)
+
+
+def begun(key: Key) -> OwnedSymbol:
+    """A symbol that was never seen before, of which trade 50 is heard."""
+    owned = owner(key)
+    hear(owned, early(50))
+    return owned
+
+
+def begin_is_proven(owned: OwnedSymbol) -> bool:
+    return owned.ledger.counted.runs[0].first_proven == EPOCH // WINDOW_US
+
+
+@virtually
+async def test_a_beginning_that_fails_keeps_no_other_waiting_and_is_reached_later() -> None:
+    first, other = begun(FIRST), begun(OTHER)
+    exchange = Exchange(map(early, range(51)), (FIRST.symbol, OTHER.symbol))
+    exchange.broken.add(FIRST.symbol)
+    async with backfilled(exchange, first, other):
+        await seconds_until(lambda: begin_is_proven(other), 5)
+        assert not begin_is_proven(first)
+        asked = len(exchange.asked)
+        await asyncio.sleep(20)
+        assert 1 <= len(exchange.asked) - asked <= 8, "later and later"
+        exchange.broken.clear()
+        await seconds_until(lambda: begin_is_proven(first), 100)
+
+
+@virtually
+async def test_beginnings_that_all_fail_take_turns() -> None:
+    owned = [begun(Key("simulator", name)) for name in ("ONE", "TWO", "THREE")]
+    exchange = Exchange([trade(0)], [symbol.symbol for symbol in owned])
+    exchange.broken = {symbol.symbol for symbol in owned}
+    async with backfilled(exchange, *owned):
+        await asyncio.sleep(200)
+    asked = [symbol for symbol, _ in exchange.asked]
+    assert max(map(asked.count, exchange.broken)) - min(map(asked.count, exchange.broken)) <= 1
+
+
+@virtually
+async def test_a_beginning_that_the_exchange_refuses_is_given_up_and_said_once() -> None:
+    first, other = begun(FIRST), begun(OTHER)
+    exchange = Exchange(map(early, range(51)), (FIRST.symbol, OTHER.symbol))
+    exchange.refused.add(FIRST.symbol)
+    with capture_logs() as lines:
+        async with backfilled(exchange, first, other):
+            await seconds_until(lambda: begin_is_proven(other), 5)
+            await asyncio.sleep(3 * PATIENCE_S)
+    assert [symbol for symbol, _ in exchange.asked].count(FIRST.symbol) == 1
+    assert [line["symbol"] for line in lines if "beginning" in line["event"]] == [FIRST.symbol]
+    assert not begin_is_proven(first), "its window stays unconfirmed"

@@ -1,0 +1,109 @@
+"""An exchange whose history does what a test says, symbols of which it has the trades, and backfill between both."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+
+from marketstream.backfill.service import Backfill
+from marketstream.exchanges.base import ExchangeError, Newest, UnusableError
+from marketstream.exchanges.simulator import Simulator
+from marketstream.market.counted import Run
+from marketstream.market.progress import Progress
+from marketstream.market.trade import Trade, Trades
+from marketstream.market.window import WINDOW_US
+from marketstream.processor.symbol import OwnedSymbol
+from marketstream.stores.writer import Key
+from marketstream.streams.publisher import Publisher
+
+from tests.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
+from tests.unit.backfill.virtual import VirtualClock, now_us
+from tests.unit.processor.owners import apply, owner, record
+
+FIRST, OTHER = Key("simulator", "FIRST"), Key("simulator", "OTHER")
+PAGE = 10
+QUIET_S = 30.0
+STRAY = 500_000
+
+
+def trade(trade_id: int, after_s: float | None = None) -> Trade:
+    """A trade some seconds after EPOCH: a tenth for each id, where nothing else is said."""
+    time_us = EPOCH + int((trade_id / 10 if after_s is None else after_s) * 1e6)
+    return Trade(trade_id, 1, time_us, 100, 5, taker_buy=True)
+
+
+class Exchange(Simulator):
+    """Has the trades that it is given, in pages of PAGE."""
+
+    def __init__(self, trades: Iterable[Trade] = (), symbols: Iterable[str] = (FIRST.symbol,)) -> None:
+        super().__init__(1)
+        known = {trade.id: trade for trade in trades}
+        self.trades = {name: dict(known) for name in symbols}
+        self.broken: set[str] = set()
+        self.refused: set[str] = set()
+        self.behind_us = 0
+        """By how much its clock is behind."""
+        self.says_newest = False
+        """Whether it says what is newest even of symbols whose history is broken."""
+        self.asked: list[tuple[str, int]] = []
+        self.asked_newest = 0
+
+    async def history(self, symbol: str, first_id: int, last_id: int, **_hints: int | None) -> Trades | None:
+        self.asked.append((symbol, first_id))
+        await asyncio.sleep(0.1)
+        if symbol in self.broken:
+            raise ExchangeError("no answer")
+        if symbol in self.refused:
+            raise UnusableError("no such symbol")
+        known = self.trades[symbol]
+        page = [known[trade_id] for trade_id in sorted(known) if first_id <= trade_id <= last_id][:PAGE]
+        return Trades.of(page, PRICE_SCALE, QUANTITY_SCALE) if page else None
+
+    async def newest(self, symbol: str) -> Newest | None:
+        self.asked_newest += 1
+        await asyncio.sleep(0.1)
+        if symbol in self.broken and not self.says_newest:
+            raise ExchangeError("no answer")
+        highest = max(self.trades[symbol])
+        return Newest(highest, now_us() - self.behind_us)
+
+
+class Topics:
+    """Takes what is published and counts it at once."""
+
+    def __init__(self, *owned: OwnedSymbol) -> None:
+        self._owned = {symbol.topic: symbol for symbol in owned}
+
+    async def send(self, topic: str, value: bytes) -> "asyncio.Future[bool]":
+        apply(self._owned[topic], value)
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        answer.set_result(True)
+        return answer
+
+
+def known(key: Key = FIRST) -> OwnedSymbol:
+    """A symbol of which trade 0 is stored."""
+    return owner(key, Progress(closed_until=EPOCH // WINDOW_US, counted=(Run(0, 0, EPOCH - 1, EPOCH - 1),)))
+
+
+def hear(owned: OwnedSymbol, *trades: Trade) -> None:
+    """The feed brings these."""
+    apply(owned, record(*trades, key=owned.key))
+
+
+@contextlib.asynccontextmanager
+async def backfilled(exchange: Exchange, *owned: OwnedSymbol, quiet_s: float = QUIET_S) -> AsyncIterator[list[float]]:
+    """Backfill runs in this block; gives the times at which it said that a verdict has changed."""
+    verdicts: list[float] = []
+    publisher: Publisher = Topics(*owned)  # type: ignore[assignment]
+    backfill = Backfill(exchange, publisher, lambda: owned, lambda: verdicts.append(VirtualClock.monotonic()), quiet_s)
+    task = asyncio.create_task(backfill.run())
+    try:
+        yield verdicts
+        assert not task.done(), "backfill has ended"
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def is_whole(owned: OwnedSymbol) -> bool:
+    return len(owned.ledger.counted) == 1
