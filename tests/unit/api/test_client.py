@@ -121,6 +121,19 @@ def test_one_that_is_behind_is_not_answered_until_it_has_caught_up() -> None:
     assert client.has_room()
 
 
+def test_one_that_was_full_before_it_caught_up_is_given_its_time_anew() -> None:
+    client, outlet, clock = pair()
+    outlet.waiting = BEHIND + 1
+    assert not client.has_room()
+    client.send(b"missed")
+    clock.now = STUCK_S - 0.1
+    outlet.waiting = 0
+    client.catch_up(latest(bytes(BEHIND + 1)))
+    clock.now = STUCK_S + 0.1
+    assert not client.has_room()
+    assert outlet.closed is None
+
+
 def test_answers_do_not_raise_what_may_wait_for_good() -> None:
     client, _, _ = pair()
     client.show(bytes(BEHIND))

@@ -74,7 +74,7 @@ class Client:
         if self._behind_since is None:
             return
         if self._outlet.buffered() == 0:
-            self._behind_since, self._allowed = None, BEHIND
+            self._behind_since, self._full_since, self._allowed = None, None, BEHIND
             for snapshot in snapshots():
                 self.show(snapshot)
         else:

@@ -9,7 +9,16 @@ from typing import Final, NamedTuple
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from marketstream.stores.errors import AWAY, REFUSED, MigrationError, StoreRefusedError, StoreUnavailableError, said
+from marketstream.stores.errors import (
+    AWAY,
+    READ_ONLY,
+    REFUSED,
+    MigrationError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    said,
+    why,
+)
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -81,16 +90,14 @@ async def migrate(database: asyncpg.Pool | Connection, migrations: Sequence[Migr
         raise StoreUnavailableError(
             f"another process has held the lock of the migrations, or of a table that they change, for {LOCK_LIMIT_S} s"
         ) from error
-    except asyncpg.ReadOnlySQLTransactionError as error:
-        raise StoreUnavailableError(
-            f"PostgreSQL is read-only, so the migrations cannot be applied (is it a standby?): {error}"
-        ) from error
+    except READ_ONLY as error:
+        raise StoreUnavailableError(why(error)) from error
     except NOT_ALLOWED as error:
         raise StoreRefusedError(
             f"PostgreSQL does not let the user of DATABASE_URL apply the migrations: {error}"
         ) from error
     except REFUSED as error:
-        raise StoreRefusedError(f"PostgreSQL refuses DATABASE_URL: {error}") from error
+        raise StoreRefusedError(why(error)) from error
     except AWAY as error:
         raise StoreUnavailableError(f"PostgreSQL went away during the migrations: {said(error)}") from error
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from marketstream.market.window import Interval
-from marketstream.stores.errors import AWAY, REFUSED, StoreUnavailableError, said
+from marketstream.stores.errors import AWAY, REFUSED, StoreUnavailableError, why
 
 LIMIT_S: Final = 3.0
 """Seconds for each read, waiting for a connection included."""
@@ -123,4 +123,4 @@ class StoreReader:
         except asyncpg.UndefinedTableError as error:
             raise StoreUnavailableError("PostgreSQL has no tables yet: its migrations are not applied") from error
         except (*AWAY, *REFUSED) as error:
-            raise StoreUnavailableError(f"PostgreSQL is away: {said(error)}") from error
+            raise StoreUnavailableError(why(error)) from error
