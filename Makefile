@@ -27,10 +27,10 @@ check: $(READY) ## Check format, lint, types, layers and what is generated
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m marketstream_operator.generate --check
+	$(BIN)/python -m marketstream_operator.manifests.generate --check
 
 generate: $(READY) ## Write the CRD and the roles of the chart anew from the operator's code
-	$(BIN)/python -m marketstream_operator.generate
+	$(BIN)/python -m marketstream_operator.manifests.generate
 
 bench: $(READY) ## Measure speed; ARGS are the benchmark's
 	@exec $(BIN)/python -m tests.bench $(ARGS)

@@ -5,10 +5,10 @@ import itertools
 
 import pytest
 from marketstream.settings import Settings
-from marketstream_operator.connections import Connection
-from marketstream_operator.desired import Owner, Pair, deployment
 from marketstream_operator.names import ROLES, Key
-from marketstream_operator.resource import Spec
+from marketstream_operator.plan.connection import Connection
+from marketstream_operator.plan.desired import Owner, Pair, deployment
+from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
 from tests.chart.helm import EXTERNAL, Helm, Object, only, pod_templates

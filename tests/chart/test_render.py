@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 from marketstream.settings import Settings
-from marketstream_operator.podenv import SECRET
+from marketstream_operator.plan.podenv import SECRET
 from marketstream_operator.settings import OperatorSettings
 
 from tests.chart.helm import CHART, DEVELOPMENT, EXTERNAL, KUBERNETES, PRODUCTION, Helm, Object, only, pod_templates

@@ -16,14 +16,16 @@ from typing import Any
 
 from marketstream.service import run_until_stopped
 from marketstream.settings import Settings
-from marketstream_operator import desired, names
-from marketstream_operator.api import DEPLOYMENT, KAFKA_TOPIC, Api, Kind
-from marketstream_operator.apply import ABREAST
-from marketstream_operator.connect import configuration
-from marketstream_operator.connections import Connection
-from marketstream_operator.desired import Owner, Pair
+from marketstream_operator import names
+from marketstream_operator.cluster.apply import ABREAST
+from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, Kind
+from marketstream_operator.kube.api import Api
+from marketstream_operator.kube.login import configuration
 from marketstream_operator.names import Key
-from marketstream_operator.resource import read_spec
+from marketstream_operator.plan import desired
+from marketstream_operator.plan.connection import Connection
+from marketstream_operator.plan.desired import Owner, Pair
+from marketstream_operator.resource.validation import read_spec
 from marketstream_operator.settings import OperatorSettings
 
 SETTINGS = OperatorSettings(kafka_mode="strimzi", kafka_cluster="main", services_image="marketstream/services:test")

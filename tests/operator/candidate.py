@@ -14,9 +14,10 @@ from pathlib import Path
 
 from marketstream.service import run_until_stopped
 from marketstream.telemetry import configure_logging
-from marketstream_operator.api import Api, ApiError, Kind, NotLeadingError
-from marketstream_operator.connect import configuration
-from marketstream_operator.election import Election, LeaseLostError
+from marketstream_operator.kinds import Kind
+from marketstream_operator.kube.api import Api, ApiError, NotLeadingError
+from marketstream_operator.kube.election import Election, LeaseLostError
+from marketstream_operator.kube.login import configuration
 
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
 LEASE_NAME = "leader"

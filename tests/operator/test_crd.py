@@ -11,7 +11,8 @@ import httpx
 import msgspec
 import pytest
 import yaml
-from marketstream_operator.resource import Condition, PairsStatus, Status, SymbolStatus, read_spec
+from marketstream_operator.resource.status import Condition, PairsStatus, Status, SymbolStatus
+from marketstream_operator.resource.validation import read_spec
 
 from tests.operator.apiserver import ApiServer
 from tests.operator.kubectl import KubectlError

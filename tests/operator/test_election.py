@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from marketstream_operator.election import DURATION_S, RENEW_DEADLINE_S
+from marketstream_operator.kube.election import DURATION_S, RENEW_DEADLINE_S
 
 from tests.needs import PROJECT
 from tests.operator.apiserver import ApiServer

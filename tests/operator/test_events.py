@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marketstream_operator.api import Api
-from marketstream_operator.connect import configuration
-from marketstream_operator.events import Recorder
+from marketstream_operator.kube.api import Api
+from marketstream_operator.kube.events import Recorder
+from marketstream_operator.kube.login import configuration
 
 from tests.operator.apiserver import ApiServer
 from tests.operator.running import until

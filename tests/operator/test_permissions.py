@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from marketstream_operator.roles import PERMISSIONS, rules
+from marketstream_operator.manifests.roles import PERMISSIONS, rules
 
 from tests.operator.api import Api
 from tests.operator.apiserver import ApiServer

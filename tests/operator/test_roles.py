@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from marketstream_operator.roles import aggregate_role, rules
+from marketstream_operator.manifests.roles import aggregate_role, rules
 
 from tests.operator.apiserver import ApiServer
 from tests.operator.running import until

@@ -6,7 +6,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from marketstream.local.kafka import KafkaServer
-from marketstream_operator.topics import KAFKA_S
+from marketstream_operator.reconcile.topics import KAFKA_S
 
 from tests.operator.conftest import Operate
 from tests.operator.playing import TOPICS, Market, put_status

@@ -13,8 +13,8 @@ from marketstream.service import run_until_stopped
 from marketstream.settings import SettingsError
 from marketstream.telemetry import configure_logging
 
-from marketstream_operator.connect import LoginError
-from marketstream_operator.election import LeaseLostError
+from marketstream_operator.kube.election import LeaseLostError
+from marketstream_operator.kube.login import LoginError
 from marketstream_operator.settings import OperatorSettings
 
 WRONG_USE = 2

@@ -14,23 +14,24 @@ from marketstream.service import Health, health_app, serving
 from marketstream.telemetry import logger
 
 from marketstream_operator import metrics
-from marketstream_operator.api import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM, POD, Api, ApiError, Kind
-from marketstream_operator.apply import Applier
-from marketstream_operator.claims import Claims
-from marketstream_operator.connect import configuration
-from marketstream_operator.connections import Connections
-from marketstream_operator.election import Election, identity
-from marketstream_operator.events import Recorder
-from marketstream_operator.freshness import Freshness
+from marketstream_operator.cluster.apply import Applier
+from marketstream_operator.cluster.claims import Claims
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.scope import Scope, Where
+from marketstream_operator.cluster.watches import Watches
+from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM, POD, Kind
+from marketstream_operator.kube.api import Api, ApiError
+from marketstream_operator.kube.election import Election, identity
+from marketstream_operator.kube.events import Recorder
+from marketstream_operator.kube.login import configuration
+from marketstream_operator.kube.workqueue import WorkQueue, work
 from marketstream_operator.names import Key
-from marketstream_operator.observed import Observed
-from marketstream_operator.queue import WorkQueue, work
-from marketstream_operator.reconcile import Reconciler
-from marketstream_operator.report import Reporter
-from marketstream_operator.scope import Scope, Where
+from marketstream_operator.reconcile.connections import Connections
+from marketstream_operator.reconcile.freshness import Freshness
+from marketstream_operator.reconcile.reconciler import Reconciler
+from marketstream_operator.reconcile.report import Reporter
+from marketstream_operator.reconcile.topics import ExternalTopics, StrimziTopics
 from marketstream_operator.settings import OperatorSettings
-from marketstream_operator.topics import ExternalTopics, StrimziTopics
-from marketstream_operator.watches import Watches
 
 log = logger(__name__)
 

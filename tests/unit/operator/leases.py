@@ -8,8 +8,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from marketstream_operator.api import LEASE, ApiError, ConflictError, Kind, NotFoundError
-from marketstream_operator.election import DURATION_S, RENEW_DEADLINE_S, Election
+from marketstream_operator.kinds import LEASE, Kind
+from marketstream_operator.kube.api import ApiError, ConflictError, NotFoundError
+from marketstream_operator.kube.election import DURATION_S, RENEW_DEADLINE_S, Election
 
 from tests.unit.backfill.virtual import seconds_until
 

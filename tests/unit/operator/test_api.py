@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from kubernetes.aio.client.configuration import Configuration
-from marketstream_operator.api import LEASE, Api, ApiError
+from marketstream_operator.kinds import LEASE
+from marketstream_operator.kube.api import Api, ApiError
 
 
 def answering(data: bytes, status: int = 200) -> Any:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
-from marketstream_operator.api import ApiError, ConflictError, NotLeadingError
-from marketstream_operator.apply import ABREAST, abreast
+from marketstream_operator.cluster.apply import ABREAST, abreast
+from marketstream_operator.kube.api import ApiError, ConflictError, NotLeadingError
 
 
 class Writes:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from hypothesis import given
 from hypothesis import strategies as st
-from marketstream_operator.claims import Claimant, Claims
+from marketstream_operator.cluster.claims import Claimant, Claims
 from marketstream_operator.names import Key
 
 BTC, ETH = ("binance", "BTCUSDT"), ("binance", "ETHUSDT")

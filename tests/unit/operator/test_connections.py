@@ -5,10 +5,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from marketstream_operator import connections as module
-from marketstream_operator.api import Api, Kind, NotFoundError
-from marketstream_operator.connections import KEPT_S, Connections
-from marketstream_operator.resource import Spec, SpecError, read_spec
+from marketstream_operator.kinds import Kind
+from marketstream_operator.kube.api import Api, NotFoundError
+from marketstream_operator.reconcile import connections as module
+from marketstream_operator.reconcile.connections import KEPT_S, Connections
+from marketstream_operator.resource.durations import SpecError
+from marketstream_operator.resource.spec import Spec
+from marketstream_operator.resource.validation import read_spec
 from marketstream_operator.settings import OperatorSettings
 
 HOME = "market"

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from marketstream_operator import generate, reference
-from marketstream_operator.crd import crd, schema
-from marketstream_operator.generate import crd_yaml, roles_yaml
-from marketstream_operator.rules import OF_FIELD, OF_TYPE, ROOT
+from marketstream_operator.manifests import generate, reference
+from marketstream_operator.manifests.crd import crd, schema
+from marketstream_operator.manifests.generate import crd_yaml, roles_yaml
+from marketstream_operator.manifests.rules import OF_FIELD, OF_TYPE, ROOT
 
 ROOT_DIRECTORY = Path(__file__).parents[3]
 VERSION = crd()["spec"]["versions"][0]

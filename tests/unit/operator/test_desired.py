@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 from marketstream.settings import Settings
-from marketstream_operator import desired
-from marketstream_operator.connections import Connection
-from marketstream_operator.desired import Owner, Pair
 from marketstream_operator.names import ROLES, Key, Role
-from marketstream_operator.podenv import REQUIRED
-from marketstream_operator.resource import Spec, read_spec
+from marketstream_operator.plan import desired
+from marketstream_operator.plan.connection import Connection
+from marketstream_operator.plan.desired import Owner, Pair
+from marketstream_operator.plan.podenv import REQUIRED
+from marketstream_operator.resource.spec import Spec
+from marketstream_operator.resource.validation import read_spec
 from marketstream_operator.settings import OperatorSettings
 
 OWNER = Owner(Key("markets", "majors"), "uid-1")

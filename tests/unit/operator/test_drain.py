@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from marketstream.settings import Settings, SettingsError
 from marketstream.streams.client import UnavailableError
-from marketstream_operator import drain
-from marketstream_operator.connections import Connection
-from marketstream_operator.desired import Pair
-from marketstream_operator.drain import ABREAST, Drains
+from marketstream_operator.cluster.observed import Deployment
 from marketstream_operator.names import Key
-from marketstream_operator.observed import Deployment
-from marketstream_operator.resource import Spec
+from marketstream_operator.plan.connection import Connection
+from marketstream_operator.plan.desired import Pair
+from marketstream_operator.reconcile import drain
+from marketstream_operator.reconcile.drain import ABREAST, Drains
+from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
 KEY = Key("markets", "majors")

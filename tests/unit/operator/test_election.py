@@ -5,8 +5,15 @@ import contextlib
 from typing import Any
 
 import pytest
-from marketstream_operator.api import WRITE_S, ApiError
-from marketstream_operator.election import DURATION_S, RENEW_DEADLINE_S, RETRY_S, Election, LeaseLostError, identity
+from marketstream_operator.kube.api import WRITE_S, ApiError
+from marketstream_operator.kube.election import (
+    DURATION_S,
+    RENEW_DEADLINE_S,
+    RETRY_S,
+    Election,
+    LeaseLostError,
+    identity,
+)
 
 from tests.unit.backfill.virtual import seconds_until, virtually
 from tests.unit.operator.leases import Candidate, Link, Store, now

@@ -6,8 +6,8 @@ import itertools
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marketstream_operator.api import WRITE_S, ApiError
-from marketstream_operator.election import DURATION_S, LeaseLostError
+from marketstream_operator.kube.api import WRITE_S, ApiError
+from marketstream_operator.kube.election import DURATION_S, LeaseLostError
 
 from tests.unit.backfill.virtual import virtually
 from tests.unit.operator.leases import LATENCY_S, Candidate, Store, now

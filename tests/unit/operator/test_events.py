@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
-from marketstream_operator.api import EVENT, ApiError, ConflictError, Kind, NotFoundError, NotLeadingError
-from marketstream_operator.events import ATTEMPTS, BURST, MOST_WAITING, REFILL_S, Recorder, _name
+from marketstream_operator.kinds import EVENT, Kind
+from marketstream_operator.kube.api import ApiError, ConflictError, NotFoundError, NotLeadingError
+from marketstream_operator.kube.events import ATTEMPTS, BURST, MOST_WAITING, REFILL_S, Recorder, _name
 
 from tests.unit.backfill.virtual import VirtualClock, virtually
 

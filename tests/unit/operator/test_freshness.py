@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from marketstream.cache.reader import Stream
 from marketstream.settings import Settings
-from marketstream_operator import freshness as module
-from marketstream_operator.freshness import POLL_S, Freshness, Pulse
 from marketstream_operator.names import Key
+from marketstream_operator.reconcile import freshness as module
+from marketstream_operator.reconcile.freshness import POLL_S, Freshness, Pulse
 from redis.exceptions import ConnectionError as RedisAway
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from structlog.testing import capture_logs

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from marketstream_operator import scope
-from marketstream_operator.api import DEPLOYMENT, MARKET_STREAM, POD, Kind
-from marketstream_operator.apply import Applier
-from marketstream_operator.claims import Claims
+from marketstream_operator.cluster import scope
+from marketstream_operator.cluster.apply import Applier
+from marketstream_operator.cluster.claims import Claims
+from marketstream_operator.cluster.observed import Child, Deployment, Observed, child_of, stream_of
+from marketstream_operator.cluster.scope import Scope
+from marketstream_operator.kinds import DEPLOYMENT, MARKET_STREAM, POD, Kind
 from marketstream_operator.names import Key, identity, labels
-from marketstream_operator.observed import Child, Deployment, Observed, child_of, stream_of
-from marketstream_operator.scope import Scope
 
 BTC = identity("binance", "BTCUSDT")
 OLD, NEW = Key("markets", "old"), Key("markets", "new")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from marketstream_operator.names import pair_of_symbol
-from marketstream_operator.packing import pack
+from marketstream_operator.plan.packing import pack
 
 SYMBOLS = st.lists(st.sampled_from([f"S{n}" for n in range(30)]), unique=True, min_size=1)
 

@@ -3,8 +3,8 @@
 from dataclasses import fields
 
 from marketstream.settings import Settings
-from marketstream_operator import podenv
-from marketstream_operator.specfields import TUNING
+from marketstream_operator.plan import podenv
+from marketstream_operator.resource.spec import TUNING
 
 
 def test_every_setting_of_the_services_has_one_who_sets_it() -> None:

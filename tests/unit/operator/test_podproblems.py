@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from marketstream_operator.podproblems import Problem, problem_of
+from marketstream_operator.cluster.podproblems import Problem, problem_of
 
 
 def pod(*, conditions: Any = (), state: Any = None, last: Any = None, **metadata: Any) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 from marketstream_operator import metrics
-from marketstream_operator.api import ApiError, NotLeadingError
-from marketstream_operator.queue import WorkQueue, work
+from marketstream_operator.kube.api import ApiError, NotLeadingError
+from marketstream_operator.kube.workqueue import WorkQueue, work
 
 from tests.unit.backfill.virtual import virtually
 

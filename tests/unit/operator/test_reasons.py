@@ -13,7 +13,7 @@ PLACE = {"Found": 2, "Problem": 0, "Pause": 0, "TopicState": 1}
 
 
 def reasons() -> Iterator[str]:
-    for module in PACKAGE.glob("*.py"):
+    for module in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in PLACE:
                 given = node.args[PLACE[node.func.id] :][:1]

@@ -5,14 +5,14 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from marketstream_operator.desired import Pair
-from marketstream_operator.drain import Pause
-from marketstream_operator.events import Recorder
-from marketstream_operator.freshness import Reading
+from marketstream_operator.cluster.observed import Observed, Stream
+from marketstream_operator.kube.events import Recorder
 from marketstream_operator.names import Key
-from marketstream_operator.observed import Observed, Stream
-from marketstream_operator.report import Reporter, _is_news, as_json
-from marketstream_operator.status import View, status_of
+from marketstream_operator.plan.desired import Pair
+from marketstream_operator.reconcile.conditions import View, status_of
+from marketstream_operator.reconcile.drain import Pause
+from marketstream_operator.reconcile.freshness import Reading
+from marketstream_operator.reconcile.report import Reporter, _is_news, as_json
 from prometheus_client import REGISTRY
 
 

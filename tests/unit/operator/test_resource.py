@@ -13,9 +13,9 @@ from marketstream.exchanges.base import UnknownSymbolError
 from marketstream.exchanges.simulator import Simulator
 from marketstream.local import manifest
 from marketstream.settings import Settings
-from marketstream_operator.durations import UNITS
-from marketstream_operator.resource import EXCHANGES, RESERVED_ENV, Spec, SpecError, duration_s, read_spec
-from marketstream_operator.specfields import TUNING, Endpoints
+from marketstream_operator.resource.durations import UNITS, SpecError, duration_s
+from marketstream_operator.resource.spec import EXCHANGES, TUNING, Endpoints, Spec
+from marketstream_operator.resource.validation import RESERVED_ENV, read_spec
 
 MANIFESTS = sorted((Path(__file__).parents[3] / "manifests").glob("*.yaml"))
 

@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 import yaml
-from marketstream_operator.generate import roles_yaml
-from marketstream_operator.roles import AGGREGATE, PERMISSIONS, Permission, Scope, aggregate_role, rules
+from marketstream_operator.manifests.generate import roles_yaml
+from marketstream_operator.manifests.roles import AGGREGATE, PERMISSIONS, Permission, Scope, aggregate_role, rules
 
 
 def test_the_operator_may_do_this_and_nothing_else() -> None:

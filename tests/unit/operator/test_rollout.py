@@ -1,9 +1,9 @@
 """Whose turn it is to roll when the operator's own settings have changed."""
 
-from marketstream_operator.api import DEPLOYMENT
+from marketstream_operator.cluster.observed import Deployment, Observed
+from marketstream_operator.kinds import DEPLOYMENT
 from marketstream_operator.names import Key
-from marketstream_operator.observed import Deployment, Observed
-from marketstream_operator.rollout import Rollout
+from marketstream_operator.reconcile.rollout import Rollout
 
 MAJORS, MINORS = Key("markets", "majors"), Key("markets", "minors")
 

@@ -4,15 +4,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from marketstream_operator.desired import Pair
-from marketstream_operator.drain import Pause
-from marketstream_operator.freshness import Reading
+from marketstream_operator.cluster.observed import Deployment
+from marketstream_operator.cluster.podproblems import Problem
 from marketstream_operator.names import Key
-from marketstream_operator.observed import Deployment
-from marketstream_operator.podproblems import Problem
-from marketstream_operator.resource import Condition, SpecError, Status
-from marketstream_operator.status import View, status_of, time_text, two_digits
-from marketstream_operator.topics import READY, TopicState
+from marketstream_operator.plan.desired import Pair
+from marketstream_operator.reconcile.conditions import View, status_of, time_text, two_digits
+from marketstream_operator.reconcile.drain import Pause
+from marketstream_operator.reconcile.freshness import Reading
+from marketstream_operator.reconcile.topics import READY, TopicState
+from marketstream_operator.resource.durations import SpecError
+from marketstream_operator.resource.status import Condition, Status
 
 KEY = Key("markets", "majors")
 THEN, NOW = "2026-03-01T12:00:00Z", "2026-03-01T12:05:00Z"

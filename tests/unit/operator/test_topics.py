@@ -5,17 +5,17 @@ from typing import Any
 import pytest
 from marketstream.settings import Settings
 from marketstream.streams.client import UnavailableError
-from marketstream_operator import topics
-from marketstream_operator.api import KAFKA_TOPIC
-from marketstream_operator.apply import Applier
-from marketstream_operator.claims import Claimant, Claims
-from marketstream_operator.connections import Connection
-from marketstream_operator.desired import Owner
+from marketstream_operator.cluster.apply import Applier
+from marketstream_operator.cluster.claims import Claimant, Claims
+from marketstream_operator.cluster.observed import Observed, Topic
+from marketstream_operator.kinds import KAFKA_TOPIC
 from marketstream_operator.names import Key, identity
-from marketstream_operator.observed import Observed, Topic
-from marketstream_operator.resource import Spec
+from marketstream_operator.plan.connection import Connection
+from marketstream_operator.plan.desired import Owner
+from marketstream_operator.reconcile import topics
+from marketstream_operator.reconcile.topics import ExternalTopics, StrimziTopics
+from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
-from marketstream_operator.topics import ExternalTopics, StrimziTopics
 
 OWNER = Owner(Key("markets", "majors"), "u")
 SPEC = Spec(exchange="binance", symbols=("BTCUSDT",))

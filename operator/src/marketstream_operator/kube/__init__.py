@@ -1,0 +1,1 @@
+"""The Kubernetes API as any operator needs it: client, login, election, Events, work queue."""

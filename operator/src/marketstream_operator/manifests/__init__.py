@@ -1,0 +1,1 @@
+"""Build-time generation of the CRD, its rules, the roles and the reference."""

@@ -1,0 +1,1 @@
+"""Pure planning: which pairs, which objects, which environment."""

@@ -1,0 +1,239 @@
+"""From a MarketStream to the objects that it should have. Pure: no input or output, no clock."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from marketstream.settings import Settings
+from marketstream.streams.topics import topic_name
+
+from marketstream_operator import names
+from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM
+from marketstream_operator.names import Key, Role
+from marketstream_operator.plan.connection import CA_FILE, CA_FOLDER, Connection
+from marketstream_operator.plan.podenv import HTTP_PORT
+from marketstream_operator.resource.spec import Spec, Workload
+from marketstream_operator.settings import OperatorSettings
+
+USER: Final = 10001
+"""The user id of the images."""
+
+STOP_S: Final = 30
+"""Seconds for a pod to end: a service takes at most 5."""
+
+DEFAULT_RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "384Mi"}}
+"""Of a container whose MarketStream names none: three to five times what a pair of a busy symbol uses."""
+
+START_LIMIT_S: Final = 600
+"""Seconds for which a pod waits for Kafka, topics and PostgreSQL, not ready, before it ends with what is missing: all
+of them may just be starting, as at an install."""
+
+_ALIVE: Final = {"httpGet": {"path": "/healthz", "port": "http"}, "timeoutSeconds": 3, "periodSeconds": 10}
+_PROBES: Final = {
+    # A service may wait long for Kafka or PostgreSQL, which is no reason to restart it: the process only has to answer.
+    "startupProbe": _ALIVE | {"periodSeconds": 2, "failureThreshold": 60},
+    "livenessProbe": _ALIVE | {"failureThreshold": 6},
+    "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "timeoutSeconds": 3, "periodSeconds": 5},
+}
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """The MarketStream that owns what is made."""
+
+    key: Key
+    uid: str
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A pair and its symbols."""
+
+    id: str
+    symbols: tuple[str, ...]
+
+
+def spec_digest(spec: Spec, pair: Pair, role: Role, replicas: int) -> str:
+    """What of a MarketStream goes into this Deployment."""
+    workload = msgspec.json.encode(_workload(spec, role))
+    reached = msgspec.json.encode((spec.endpoints, spec.connection_secret_ref))
+    return names.digest(workload, reached, spec.exchange, spec.freshness.max_age, pair.id, pair.symbols, replicas)
+
+
+def operator_digest(settings: OperatorSettings, connection: Connection) -> str:
+    """What does not come from a MarketStream: the operator's settings, its own code, and the credentials."""
+    made = [deployment(_NOBODY, _NO_SPEC, Pair("", ("",)), role, 1, connection, settings, "") for role in names.ROLES]
+    return names.digest(made)
+
+
+def deployment(
+    owner: Owner,
+    spec: Spec,
+    pair: Pair,
+    role: Role,
+    replicas: int,
+    connection: Connection,
+    settings: OperatorSettings,
+    digest: str,
+) -> dict[str, Any]:
+    """The Deployment of one half of a pair. `digest` marks what it is made from."""
+    stream = owner.key.name
+    workload = _workload(spec, role)
+    own = names.labels(stream, spec.exchange, role, pair.id)
+    symbols = {names.SYMBOLS: ",".join(pair.symbols)}
+    return {
+        "apiVersion": DEPLOYMENT.api_version,
+        "kind": DEPLOYMENT.name,
+        "metadata": {
+            "name": names.child_name(stream, pair.id, role),
+            "namespace": owner.key.namespace,
+            "labels": own,
+            "annotations": {
+                names.DIGEST: digest, names.SPEC_DIGEST: spec_digest(spec, pair, role, replicas), **symbols,
+            },
+            "ownerReferences": [_reference(owner)],
+        },
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 3,
+            "progressDeadlineSeconds": 300,
+            # The new pod comes before the old one goes. Two producers send some trades twice, which their ids undo; of
+            # two processors only the one with the newer fence writes.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "selector": {"matchLabels": {name: own[name] for name in (names.STREAM, names.PAIR, names.COMPONENT)}},
+            "template": {
+                "metadata": {
+                    "labels": {**workload.labels, **own},
+                    "annotations": {
+                        **workload.annotations, **symbols, names.CREDENTIALS: connection.credentials,
+                    },
+                },
+                "spec": _pod(spec, owner.key, pair, role, connection, settings),
+            },
+        },
+    }  # fmt: skip
+
+
+def _pod(
+    spec: Spec, key: Key, pair: Pair, role: Role, connection: Connection, settings: OperatorSettings
+) -> dict[str, Any]:
+    workload = _workload(spec, role)
+    named = [*settings.image_pull_secrets, *(reference.name for reference in workload.image_pull_secrets)]
+    secrets = dict.fromkeys(named)  # the API server answers 500 to one that is there twice
+    volumes, mounts = _volumes(connection)
+    optional = {
+        "imagePullSecrets": [{"name": name} for name in secrets],
+        "priorityClassName": workload.priority_class_name,
+        "nodeSelector": workload.node_selector,
+        "tolerations": msgspec.to_builtins(workload.tolerations),
+        "affinity": msgspec.to_builtins(workload.affinity),
+        "topologySpreadConstraints": msgspec.to_builtins(workload.topology_spread_constraints),
+    }
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,  # a Service named kafka would set KAFKA_… here
+        "terminationGracePeriodSeconds": STOP_S,
+        "securityContext": {
+            "runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": role,
+                "image": settings.services_image,
+                "imagePullPolicy": settings.image_pull_policy,
+                "args": [role],
+                "env": _environment(spec, key, pair, role, connection, settings),
+                "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
+                "resources": msgspec.to_builtins(workload.resources or DEFAULT_RESOURCES),
+                **_PROBES,
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                    "readOnlyRootFilesystem": not settings.writable_root,
+                },
+                "volumeMounts": mounts,
+            }
+        ],
+        "volumes": volumes,
+        **{name: value for name, value in optional.items() if value},
+    }  # fmt: skip
+
+
+def _environment(
+    spec: Spec, key: Key, pair: Pair, role: Role, connection: Connection, settings: OperatorSettings
+) -> list[dict[str, Any]]:
+    written = Settings(
+        exchange=spec.exchange,
+        symbols=pair.symbols,
+        exchange_ws_url=spec.endpoints.web_socket,
+        exchange_rest_url=spec.endpoints.rest,
+        default_exchange=settings.default_exchange,
+        topic_prefix=settings.topic_prefix,
+        topic_create=False,  # the operator makes them, with the retention of the MarketStream
+        consumer_group=names.consumer_group(key, pair.id),
+        max_age_s=spec.freshness.max_age_s,
+        start_limit_s=START_LIMIT_S,
+        log_level=_workload(spec, role).log_level,
+        log_format=settings.services_log_format,
+    ).to_environment()
+    return [
+        *({"name": name, "value": value} for name, value in written.items()),
+        *connection.environment(role),
+        *msgspec.to_builtins(_workload(spec, role).env),
+    ]
+
+
+def _volumes(connection: Connection) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}]
+    mounts: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the pod's own
+    if connection.authority is not None:
+        secret, item = connection.authority
+        volumes.append(
+            {"name": "kafka-ca", "secret": {"secretName": secret, "items": [{"key": item, "path": CA_FILE}]}}
+        )
+        mounts.append({"name": "kafka-ca", "mountPath": CA_FOLDER, "readOnly": True})
+    return volumes, mounts
+
+
+def topic(owner: Owner, spec: Spec, symbol: str, settings: OperatorSettings, digest: str) -> dict[str, Any]:
+    """The KafkaTopic of a symbol. It goes with its MarketStream, unless its trades are to be kept."""
+    name = topic_name(settings.topic_prefix, spec.exchange, symbol)
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": owner.key.namespace,
+        "labels": {
+            **names.labels(owner.key.name, spec.exchange, "topic"), "strimzi.io/cluster": settings.kafka_cluster,
+        },
+        "annotations": {names.DIGEST: digest},
+    }  # fmt: skip
+    if spec.retention.on_delete == "delete":
+        metadata["ownerReferences"] = [_reference(owner)]
+    wanted: dict[str, Any] = {
+        "partitions": 1,  # keeps a symbol's trades in order
+        "config": {"retention.ms": str(1000 * spec.retention.trades_s)},
+    }
+    if settings.topic_replication > 0:
+        wanted["replicas"] = settings.topic_replication
+    return {
+        "apiVersion": KAFKA_TOPIC.api_version, "kind": KAFKA_TOPIC.name, "metadata": metadata, "spec": wanted,
+    }  # fmt: skip
+
+
+def topic_digest(owner: Owner, spec: Spec, symbol: str, settings: OperatorSettings) -> str:
+    """What the KafkaTopic is made from."""
+    return names.digest(topic(owner, spec, symbol, settings, ""))
+
+
+def _workload(spec: Spec, role: Role) -> Workload:
+    return spec.producer if role == "producer" else spec.processor
+
+
+def _reference(owner: Owner) -> Mapping[str, Any]:
+    return {
+        "apiVersion": MARKET_STREAM.api_version, "kind": MARKET_STREAM.name, "name": owner.key.name, "uid": owner.uid,
+        "controller": True, "blockOwnerDeletion": False,
+    }  # fmt: skip
+
+
+_NOBODY: Final = Owner(Key("", ""), "")
+_NO_SPEC: Final = Spec(exchange="simulator", symbols=("",))

@@ -1,0 +1,1 @@
+"""One reconcile of one MarketStream: reconciler, conditions, report, topics, drain, freshness, connections, rollout."""

@@ -1,0 +1,254 @@
+"""From observations to the status of a MarketStream. Pure: no input or output, no clock of its own.
+
+Every reason here is documented in docs/operator.md; programs rely on them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from marketstream_operator.cluster.observed import Deployment
+from marketstream_operator.cluster.podproblems import Problem
+from marketstream_operator.names import ROLES, Key, Role
+from marketstream_operator.plan.desired import Pair
+from marketstream_operator.reconcile.drain import NOT_PAUSED, Pause
+from marketstream_operator.reconcile.freshness import Reading
+from marketstream_operator.reconcile.topics import TopicState
+from marketstream_operator.resource.durations import SpecError
+from marketstream_operator.resource.status import Condition, PairsStatus, Status, SymbolStatus
+
+Verdict = Literal["True", "False", "Unknown"]
+
+NAMED: Final = 5
+"""Symbols that a message names; of more it tells the number."""
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reconcile has found."""
+
+    generation: int
+    error: SpecError | None = None
+    """What is wrong with the spec; what runs is then the last good version."""
+    conflicts: Mapping[str, Key] = msgspec.field(default_factory=dict)
+    """Symbols that an older MarketStream runs."""
+    handed_over: Sequence[str] = ()
+    """Symbols that wait until the pods of another MarketStream have ended."""
+    topics: TopicState | None = None
+    """None when nobody has looked."""
+    pairs: Sequence[Pair] = ()
+    live: Sequence[Deployment] = ()
+    problems: Sequence[Problem] = ()
+    waiting: int = 0
+    """Pairs that wait for their turn to roll."""
+    pause: Pause = NOT_PAUSED
+    readings: Mapping[str, Reading] = msgspec.field(default_factory=dict)
+    is_cache_away: bool = False
+    cache_trouble: str = ""
+    """What Redis says instead of telling how fresh the symbols are; for some of them, or for all when it is away."""
+
+
+class Found(NamedTuple):
+    """A condition before it is put beside the one of before."""
+
+    type: str
+    status: Verdict
+    reason: str
+    message: str
+
+
+def status_of(view: View, before: Mapping[str, Condition], now: str, told: Collection[str] = ()) -> Status:
+    """The status. A condition that has not turned keeps the time at which it did; `now` is that of the others. `told`
+    are the symbols of the status before."""
+    last_fresh = before.get("Fresh") if view.readings.keys() <= set(told) else None  # it tells of no others
+    found = [*_conditions(view, last_fresh)]
+    conditions = tuple(_timed(view.generation, each, before.get(each.type), now) for each in found)
+    by_type = {each.type: each for each in found}
+    pair_of = {symbol: pair.id for pair in view.pairs for symbol in pair.symbols}
+    symbols = tuple(_symbol(symbol, pair, view.readings.get(symbol)) for symbol, pair in pair_of.items())
+    traded = [reading.last_trade_time for reading in view.readings.values() if reading.last_trade_time is not None]
+    rates = [r.trades_per_second for r in view.readings.values() if r.trades_per_second is not None]
+    ready = sum(_is_ready(pair, view.live) for pair in view.pairs)
+    return Status(
+        observed_generation=view.generation,
+        conditions=conditions,
+        symbols=symbols,
+        symbol_count=len(symbols),
+        pairs=PairsStatus.of(len(view.pairs), ready),
+        last_trade_time=time_text(max(traded)) if traded else None,
+        trades_per_second=two_digits(sum(rates)) if rates else None,
+        reason=_headline(by_type),
+    )
+
+
+def _timed(generation: int, found: Found, before: Condition | None, now: str) -> Condition:
+    has_turned = before is None or before.status != found.status
+    return Condition(
+        **found._asdict(),
+        last_transition_time=now if has_turned or before is None else before.last_transition_time,
+        observed_generation=generation,
+    )
+
+
+def _headline(found: Mapping[str, Found]) -> str:
+    ready, degraded, fresh = found["Ready"], found["Degraded"], found["Fresh"]
+    if ready.reason not in ("Running", "NotAllReady"):
+        return ready.reason
+    if degraded.status == "True":
+        return degraded.reason  # why they are not ready
+    return fresh.reason if ready.status == "True" and fresh.status == "False" else ready.reason
+
+
+def _conditions(view: View, last_fresh: Condition | None) -> Iterable[Found]:
+    spec = _spec_valid(view)
+    kafka = _kafka(view)
+    halves = [_half(view, "producer"), _half(view, "processor")]
+    fresh = _fresh(view, last_fresh)
+    paused = _paused(view)
+    awaited = [Found("Ready", "False", "HandOver", _awaited(view))] if view.handed_over else []
+    yield _ready(view, [spec, kafka, *awaited, *halves], paused)
+    yield _progressing(view)
+    yield _degraded(view, spec, kafka)
+    yield from (spec, kafka, *halves, fresh, paused)
+
+
+def _ready(view: View, needed: Sequence[Found], paused: Found) -> Found:
+    if view.pause is not NOT_PAUSED:
+        return Found("Ready", "False", "Paused", f"spec.paused is true: {paused.message}")
+    for found in needed:
+        if found.status != "True":
+            return Found("Ready", "False", found.reason, found.message)
+    return Found("Ready", "True", "Running", f"{len(view.pairs)} of {len(view.pairs)} pairs run")
+
+
+def _progressing(view: View) -> Found:
+    rolling = sum(not child.is_settled for child in view.live)
+    if view.pause.reason == "Draining":
+        return Found("Progressing", "True", "Draining", view.pause.message)
+    if view.handed_over:
+        return Found("Progressing", "True", "HandOver", _awaited(view))
+    if view.waiting:
+        return Found(
+            "Progressing", "True", "WaitingForTurn", f"{_number(view.waiting, 'pair')} to roll when others have rolled"
+        )
+    if rolling:
+        return Found("Progressing", "True", "RollingOut", f"{_number(rolling, 'Deployment')} not settled yet")
+    if view.error is not None:
+        return Found("Progressing", "False", "Settled", "nothing changes before the spec can work")
+    return Found("Progressing", "False", "Settled", "what runs is what is wanted")
+
+
+def _awaited(view: View) -> str:
+    return f"the pods of another MarketStream still run {_some(view.handed_over)}"
+
+
+def _degraded(view: View, spec: Found, kafka: Found) -> Found:
+    if view.problems:
+        first, *others = sorted(set(view.problems))
+        more = f" (and {_number(len(others), 'other problem')})" if others else ""
+        return Found("Degraded", "True", first.reason, first.message + more)
+    for found in (spec, kafka):
+        if found.status == "False" and found.reason != "TopicsNotReady":
+            return Found("Degraded", "True", found.reason, found.message)
+    return Found("Degraded", "False", "AsExpected", "no pod fails")
+
+
+def _spec_valid(view: View) -> Found:
+    if view.error is not None:
+        kept = "; the last good version keeps running" if view.live else ""
+        return Found("SpecValid", "False", "Invalid", f"{view.error}{kept}")
+    if view.conflicts:
+        owners = ", ".join(sorted({str(key) for key in view.conflicts.values()}))
+        return Found(
+            "SpecValid", "False", "Conflict",
+            f"{_some(list(view.conflicts))}: run by the older MarketStream {owners}. Remove them from one of both",
+        )  # fmt: skip
+    return Found("SpecValid", "True", "Valid", "the spec can work")
+
+
+def _kafka(view: View) -> Found:
+    if view.topics is None:
+        return Found("KafkaReady", "Unknown", "NotAsked", "nobody asks Kafka before the spec can work")
+    return Found("KafkaReady", "True" if view.topics.is_ready else "False", view.topics.reason, view.topics.message)
+
+
+def _half(view: View, role: Role) -> Found:
+    kind = "ProducersReady" if role == "producer" else "ProcessorsReady"
+    runs = view.pause.runs[0 if role == "producer" else 1]
+    if not runs:
+        return Found(kind, "False", "Paused", f"the {role}s rest")
+    if not view.pairs:
+        return Found(kind, "False", "NotAllReady", "there are no pairs")
+    of_role = [child for child in view.live if child.role == role]
+    ready = sum(any(child.pair == pair.id and child.is_ready for child in of_role) for pair in view.pairs)
+    if ready == len(view.pairs):
+        return Found(kind, "True", "AllReady", f"{ready} of {ready} are ready")
+    return Found(kind, "False", "NotAllReady", f"{ready} of {len(view.pairs)} are ready")
+
+
+def _fresh(view: View, last: Condition | None) -> Found:
+    if view.pause is not NOT_PAUSED:
+        return Found("Fresh", "Unknown", "Paused", "a stream that rests hears nothing")
+    if view.is_cache_away:
+        said = view.cache_trouble or "Redis does not answer"
+        return Found("Fresh", "Unknown", "RedisUnavailable", f"freshness is told in Redis, and {said}")
+    readings = view.readings
+    if view.error is not None and not readings:
+        return Found("Fresh", "Unknown", "NotAsked", "nobody asks Redis before the spec can work")
+    stale = {symbol: reading for symbol, reading in readings.items() if reading.is_fresh is False}
+    if stale:
+        heard = max((reading.heard_until or 0 for reading in stale.values()), default=0)
+        since = f", at last {time_text(heard)}" if heard else ""
+        trouble = f"; {view.cache_trouble}" if view.cache_trouble else ""
+        return Found("Fresh", "False", "Stale", f"nothing is heard of {_some(list(stale))}{since}{trouble}")
+    unknown = [reading.is_fresh is None for reading in readings.values()]
+    if unknown and all(unknown) and last is not None and last.status != "Unknown":
+        return Found("Fresh", last.status, last.reason, last.message)  # the operator has just started
+    if not unknown or any(unknown):
+        return Found("Fresh", "Unknown", "NotHeardYet", "the first trades have not been heard yet")
+    if all(reading.is_quiet for reading in readings.values()):
+        return Found("Fresh", "True", "Quiet", "the feed lives, but nobody trades")
+    return Found("Fresh", "True", "Heard", "trades are heard")
+
+
+def _paused(view: View) -> Found:
+    pause = view.pause
+    status: Verdict = "False" if pause.reason in ("NotPaused", "Draining") else "True"
+    return Found("Paused", status, pause.reason, pause.message)
+
+
+def _is_ready(pair: Pair, live: Sequence[Deployment]) -> bool:
+    return sum(child.pair == pair.id and child.is_ready for child in live) == len(ROLES)
+
+
+def _symbol(symbol: str, pair: str, reading: Reading | None) -> SymbolStatus:
+    if reading is None:
+        return SymbolStatus(name=symbol, pair=pair)
+    traded, rate = reading.last_trade_time, reading.trades_per_second
+    return SymbolStatus(
+        name=symbol,
+        pair=pair,
+        last_trade_time=None if traded is None else time_text(traded),
+        trades_per_second=None if rate is None else two_digits(rate),
+        complete=reading.is_complete,
+    )
+
+
+def _some(symbols: Sequence[str]) -> str:
+    named = ", ".join(symbols[:NAMED])
+    return named if len(symbols) <= NAMED else f"{named} and {len(symbols) - NAMED} others"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def two_digits(number: float) -> float:
+    """Rounded to two significant digits: finer ones would change all the time."""
+    return float(f"{number:.2g}")
+
+
+def time_text(seconds: float) -> str:
+    """Unix seconds as Kubernetes writes times: 2026-03-01T12:00:00Z."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

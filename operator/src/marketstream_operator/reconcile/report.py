@@ -1,0 +1,132 @@
+"""Telling people: the status of a MarketStream, and Events when it turns for better or worse."""
+
+import re
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final, Literal
+
+import msgspec
+
+from marketstream_operator import metrics
+from marketstream_operator.cluster.observed import Observed, Stream, stream_of
+from marketstream_operator.kinds import MARKET_STREAM
+from marketstream_operator.kube.api import Api
+from marketstream_operator.kube.events import Recorder
+from marketstream_operator.names import Key
+from marketstream_operator.reconcile.conditions import View, status_of, time_text
+from marketstream_operator.resource.status import Condition, PairsStatus, Status
+
+STATUS_S: Final = 60.0
+"""Seconds between writes of a status in which only rates and times have changed."""
+
+GOOD: Final = {"Ready": "True", "Degraded": "False", "SpecValid": "True", "KafkaReady": "True", "Fresh": "True"}
+"""The conditions whose turns are told as Events, and how they should be."""
+
+AT_FIRST: Final = frozenset({"SpecValid", "Degraded"})
+"""Those of them that should be good from the beginning: then only the contrary is told. Others come up first."""
+
+AS_WANTED: Final = frozenset({"Paused", "HandOver"})
+"""Reasons that are nobody's failure."""
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+
+
+class Reporter:
+    """Writes what reconciles have found."""
+
+    def __init__(self, api: Api, observed: Observed, recorder: Recorder) -> None:
+        self._api = api
+        self._observed = observed
+        self._recorder = recorder
+        self._told: dict[Key, float] = {}
+        self._newest: dict[Key, Status] = {}
+        for ready in ("True", "False", "Paused"):
+            metrics.STREAMS.labels(ready).set_function(partial(self._count, "Ready", ready))
+        for fresh in ("True", "False", "Unknown"):
+            metrics.FRESH.labels(fresh).set_function(partial(self._count, "Fresh", fresh))
+        metrics.PAIRS.labels("desired").set_function(lambda: sum(each.desired for each in self._pairs()))
+        metrics.PAIRS.labels("ready").set_function(lambda: sum(each.ready for each in self._pairs()))
+
+    def _count(self, type_: str, shown: str) -> int:
+        conditions = (each for status in self._newest.values() for each in status.conditions if each.type == type_)
+        return sum(_shown(each) == shown for each in conditions)
+
+    def _pairs(self) -> list[PairsStatus]:
+        return [status.pairs for status in self._newest.values() if status.pairs is not None]
+
+    def forget(self, key: Key) -> None:
+        """The MarketStream is gone."""
+        self._told.pop(key, None)
+        self._newest.pop(key, None)
+
+    async def tell(self, stream: Stream, view: View) -> None:
+        """Writes the status: at once when more than a rate or a time has changed, else at most once a minute; not yet
+        when this process has only begun, and knows of no rates."""
+        before = conditions_of(stream)
+        told = [str(each.get("name")) for each in stream.status.get("symbols") or ()]
+        status = status_of(view, before, time_text(time.time()), told)
+        self._newest[stream.key] = status
+        written = as_json(status)
+        if written == {name: stream.status.get(name) for name in written}:
+            return
+        now = time.monotonic()
+        if not _is_news(written, stream.status) and now - self._told.setdefault(stream.key, now) < STATUS_S:
+            return
+        answer = await self._api.patch_status(MARKET_STREAM, *stream.key, str(stream.version), written)
+        self._told[stream.key] = time.monotonic()
+        self._observed.see_stream(stream_of(answer))
+        self._record(stream, before, status)
+
+    def _record(self, stream: Stream, before: Mapping[str, Condition], status: Status) -> None:
+        """Tells the turns of conditions as Events, for `kubectl describe`."""
+        told = set[str]()
+        for condition in status.conditions:
+            good, last = GOOD.get(condition.type), before.get(condition.type)
+            turned = last is None or (last.status, last.reason) != (condition.status, condition.reason)
+            if good is None or not turned or condition.status == "Unknown" or condition.message in told:
+                continue
+            is_good = condition.status == good
+            if last is None and is_good == (condition.type in AT_FIRST):
+                continue
+            told.add(condition.message)
+            tone: Literal["Normal", "Warning"] = "Normal" if is_good or condition.reason in AS_WANTED else "Warning"
+            self._recorder.record(stream.about, tone, condition.reason, condition.message)
+
+
+def as_json(status: Status) -> dict[str, Any]:
+    """The status as the API server will tell it, so that both can be compared: `to_builtins` leaves tuples."""
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status))
+    return found
+
+
+def conditions_of(stream: Stream) -> dict[str, Condition]:
+    """The conditions in its status, by type; what cannot be read counts as not there."""
+    try:
+        found = msgspec.convert(stream.status.get("conditions") or [], tuple[Condition, ...])
+    except msgspec.ValidationError:
+        return {}
+    return {condition.type: condition for condition in found}
+
+
+def _shown(condition: Condition) -> str:
+    """Its status, as metrics count it: a stream that rests is not ready, but nobody needs to look at it."""
+    is_paused = condition.type == "Ready" and (condition.status, condition.reason) == ("False", "Paused")
+    return "Paused" if is_paused else condition.status
+
+
+def _is_news(after: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether a condition, a reason, a count or the generation has changed, or what a message says beside times."""
+    return _essence(after) != _essence(before)
+
+
+def _essence(status: Mapping[str, Any]) -> tuple[Any, ...]:
+    conditions = {
+        each.get("type"): (
+            each.get("status"), each.get("reason"), each.get("observedGeneration"),
+            _TIME.sub("", str(each.get("message"))),
+        )
+        for each in status.get("conditions") or ()
+    }  # fmt: skip
+    symbols = [(each.get("name"), each.get("pair")) for each in status.get("symbols") or ()]
+    return conditions, symbols, status.get("pairs"), status.get("observedGeneration"), status.get("reason")

@@ -1,0 +1,1 @@
+"""The typed MarketStream: spec, status, pods, affinity, validation."""
