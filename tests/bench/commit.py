@@ -9,10 +9,10 @@ from marketstream.local.servers import EmbeddedServers
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.number import to_text
 from marketstream.market.window import INTERVALS, ROLLUPS, WINDOW_US
+from marketstream.postgres.connect import close_pool, open_pool
+from marketstream.postgres.migrate import migrate
+from marketstream.postgres.writer import Claim, Key, Numbered, Writer
 from marketstream.settings import Settings
-from marketstream.stores.connect import close_pool, open_pool
-from marketstream.stores.migrate import migrate
-from marketstream.stores.writer import Claim, Key, Numbered, Writer
 
 from tests.bench.database import database
 from tests.bench.trades import EXCHANGE, PRICE_SCALE, QUANTITY_SCALE, START_US, STEP_US, WINDOW_TRADES, History

@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import uvloop
 from marketstream.codec import Record, TradesRecord, decode
+from marketstream.kafka.consumer import Consumer
+from marketstream.kafka.topics import topic_name
 from marketstream.processor.main import spare_collector
 from marketstream.settings import Settings
-from marketstream.streams.consumer import Consumer
-from marketstream.streams.topics import topic_name
 
 
 async def main() -> None:

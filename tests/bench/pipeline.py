@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+from marketstream.kafka.topics import topic_name
 from marketstream.local.servers import EmbeddedServers
 from marketstream.settings import Settings
-from marketstream.streams.topics import topic_name
 
 from tests.bench.database import database
 from tests.bench.topics import fill

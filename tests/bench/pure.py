@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from aiokafka.structs import ConsumerRecord
 from marketstream.codec import decode
+from marketstream.kafka.consumer import Offsets
 from marketstream.market.progress import Progress
+from marketstream.postgres.writer import Claim, Key
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
-from marketstream.stores.writer import Claim, Key
-from marketstream.streams.consumer import Offsets
 
 from tests.bench.trades import EXCHANGE, records
 

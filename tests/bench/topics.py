@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from aiokafka import AIOKafkaProducer
+from marketstream.kafka.admin import ensure_topics
+from marketstream.kafka.client import connection
+from marketstream.kafka.publisher import BATCH_BYTES
 from marketstream.settings import Settings
-from marketstream.streams.admin import ensure_topics
-from marketstream.streams.client import connection
-from marketstream.streams.publisher import BATCH_BYTES
 
 
 async def fill(settings: Settings, topics: dict[str, Iterator[bytes]], batch_records: int) -> dict[str, int]:

@@ -12,7 +12,7 @@ import sys
 from typing import cast
 
 import uvloop
-from marketstream.api.messages import frame
+from marketstream.api.live.messages import frame
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 SUBSCRIBE = {"type": "subscribe", "streams": [{"symbol": "BTCUSDT", "interval": "10s", "limit": 0}]}

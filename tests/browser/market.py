@@ -11,16 +11,16 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import asyncpg
-from marketstream.cache.frames import MOST_TRADES, Frame, FramePrice, FrameTrade, channel_of, encode
-from marketstream.cache.keys import Keys
 from marketstream.market.window import INTERVALS, WINDOW_S
+from marketstream.postgres.connect import close_pool, lazy_pool
+from marketstream.postgres.migrate import migrate
+from marketstream.postgres.statements import ROLL_UP
+from marketstream.redis.frames import MOST_TRADES, Frame, FramePrice, FrameTrade, channel_of, encode
+from marketstream.redis.keys import Keys
 from marketstream.settings import Settings
-from marketstream.stores.connect import close_pool, lazy_pool
-from marketstream.stores.migrate import migrate
-from marketstream.stores.statements import ROLL_UP
 from redis.asyncio import Redis
 
-from tests.integration.stores.rows import add_candles, add_symbol
+from tests.integration.postgres.rows import add_candles, add_symbol
 
 PUBLISH_S: Final = 0.02
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import yaml
-from marketstream.stores import errors
+from marketstream.postgres import errors
 
 from tests.e2e import images, outside
 from tests.e2e.kube import Forward, Kube, ProgramError, forwarded, helm, is_ready, program, until

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import asyncpg
 from marketstream.market.window import WINDOW_S
-from marketstream.stores import errors
-from marketstream.stores.writer import Key
+from marketstream.postgres import errors
+from marketstream.postgres.writer import Key
 
 from tests.exchange.server import BinanceServer
 from tests.faults.observer import assert_same

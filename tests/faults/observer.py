@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
-from marketstream.cache.keys import Keys
 from marketstream.market.window import INTERVALS, ROLLUPS
-from marketstream.stores.errors import AWAY
+from marketstream.postgres.errors import AWAY
+from marketstream.redis.keys import Keys
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
+from marketstream.kafka.admin import ensure_topics
+from marketstream.kafka.topics import topic_name
 from marketstream.local.kafka import KafkaServer
 from marketstream.local.postgres import PostgresServer
 from marketstream.local.redis import RedisServer
+from marketstream.postgres.connect import close_pool, open_pool
+from marketstream.postgres.migrate import migrate
 from marketstream.settings import Settings
-from marketstream.stores.connect import close_pool, open_pool
-from marketstream.stores.migrate import migrate
-from marketstream.streams.admin import ensure_topics
-from marketstream.streams.topics import topic_name
 
 from tests.faults.exchange import GRACE_US, NAME, RATES, UnreliableExchange
 from tests.faults.service import Service

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 from marketstream.codec import Record, TradesRecord, decode, encode
-from marketstream.streams.topics import topic_name
+from marketstream.kafka.topics import topic_name
 
 from tests.faults.exchange import NAME, RATES
 from tests.integration.local.clients import within

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from marketstream.cache.keys import Keys
+from marketstream.redis.keys import Keys
 from redis.asyncio import Redis
 
 from tests.operator.api import Api

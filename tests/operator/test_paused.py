@@ -8,12 +8,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from marketstream.exchanges.registry import history_of
+from marketstream.kafka.positions import group_positions
+from marketstream.kafka.topics import topic_name
 from marketstream.local.kafka import KafkaServer
 from marketstream.processor.service import run_processor
 from marketstream.producer.service import run_producer
 from marketstream.settings import Settings
-from marketstream.streams.positions import group_positions
-from marketstream.streams.topics import topic_name
 from marketstream_operator.names import Key, consumer_group, pair_of_symbol
 
 from tests.operator.conftest import Operate

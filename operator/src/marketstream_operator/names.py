@@ -4,7 +4,7 @@ import hashlib
 import re
 from typing import Final, Literal, NamedTuple
 
-from marketstream.streams.topics import topic_name
+from marketstream.kafka.topics import topic_name
 
 Role = Literal["producer", "processor"]
 ROLES: Final[tuple[Role, ...]] = ("producer", "processor")

@@ -9,7 +9,7 @@ from marketstream.settings import Settings
 
 from tests.browser.market import Market
 from tests.integration.api.serving import FIRST, fill_redis, ready, running, until
-from tests.integration.stores.rows import add_candles, add_symbol
+from tests.integration.postgres.rows import add_candles, add_symbol
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import time
 
 import httpx
 import pytest
-from marketstream.api.messages import KEPT, MOST_STREAMS
-from marketstream.cache.frames import Frame, channel_of, encode
+from marketstream.api.live.messages import KEPT, MOST_STREAMS
 from marketstream.local.postgres import PostgresServer
 from marketstream.local.redis import RedisServer
+from marketstream.redis.frames import Frame, channel_of, encode
 from marketstream.settings import Settings
 from websockets.exceptions import ConnectionClosed
 

@@ -8,12 +8,12 @@ from typing import cast
 
 import httpx
 import pytest
-from marketstream.api import client as client_module
-from marketstream.api import server as server_module
-from marketstream.api import ws as ws_module
-from marketstream.api.client import Client
-from marketstream.api.messages import KEPT, MOST_STREAMS
-from marketstream.api.server import Outlet
+from marketstream.api.live import client as client_module
+from marketstream.api.live import endpoint as ws_module
+from marketstream.api.live import outlet as server_module
+from marketstream.api.live.client import Client
+from marketstream.api.live.messages import KEPT, MOST_STREAMS
+from marketstream.api.live.outlet import Outlet
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 

@@ -11,13 +11,13 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from marketstream import codec
+from marketstream.kafka.admin import ensure_topics
 from marketstream.local.kafka import KafkaServer
 from marketstream.market.trade import Trade, Trades
+from marketstream.postgres.migrate import migrate
 from marketstream.settings import Settings
-from marketstream.stores.migrate import migrate
-from marketstream.streams.admin import ensure_topics
 
-from tests.integration.stores.rows import add_candles, add_symbol
+from tests.integration.postgres.rows import add_candles, add_symbol
 
 RECEIVED = 1_610_064_046_400_000
 LIMIT_S = 60

@@ -5,12 +5,12 @@ import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from marketstream.cache.budget import Budget
 from marketstream.exchanges.base import Alive, Clock, Heard
 from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.market.number import to_text
 from marketstream.market.trade import Trade, Trades
+from marketstream.redis.budget import Budget
 
 from tests.exchange.server import BinanceServer
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from marketstream.cache.budget import Budget
 from marketstream.exchanges.base import Alive, Clock, Heard, UnknownSymbolError
 from marketstream.exchanges.binance import metrics
 from marketstream.exchanges.binance.errors import RateLimitedError
@@ -15,6 +14,7 @@ from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.binance.feed import Feed
 from marketstream.exchanges.binance.scales import Scale, Scales
 from marketstream.exchanges.refusals import REFUSED
+from marketstream.redis.budget import Budget
 
 from tests.exchange.server import BinanceServer
 from tests.exchange.sources import ServerTrade

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 from marketstream.backfill import attempts, metrics
-from marketstream.cache.budget import Budget
-from marketstream.cache.client import connect
 from marketstream.exchanges.binance.exchange import Binance
 from marketstream.processor.service import run_processor
 from marketstream.producer.service import run_producer
+from marketstream.redis.budget import Budget
+from marketstream.redis.client import connect
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import asyncpg
 import httpx
-from marketstream.cache.keys import Keys
 from marketstream.market.window import WINDOW_S, window_of
+from marketstream.postgres.connect import close_pool, open_pool
+from marketstream.postgres.migrate import migrate
+from marketstream.postgres.writer import Key
+from marketstream.redis.keys import Keys
 from marketstream.settings import Settings
-from marketstream.stores.connect import close_pool, open_pool
-from marketstream.stores.migrate import migrate
-from marketstream.stores.writer import Key
 from redis.asyncio import Redis
 
 from tests.exchange.server import BinanceServer

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from marketstream.kafka.admin import ensure_topics
 from marketstream.local.kafka import KafkaServer
+from marketstream.postgres.connect import close_pool, open_pool
+from marketstream.postgres.migrate import migrate
 from marketstream.settings import Settings
-from marketstream.stores.connect import close_pool, open_pool
-from marketstream.stores.migrate import migrate
-from marketstream.streams.admin import ensure_topics
 
 from tests.integration.processor.market import EXCHANGE, SYMBOL, Market
 

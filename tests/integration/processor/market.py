@@ -7,12 +7,12 @@ from typing import Final
 
 import asyncpg
 from marketstream.codec import Heartbeat, Quiet, TradesRecord, encode
+from marketstream.kafka.topics import topic_name
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
+from marketstream.postgres.writer import Key
 from marketstream.processor.service import run_processor
 from marketstream.settings import Settings
-from marketstream.stores.writer import Key
-from marketstream.streams.topics import topic_name
 
 from tests.integration.local.clients import produce, within
 from tests.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE

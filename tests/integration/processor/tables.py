@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 from marketstream.market.progress import Progress
 from marketstream.market.window import INTERVALS, ROLLUPS, Interval
-from marketstream.stores.writer import Key
+from marketstream.postgres.writer import Key
 
 from tests.model import Row, reference_rollup
 

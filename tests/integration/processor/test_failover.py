@@ -5,14 +5,14 @@ from typing import Protocol
 
 import asyncpg
 import pytest
-from marketstream.cache.keys import Keys
+from marketstream.kafka.admin import ensure_topics
+from marketstream.postgres.connect import close_pool, open_pool
+from marketstream.postgres.errors import StoreUnavailableError
+from marketstream.postgres.migrate import migrate
+from marketstream.postgres.writer import Writer
 from marketstream.processor import metrics
+from marketstream.redis.keys import Keys
 from marketstream.settings import Settings
-from marketstream.stores.connect import close_pool, open_pool
-from marketstream.stores.errors import StoreUnavailableError
-from marketstream.stores.migrate import migrate
-from marketstream.stores.writer import Writer
-from marketstream.streams.admin import ensure_topics
 from redis.asyncio import Redis
 
 from tests.integration.local.clients import within

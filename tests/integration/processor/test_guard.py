@@ -11,9 +11,9 @@ from marketstream.market.progress import ClosedCandle, Commit, Progress
 from marketstream.market.trade import Trade
 from marketstream.market.verdict import Verdict
 from marketstream.market.window import INTERVALS, WINDOW_S, WINDOW_US
-from marketstream.stores.errors import StoreError, StoreUnavailableError
-from marketstream.stores.statements import CLAIM
-from marketstream.stores.writer import Claim, Key, Numbered, Writer
+from marketstream.postgres.errors import StoreError, StoreUnavailableError
+from marketstream.postgres.statements import CLAIM
+from marketstream.postgres.writer import Claim, Key, Numbered, Writer
 
 from tests.integration.local.clients import within
 from tests.integration.processor.tables import account, stored_reasons

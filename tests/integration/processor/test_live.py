@@ -6,9 +6,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-from marketstream.cache.keys import Keys
 from marketstream.local.redis import RedisServer
 from marketstream.processor import metrics
+from marketstream.redis.keys import Keys
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 

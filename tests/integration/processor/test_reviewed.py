@@ -9,8 +9,8 @@ from marketstream.local.postgres import PostgresServer
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_S, WINDOW_US
-from marketstream.stores.errors import StoreUnavailableError
-from marketstream.stores.writer import Committed, Numbered, Writer
+from marketstream.postgres.errors import StoreUnavailableError
+from marketstream.postgres.writer import Committed, Numbered, Writer
 
 from tests.integration.local.clients import within
 from tests.integration.processor.market import KEY, trade

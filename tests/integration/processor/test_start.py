@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from marketstream.kafka.admin import ensure_topics
+from marketstream.kafka.client import UnavailableError
+from marketstream.postgres.errors import StoreRefusedError, StoreUnavailableError
 from marketstream.processor import metrics
 from marketstream.processor.service import run_processor
 from marketstream.service import Health
 from marketstream.settings import Settings, SettingsError
-from marketstream.stores.errors import StoreRefusedError, StoreUnavailableError
-from marketstream.streams.admin import ensure_topics
-from marketstream.streams.client import UnavailableError
 
 from tests.integration.local.clients import within
 from tests.integration.processor.failover import set_read_only

@@ -9,8 +9,8 @@ import pytest
 from marketstream.market.progress import Commit
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_S, WINDOW_US
-from marketstream.stores.statements import MAX_EMPTY_WINDOWS
-from marketstream.stores.writer import Claim, Key, Numbered, Writer
+from marketstream.postgres.statements import MAX_EMPTY_WINDOWS
+from marketstream.postgres.writer import Claim, Key, Numbered, Writer
 
 from tests.integration.processor.tables import account, assert_rollups_follow, stored_reasons, stored_rows
 from tests.model import MemoryStore, reference_candles

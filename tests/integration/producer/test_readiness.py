@@ -10,11 +10,11 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from marketstream.cache.budget import Budget
 from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.producer import pipeline
 from marketstream.producer.pipeline import Pipeline
+from marketstream.redis.budget import Budget
 from marketstream.settings import Settings
 
 from tests.exchange.clock import ExchangeClock

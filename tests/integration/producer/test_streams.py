@@ -6,11 +6,11 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from marketstream.codec import Heartbeat, encode
+from marketstream.kafka.admin import ensure_topics
+from marketstream.kafka.client import StreamError, connection
+from marketstream.kafka.publisher import BATCH_BYTES, Publisher
 from marketstream.local.kafka import KafkaServer
 from marketstream.settings import Settings, SettingsError
-from marketstream.streams.admin import ensure_topics
-from marketstream.streams.client import StreamError, connection
-from marketstream.streams.publisher import BATCH_BYTES, Publisher
 
 from tests.integration.producer.topics import read_until
 

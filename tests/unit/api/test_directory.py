@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 from marketstream.api.directory import Directory
 from marketstream.api.problems import ProblemError
-from marketstream.stores.errors import StoreUnavailableError
-from marketstream.stores.reader import Followed
+from marketstream.postgres.errors import StoreUnavailableError
+from marketstream.postgres.reader import Followed
 
 
 class Rows:

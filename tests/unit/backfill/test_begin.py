@@ -5,8 +5,8 @@ import asyncio
 from marketstream.backfill.attempts import PATIENCE_S
 from marketstream.market.trade import Trade
 from marketstream.market.window import WINDOW_US
+from marketstream.postgres.writer import Key
 from marketstream.processor.symbol import OwnedSymbol
-from marketstream.stores.writer import Key
 from structlog.testing import capture_logs
 
 from tests.scenarios import EPOCH

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Iterable
 from marketstream.backfill.service import Backfill
 from marketstream.exchanges.base import ExchangeError, Newest, UnusableError
 from marketstream.exchanges.simulator import Simulator
+from marketstream.kafka.publisher import Publisher
 from marketstream.market.counted import Run
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
+from marketstream.postgres.writer import Key
 from marketstream.processor.symbol import OwnedSymbol
-from marketstream.stores.writer import Key
-from marketstream.streams.publisher import Publisher
 
 from tests.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 from tests.unit.backfill.virtual import VirtualClock, now_us

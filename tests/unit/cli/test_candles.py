@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from marketstream.cli.candles import UnknownSymbolError, choose, table
-from marketstream.stores.reader import Candle, Followed
+from marketstream.postgres.reader import Candle, Followed
 
 CANDLE = Candle(
     exchange="binance", symbol="BTCUSDT", interval="10s", window_start=1610064010,

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from marketstream import codec
 from marketstream.cli.tail import readable
+from marketstream.kafka.tail import Stored, matching
 from marketstream.market.trade import Trade, Trades
-from marketstream.streams.tail import Stored, matching
 
 RECEIVED = 1_610_064_046_400_000
 

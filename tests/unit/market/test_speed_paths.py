@@ -8,16 +8,16 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketstream.codec import Heartbeat, Record, TradesRecord, encode
+from marketstream.kafka.consumer import Offsets
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.candle import Candle
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
+from marketstream.postgres.writer import Claim, Key
 from marketstream.processor.joined import ENOUGH, joined
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
-from marketstream.stores.writer import Claim, Key
-from marketstream.streams.consumer import Offsets
 
 from tests.model import MemoryStore
 

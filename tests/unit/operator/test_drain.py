@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from marketstream.kafka.client import UnavailableError
 from marketstream.settings import Settings, SettingsError
-from marketstream.streams.client import UnavailableError
 from marketstream_operator.cluster.observed import Deployment
 from marketstream_operator.names import Key
 from marketstream_operator.plan.connection import Connection

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from marketstream.cache.reader import Stream
+from marketstream.redis.reader import Stream
 from marketstream.settings import Settings
 from marketstream_operator.names import Key
 from marketstream_operator.reconcile import freshness as module

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
+from marketstream.kafka.client import UnavailableError
 from marketstream.settings import Settings
-from marketstream.streams.client import UnavailableError
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claimant, Claims
 from marketstream_operator.cluster.observed import Observed, Topic

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from marketstream.codec import Heartbeat, TradesRecord, encode
+from marketstream.kafka.consumer import Offsets
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
+from marketstream.postgres.writer import Claim, Key
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
-from marketstream.stores.writer import Claim, Key
-from marketstream.streams.consumer import Offsets
 
 from tests.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 

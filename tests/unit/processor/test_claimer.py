@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
-from marketstream.cache.writer import LiveWriter
+from marketstream.kafka.consumer import Consumer, Offsets
 from marketstream.market.progress import Progress
+from marketstream.postgres.writer import Claim, Key, Writer
 from marketstream.processor.claimer import _claim
 from marketstream.processor.committer import Committer
 from marketstream.processor.holdings import Holdings
+from marketstream.redis.writer import LiveWriter
 from marketstream.settings import Settings
-from marketstream.stores.writer import Claim, Key, Writer
-from marketstream.streams.consumer import Consumer, Offsets
 
 from tests.unit.processor.owners import KEY
 

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 import pytest
+from marketstream.kafka.consumer import Consumer
+from marketstream.postgres.errors import StoreUnavailableError
+from marketstream.postgres.writer import Committed, Key, Numbered, Writer
 from marketstream.processor import committer as module
 from marketstream.processor.committer import Committer
 from marketstream.processor.holdings import Holdings
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
-from marketstream.stores.errors import StoreUnavailableError
-from marketstream.stores.writer import Committed, Key, Numbered, Writer
-from marketstream.streams.consumer import Consumer
 
 from tests.unit.processor.owners import KEY, apply, at, heartbeat, owner, record
 

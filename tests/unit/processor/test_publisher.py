@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
-from marketstream.cache.errors import CacheUnavailableError
-from marketstream.cache.frames import Frame
-from marketstream.cache.writer import LiveState, LiveWriter, Outcome
+from marketstream.kafka.consumer import Consumer, Offsets
 from marketstream.processor import publisher as module
 from marketstream.processor.holdings import Holdings
 from marketstream.processor.publisher import REFRESH_S, LivePublisher
 from marketstream.processor.symbol import OwnedSymbol
+from marketstream.redis.errors import CacheUnavailableError
+from marketstream.redis.frames import Frame
+from marketstream.redis.writer import LiveState, LiveWriter, Outcome
 from marketstream.settings import Settings
-from marketstream.streams.consumer import Consumer, Offsets
 
 from tests.unit.processor.owners import KEY, apply, at, owner, record
 

@@ -2,10 +2,10 @@
 
 import pytest
 from marketstream.codec import Heartbeat, Quiet, TradesRecord, encode
+from marketstream.kafka.consumer import Offsets
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.processor import metrics
-from marketstream.streams.consumer import Offsets
 
 from tests.scenarios import PRICE_SCALE, QUANTITY_SCALE
 from tests.unit.processor.owners import KEY, apply, at, counted, heartbeat, owner, record, us

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from marketstream.kafka.topics import topic_name
 from marketstream.settings import Settings
-from marketstream.streams.topics import topic_name
 
 from marketstream_operator import names
 from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM

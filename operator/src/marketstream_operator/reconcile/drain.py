@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from marketstream.kafka.client import StreamError
+from marketstream.kafka.positions import group_positions
+from marketstream.kafka.topics import topic_name
 from marketstream.settings import SettingsError
-from marketstream.streams.client import StreamError
-from marketstream.streams.positions import group_positions
-from marketstream.streams.topics import topic_name
 
 from marketstream_operator import names
 from marketstream_operator.cluster.observed import Deployment

@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
-from marketstream.cache.client import connect
-from marketstream.cache.errors import CacheContentError, CacheError
-from marketstream.cache.reader import LiveReader, Stream
+from marketstream.redis.client import connect
+from marketstream.redis.errors import CacheContentError, CacheError
+from marketstream.redis.reader import LiveReader, Stream
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 from redis.asyncio import Redis

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
+from marketstream.kafka.admin import ensure_topics
+from marketstream.kafka.client import StreamError, UnavailableError
+from marketstream.kafka.topics import topic_name
 from marketstream.settings import SettingsError
-from marketstream.streams.admin import ensure_topics
-from marketstream.streams.client import StreamError, UnavailableError
-from marketstream.streams.topics import topic_name
 
 from marketstream_operator import names
 from marketstream_operator.cluster.apply import Applier, abreast

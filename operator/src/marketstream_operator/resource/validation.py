@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import Any, Final
 
 import msgspec
+from marketstream.kafka.topics import topic_name
 from marketstream.settings import Settings, SettingsError
-from marketstream.streams.topics import topic_name
 
 from marketstream_operator.resource.durations import SpecError
 from marketstream_operator.resource.pods import EnvVar

@@ -5,17 +5,18 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from marketstream.api import openapi, problems
+from marketstream.api import problems
 from marketstream.api.directory import Directory
-from marketstream.api.hub import Hub
+from marketstream.api.live.endpoint import websocket_route
+from marketstream.api.live.hub import Hub
 from marketstream.api.metrics import Measured
 from marketstream.api.page import page_routes
-from marketstream.api.routes import routes
-from marketstream.api.ws import websocket_route
-from marketstream.cache.reader import LiveReader
+from marketstream.api.rest import openapi
+from marketstream.api.rest.routes import routes
+from marketstream.postgres.reader import StoreReader
+from marketstream.redis.reader import LiveReader
 from marketstream.service import Health, health_app
 from marketstream.settings import Settings
-from marketstream.stores.reader import StoreReader
 
 
 def create_app(settings: Settings, reader: StoreReader, cache: LiveReader, hub: Hub, health: Health) -> FastAPI:

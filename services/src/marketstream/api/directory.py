@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from marketstream.api.problems import ProblemError, not_found
-from marketstream.stores.reader import StoreReader
+from marketstream.postgres.reader import StoreReader
 
 FRESH_S: Final = 1.0
 """Seconds for which the list is not read again: questions for unknown symbols must not become load of the database."""

@@ -6,17 +6,17 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from marketstream.api.app import create_app
-from marketstream.api.hub import Hub
-from marketstream.api.server import WEBSOCKET
-from marketstream.api.watch import Watch
-from marketstream.cache.client import connect
-from marketstream.cache.frames import FrameListener
-from marketstream.cache.reader import LiveReader
+from marketstream.api.live.hub import Hub
+from marketstream.api.live.outlet import WEBSOCKET
+from marketstream.api.stores import Watch
+from marketstream.postgres.connect import Pool, close_pool, lazy_pool
+from marketstream.postgres.migrate import migrate
+from marketstream.postgres.reader import StoreReader
+from marketstream.redis.client import connect
+from marketstream.redis.frames import FrameListener
+from marketstream.redis.reader import LiveReader
 from marketstream.service import Health, run_until_stopped, serving
 from marketstream.settings import Settings
-from marketstream.stores.connect import Pool, close_pool, lazy_pool
-from marketstream.stores.migrate import migrate
-from marketstream.stores.reader import StoreReader
 from marketstream.telemetry import configure_logging, logger
 
 log = logger(__name__)

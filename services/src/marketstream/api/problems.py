@@ -10,8 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from msgspec import Meta
 from starlette.exceptions import HTTPException
 
-from marketstream.cache.errors import CacheError
-from marketstream.stores.errors import StoreError
+from marketstream.postgres.errors import StoreError
+from marketstream.redis.errors import CacheError
 from marketstream.telemetry import logger
 
 log = logger(__name__)

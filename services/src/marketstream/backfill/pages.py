@@ -8,9 +8,9 @@ from marketstream.backfill import metrics
 from marketstream.backfill.account import Account
 from marketstream.codec import TradesRecord, encode
 from marketstream.exchanges.base import ExchangeError
+from marketstream.kafka.publisher import Publisher
 from marketstream.market.errors import TradeError
 from marketstream.market.trade import Trade, Trades
-from marketstream.streams.publisher import Publisher
 from marketstream.telemetry import logger
 
 log = logger(__name__)

@@ -19,8 +19,8 @@ from marketstream.backfill.pages import Pages
 from marketstream.backoff import delays
 from marketstream.codec import Quiet, encode
 from marketstream.exchanges.base import Exchange, ExchangeError, Newest, UnusableError
+from marketstream.kafka.publisher import Publisher
 from marketstream.market.counted import Run
-from marketstream.streams.publisher import Publisher
 from marketstream.telemetry import logger
 
 log = logger(__name__)

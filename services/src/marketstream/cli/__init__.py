@@ -72,12 +72,12 @@ def _local(given: Namespace) -> int:
 
 def _expected(error: Exception) -> bool:
     """Whether the message of the error is made for the person at the terminal."""
-    from marketstream.cache.errors import CacheError
     from marketstream.exchanges.base import ExchangeError
+    from marketstream.kafka.client import StreamError
     from marketstream.local.errors import LocalError
+    from marketstream.postgres.errors import StoreError
+    from marketstream.redis.errors import CacheError
     from marketstream.settings import SettingsError
-    from marketstream.stores.errors import StoreError
-    from marketstream.streams.client import StreamError
 
     return isinstance(
         error,

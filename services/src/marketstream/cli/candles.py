@@ -11,10 +11,10 @@ import msgspec
 
 from marketstream.cli.addresses import find_settings
 from marketstream.market.window import INTERVALS
+from marketstream.postgres.connect import close_pool, open_pool
+from marketstream.postgres.errors import StoreError
+from marketstream.postgres.reader import Candle, Followed, StoreReader
 from marketstream.settings import Settings
-from marketstream.stores.connect import close_pool, open_pool
-from marketstream.stores.errors import StoreError
-from marketstream.stores.reader import Candle, Followed, StoreReader
 from marketstream.telemetry import configure_logging
 
 WAIT_S: Final = 3

@@ -11,10 +11,10 @@ import msgspec
 
 from marketstream import codec
 from marketstream.cli.addresses import find_settings
+from marketstream.kafka.tail import Stored, tail
 from marketstream.market.number import to_text
 from marketstream.market.trade import Trades
 from marketstream.settings import Settings
-from marketstream.streams.tail import Stored, tail
 from marketstream.telemetry import configure_logging
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

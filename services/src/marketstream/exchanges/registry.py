@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from marketstream.cache.budget import Budget
-from marketstream.cache.client import connect
 from marketstream.exchanges.base import Exchange
 from marketstream.exchanges.binance.exchange import REST_URL, WS_URL, Binance
 from marketstream.exchanges.replay import Replay, parse_speed, symbol_of
 from marketstream.exchanges.simulator import Simulator
+from marketstream.redis.budget import Budget
+from marketstream.redis.client import connect
 from marketstream.settings import Settings, SettingsError
 
 

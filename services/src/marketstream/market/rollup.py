@@ -1,6 +1,7 @@
 """The candle of a longer interval, put together from its children while its window is still open.
 
-The same rules as the SQL that stores closed ones (stores/statements.py), so that a candle does not jump when it closes.
+The same rules as the SQL that stores closed ones (postgres/statements.py), so that a candle does not jump when it
+closes.
 """
 
 from collections.abc import Sequence

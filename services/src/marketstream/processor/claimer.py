@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from marketstream.backoff import delays
-from marketstream.cache.errors import CacheUnavailableError
-from marketstream.cache.writer import LiveWriter
+from marketstream.kafka.consumer import Consumer, ConsumerError
+from marketstream.postgres.errors import StoreUnavailableError
+from marketstream.postgres.writer import Key, Writer
 from marketstream.processor.committer import Committer
 from marketstream.processor.holdings import Holdings
 from marketstream.processor.symbol import OwnedSymbol
+from marketstream.redis.errors import CacheUnavailableError
+from marketstream.redis.writer import LiveWriter
 from marketstream.settings import Settings
-from marketstream.stores.errors import StoreUnavailableError
-from marketstream.stores.writer import Key, Writer
-from marketstream.streams.consumer import Consumer, ConsumerError
 from marketstream.telemetry import logger
 
 log = logger(__name__)

@@ -7,13 +7,13 @@ from itertools import accumulate
 from typing import Final
 
 from marketstream.backoff import delays
+from marketstream.kafka.consumer import Consumer
+from marketstream.postgres.errors import StoreUnavailableError
+from marketstream.postgres.writer import Key, Numbered, Writer
 from marketstream.processor import metrics
 from marketstream.processor.holdings import Holdings, reclaim_after_s
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
-from marketstream.stores.errors import StoreUnavailableError
-from marketstream.stores.writer import Key, Numbered, Writer
-from marketstream.streams.consumer import Consumer
 from marketstream.telemetry import logger
 
 log = logger(__name__)

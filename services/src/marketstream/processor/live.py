@@ -5,12 +5,12 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from marketstream.cache.frames import MOST_TRADES, Frame, FramePrice, FrameTrade
-from marketstream.cache.writer import LiveState
 from marketstream.market.candle import HOLE, UNCONFIRMED, Candle
 from marketstream.market.number import decimal_text, to_text
 from marketstream.market.window import start_s
 from marketstream.processor.symbol import OwnedSymbol
+from marketstream.redis.frames import MOST_TRADES, Frame, FramePrice, FrameTrade
+from marketstream.redis.writer import LiveState
 
 
 def seconds(time_us: int) -> str:

@@ -5,14 +5,14 @@ import time
 from typing import Any, Final
 
 from marketstream.backoff import delays
-from marketstream.cache.errors import CacheUnavailableError
-from marketstream.cache.writer import LiveState, LiveWriter, Outcome
+from marketstream.kafka.consumer import Consumer, ConsumerError
 from marketstream.processor import metrics
 from marketstream.processor.holdings import Holdings, reclaim_after_s
 from marketstream.processor.live import live_state, seconds, take_frame
 from marketstream.processor.symbol import OwnedSymbol
+from marketstream.redis.errors import CacheUnavailableError
+from marketstream.redis.writer import LiveState, LiveWriter, Outcome
 from marketstream.settings import Settings
-from marketstream.streams.consumer import Consumer, ConsumerError
 from marketstream.telemetry import logger
 
 log = logger(__name__)

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Final
 
+from marketstream.kafka.consumer import Consumer
 from marketstream.processor.holdings import Holdings
-from marketstream.streams.consumer import Consumer
 
 MAX_PENDING: Final = 2_000
 """Candles of a symbol that may wait for a commit; beyond it, its topic is not read on."""

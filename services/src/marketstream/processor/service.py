@@ -10,9 +10,14 @@ from typing import Any, Final
 
 from marketstream.backfill.service import Backfill
 from marketstream.backoff import delays
-from marketstream.cache.client import connect
-from marketstream.cache.writer import LiveWriter
 from marketstream.exchanges.base import Exchange
+from marketstream.kafka.admin import ensure_topics
+from marketstream.kafka.consumer import Consumer, ConsumerError
+from marketstream.kafka.publisher import Publisher
+from marketstream.kafka.topics import topic_names
+from marketstream.postgres.connect import Pool, close_pool, lazy_pool, wait_for
+from marketstream.postgres.migrate import migrate
+from marketstream.postgres.writer import Key, Writer
 from marketstream.processor import metrics
 from marketstream.processor.claimer import claim_symbols
 from marketstream.processor.committer import Committer
@@ -20,15 +25,10 @@ from marketstream.processor.holdings import Holdings
 from marketstream.processor.publisher import LivePublisher
 from marketstream.processor.reader import read_records
 from marketstream.processor.symbol import OwnedSymbol
+from marketstream.redis.client import connect
+from marketstream.redis.writer import LiveWriter
 from marketstream.service import Health, unless_stopped
 from marketstream.settings import Settings
-from marketstream.stores.connect import Pool, close_pool, lazy_pool, wait_for
-from marketstream.stores.migrate import migrate
-from marketstream.stores.writer import Key, Writer
-from marketstream.streams.admin import ensure_topics
-from marketstream.streams.consumer import Consumer, ConsumerError
-from marketstream.streams.publisher import Publisher
-from marketstream.streams.topics import topic_names
 from marketstream.telemetry import logger
 
 log = logger(__name__)

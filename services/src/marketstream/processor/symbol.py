@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from marketstream.codec import CodecError, End, Heartbeat, Quiet, Record, TradesRecord, decode
+from marketstream.kafka.consumer import Offsets
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.errors import TradeError
 from marketstream.market.ledger import Ledger
 from marketstream.market.trade import FUTURE_US, LATEST_US
+from marketstream.postgres.writer import Claim, Key, Numbered
 from marketstream.processor import metrics
 from marketstream.processor.joined import joined
 from marketstream.settings import Settings
-from marketstream.stores.writer import Claim, Key, Numbered
-from marketstream.streams.consumer import Offsets
 from marketstream.telemetry import logger
 
 log = logger(__name__)

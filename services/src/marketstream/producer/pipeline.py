@@ -20,12 +20,12 @@ from marketstream.codec import Heartbeat, TradesRecord, encode
 from marketstream.exchanges.base import Alive, Exchange, ExchangeError, FeedError, UnusableError
 from marketstream.exchanges.clock import now_us
 from marketstream.exchanges.refusals import Refusals
+from marketstream.kafka.admin import ensure_topics
+from marketstream.kafka.publisher import Publisher
+from marketstream.kafka.topics import topic_name
 from marketstream.producer import metrics
 from marketstream.producer.pack import Packer
 from marketstream.settings import Settings
-from marketstream.streams.admin import ensure_topics
-from marketstream.streams.publisher import Publisher
-from marketstream.streams.topics import topic_name
 from marketstream.telemetry import logger
 
 log = logger(__name__)

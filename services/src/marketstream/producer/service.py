@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from marketstream.exchanges.base import Exchange
 from marketstream.exchanges.registry import open_exchange, symbols_of
+from marketstream.kafka.topics import topic_names
 from marketstream.producer.pipeline import Pipeline
 from marketstream.service import Health, unless_stopped
 from marketstream.settings import Settings
-from marketstream.streams.topics import topic_names
 
 FLUSH_S: Final = 1.5
 """Seconds that a stop may take to hand over what was packed; Kafka may be away."""

@@ -1,9 +1,9 @@
 """The REST side of the tests' exchange without a socket, and a client of it."""
 
 import httpx
-from marketstream.cache.budget import Budget
 from marketstream.exchanges.binance.rest import Rest
 from marketstream.exchanges.binance.timing import Timing
+from marketstream.redis.budget import Budget
 
 from tests.exchange.clock import ExchangeClock
 from tests.exchange.limits import Limits

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Final
 
-from marketstream.cache.budget import Budget
 from marketstream.exchanges.base import Alive, Clock, ExchangeError, FeedError, Heard, Newest, UnknownSymbolError
 from marketstream.exchanges.binance import endpoints
 from marketstream.exchanges.binance.endpoints import Listed
@@ -17,6 +16,7 @@ from marketstream.exchanges.binance.scales import Scale, Scales
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.market.errors import NumberError
 from marketstream.market.trade import Trades
+from marketstream.redis.budget import Budget
 from marketstream.telemetry import logger
 
 log = logger(__name__)

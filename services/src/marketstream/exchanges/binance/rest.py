@@ -16,11 +16,11 @@ import httpx
 import msgspec
 
 from marketstream.backoff import delays
-from marketstream.cache.budget import Budget, BudgetSpentError
 from marketstream.exchanges.binance import metrics
 from marketstream.exchanges.binance.errors import HistoryUnavailableError, RateLimitedError, RequestRefusedError
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.exchanges.clock import Sleep
+from marketstream.redis.budget import Budget, BudgetSpentError
 from marketstream.telemetry import logger
 
 log = logger(__name__)

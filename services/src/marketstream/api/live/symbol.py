@@ -1,0 +1,197 @@
+"""What this process knows of one symbol, and the streams that its clients follow."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from marketstream.api.live.ladder import Ladder, levels
+from marketstream.api.live.messages import KEPT, Freshness, LastPrice
+from marketstream.api.live.subscription import Stream as ClientStream
+from marketstream.api.rest.views import state_of
+from marketstream.backoff import delays
+from marketstream.market.window import Interval
+from marketstream.postgres.errors import StoreError
+from marketstream.postgres.reader import Candle, StoreReader
+from marketstream.redis.errors import CacheError
+from marketstream.redis.frames import MOST_TRADES, Frame, FrameTrade
+from marketstream.redis.reader import Live, LiveReader, Stream
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+MOST_READ: Final = 1000
+"""Most closed candles that are read for one correction, the newest: beyond it a client asks GET /candles."""
+
+
+class Feed:
+    """What all symbols share: the stores, the epoch, and what is wrong with the feed of frames (None when nothing)."""
+
+    def __init__(self, store: StoreReader, cache: LiveReader, clock: Callable[[], float]) -> None:
+        self.store: Final = store
+        self.cache: Final = cache
+        self.clock: Final = clock
+        self.epoch = ""
+        self.problem: str | None = "not connected yet"
+
+
+class LiveSymbol:
+    """Takes the frames of one symbol and gives each of its streams what is new."""
+
+    def __init__(self, exchange: str, symbol: str, feed: Feed) -> None:
+        self.name: Final = exchange, symbol
+        self.problem = feed.problem
+        """Why frames of it were missed, until all of it was read again; None when none were."""
+        self._feed = feed
+        self._streams: dict[str, ClientStream] = {}
+        self._ladder = Ladder(exchange, symbol)
+        self._price: LastPrice | None = None
+        self._freshness = Stream()
+        self._recent: deque[FrameTrade] = deque(maxlen=MOST_TRADES)
+        self._fresh: deque[FrameTrade] = deque(maxlen=MOST_TRADES)
+        self._received_us: int | None = None
+        self._changed: set[int] = set()
+        self._correcting: asyncio.Task[None] | None = None
+        self._reading = asyncio.Lock()
+
+    def take(self, frame: Frame) -> None:
+        """Takes a frame in; `flush` tells the clients. Raises CacheContentError, having taken nothing."""
+        candle, freshness = frame.open_candle(), frame.freshness()
+        self._freshness = freshness
+        if frame.price is not None:
+            self._price = LastPrice(frame.price.price, float(frame.price.time), frame.price.id)
+        if candle is not None:
+            self._ladder.move(candle)
+        if frame.received_us is not None:
+            self._received_us = frame.received_us
+        self._recent.extend(frame.trades)
+        self._fresh.extend(frame.trades)
+        if frame.changed and self._streams:
+            self._changed.update(frame.changed)
+            if self._correcting is None or self._correcting.done():
+                self._correcting = asyncio.create_task(self._correct(), name=f"correct {self.name[1]}")
+
+    def flush(self) -> None:
+        """Sends every stream what is new in it."""
+        if not self._streams:
+            self._fresh.clear()
+            return
+        candles = self._ladder.open_candles([stream.interval for stream in self._streams.values()])
+        trades = list(self._fresh)
+        self._fresh.clear()
+        freshness = self._shown()
+        for name, stream in self._streams.items():
+            stream.update(
+                self._received_us,
+                price=self._price, candle=candles.get(name), trades=trades, freshness=freshness,
+            )  # fmt: skip
+
+    async def follow(self, interval: Interval) -> ClientStream:
+        """The stream of an interval, ready to give snapshots; until `forget` finds it without followers.
+
+        Raises StoreError when its candles cannot be read.
+        """
+        async with self._reading:
+            if interval.name not in self._streams:
+                await self._hold(interval)
+                self._remember(await self._recalled())
+                self._streams[interval.name] = ClientStream(*self.name, interval, self._feed.epoch)
+        return self._streams[interval.name]
+
+    def forget(self) -> None:
+        """Forgets the streams that nobody follows any more, and what was kept for them."""
+        if self._reading.locked():
+            return  # candles are being read for someone; the next look finds what is left
+        self._streams = {name: stream for name, stream in self._streams.items() if stream.followers}
+        self._ladder.release(stream.interval for stream in self._streams.values())
+
+    def snapshot(self, stream: ClientStream, limit: int) -> bytes:
+        """A frame with all of one of its streams."""
+        self.flush()
+        open_candle = self._ladder.open_candles([stream.interval]).get(stream.interval.name)
+        return stream.snapshot(
+            self._received_us, limit,
+            candles=self._ladder.closed(stream.interval), candle=open_candle, price=self._price,
+            trades=self._recent, freshness=self._shown(),
+        )  # fmt: skip
+
+    async def restart(self) -> list[ClientStream]:
+        """Reads everything again, in a new epoch: frames were missed. The streams, which need new snapshots.
+
+        Raises StoreError.
+        """
+        async with self._reading:
+            recalled = await self._recalled()
+            read = {interval: await self._read(interval, None, None, KEPT) for interval in self._ladder.held}
+            # Not a moment between here and the end: meanwhile clients are told of what was, not of a half.
+            self.problem = self._feed.problem
+            self._price, self._freshness, self._received_us = None, Stream(), None
+            self._ladder.move(None)
+            self._remember(recalled)
+            for interval, candles in read.items():
+                self._ladder.hold(interval, candles)
+            for stream in self._streams.values():
+                stream.restart(self._feed.epoch)
+            return list(self._streams.values())
+
+    def _shown(self) -> Freshness:
+        state, problem = self._freshness, self.problem
+        return Freshness(
+            state="disconnected" if problem else state_of(self.name[0], state, self._feed.clock()),
+            detail=f"cut off from live data: {problem}" if problem else None,
+            complete_until=state.complete_until,
+            open_holes=state.open_holes,
+        )
+
+    async def _hold(self, interval: Interval) -> None:
+        held = self._ladder.held
+        for level in levels(interval):
+            if level not in held:
+                self._ladder.hold(level, await self._read(level, None, None, KEPT))
+
+    async def _recalled(self) -> Live | None:
+        """What Redis remembers. Without Redis, frames will tell."""
+        try:
+            (live,) = await self._feed.cache.live([self.name])
+        except CacheError as error:
+            log.debug("live state cannot be read", symbol=self.name[1], error=str(error))
+            return None
+        return live
+
+    def _remember(self, live: Live | None) -> None:
+        """Takes in what Redis remembers, where no frame has told it yet."""
+        if live is None or (stream := live.stream) is None:
+            return
+        if self._price is None and stream.price and stream.price_time is not None and stream.price_id is not None:
+            self._price = LastPrice(stream.price, stream.price_time, stream.price_id)
+            self._freshness = stream
+            self._ladder.move(live.current_candle)
+
+    async def _correct(self) -> None:
+        """Reads the closed candles that have changed, once for all that follow, until none is left."""
+        waits = delays(0.1, 2.0)
+        while self._changed:
+            starts, self._changed = self._changed, set()
+            try:
+                async with self._reading:
+                    for interval in self._ladder.held:
+                        await self._correct_level(interval, starts)
+            except StoreError as error:
+                log.warning("corrected candles cannot be read", symbol=self.name[1], error=str(error))
+                self._changed |= starts
+                await asyncio.sleep(next(waits))
+
+    async def _correct_level(self, interval: Interval, starts: set[int]) -> None:
+        affected = {interval.start_of(start) for start in starts}
+        candles = await self._read(interval, min(affected), max(affected) + interval.seconds, MOST_READ)
+        corrected = [candle for candle in candles if candle.window_start in affected]
+        # A longer window may close by time alone, without a trade in it: so what is newer is read, too.
+        if held := self._ladder.closed(interval):
+            newer = max(held[-1].window_start, *affected) + interval.seconds
+            corrected += await self._read(interval, newer, None, MOST_READ)
+        new = self._ladder.correct(interval, corrected)
+        if (stream := self._streams.get(interval.name)) is not None:
+            stream.correct(new)
+
+    async def _read(self, interval: Interval, start: int | None, end: int | None, limit: int) -> list[Candle]:
+        return await self._feed.store.candles(*self.name, interval, start, end, limit)

@@ -1,0 +1,1 @@
+"""The REST endpoints: routes, queries, views and their OpenAPI document."""

@@ -1,0 +1,81 @@
+"""The endpoints: each finds the symbol, asks one store, and encodes what it gets."""
+
+import time
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+
+from marketstream.api.directory import Directory
+from marketstream.api.problems import not_found
+from marketstream.api.rest.openapi import answers
+from marketstream.api.rest.queries import CandlesQuery, NoQuery, SymbolQuery
+from marketstream.api.rest.views import Price, Symbol, candle_of, price_of, symbol_of
+from marketstream.market.window import INTERVALS
+from marketstream.postgres.reader import Candle, StoreReader
+from marketstream.redis.reader import LiveReader
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def routes(directory: Directory, store: StoreReader, live: LiveReader) -> APIRouter:
+    """The public read API."""
+    router = APIRouter()
+
+    @router.get(
+        "/price",
+        operation_id="getPrice",
+        summary="The newest price of a symbol",
+        responses=answers(Price, "The price of the newest trade.", 404, 422, 503),
+    )
+    async def price(query: Annotated[SymbolQuery, Query()]) -> Response:
+        exchange, symbol = await directory.find(query.exchange, query.symbol)
+        (stream,) = await live.streams([(exchange, symbol)])
+        answer = price_of(exchange, symbol, stream)
+        if answer is None:
+            raise not_found("no-price", "No price yet", f"No trade of {symbol} on {exchange} was heard yet.")
+        return _json(answer)
+
+    @router.get(
+        "/candles",
+        operation_id="getCandles",
+        summary="Closed candles of a symbol",
+        responses=answers(
+            list[Candle], "The newest `limit` closed candles from start to end, oldest first.", 404, 422, 503
+        ),
+    )
+    async def candles(query: Annotated[CandlesQuery, Query()]) -> Response:
+        exchange, symbol = await directory.find(query.exchange, query.symbol)
+        interval = INTERVALS[query.interval]
+        return _json(await store.candles(exchange, symbol, interval, query.start, query.end, query.limit))
+
+    @router.get(
+        "/current-candle",
+        operation_id="getCurrentCandle",
+        summary="The open candle of a symbol",
+        responses=answers(Candle, "The 10-second candle that trades still go into.", 404, 422, 503),
+    )
+    async def current_candle(query: Annotated[SymbolQuery, Query()]) -> Response:
+        exchange, symbol = await directory.find(query.exchange, query.symbol)
+        (state,) = await live.live([(exchange, symbol)])
+        if state.current_candle is None:
+            raise not_found("no-open-candle", "No open candle", f"{symbol} on {exchange} has no open candle now.")
+        return _json(candle_of(state.current_candle))
+
+    @router.get(
+        "/symbols",
+        operation_id="getSymbols",
+        summary="Every symbol, and how fresh it is",
+        responses=answers(list[Symbol], "Every symbol that was ever followed, by exchange.", 422, 503),
+    )
+    async def symbols(_query: Annotated[NoQuery, Query()]) -> Response:
+        pairs = await directory.all()
+        streams = await live.streams(pairs)
+        now = time.time()
+        return _json([symbol_of(*pair, stream, now) for pair, stream in zip(pairs, streams, strict=True)])
+
+    return router
+
+
+def _json(answer: Any) -> Response:
+    return Response(_encode(answer), media_type="application/json")

@@ -1,0 +1,136 @@
+"""Topics are made here when they are missing, one partition each, by whichever service comes first.
+
+With TOPIC_CREATE=false somebody else makes them (an operator), and they are waited for.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import (
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+
+from marketstream.backoff import delays
+from marketstream.kafka.client import StreamError, UnavailableError, connection
+from marketstream.settings import Settings
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+NAMED: Final = 5
+"""Topics that a message names."""
+
+
+async def ensure_topics(
+    settings: Settings, topics: Iterable[str], limit_s: float | None = None, *, patient: bool = True
+) -> None:
+    """Makes those of `topics` that are missing, with the retention and the replicas of the settings; or, with
+    TOPIC_CREATE=false, waits for them, unless it is not `patient`.
+
+    Tries again while Kafka is not there. Raises UnavailableError when it is not there within `limit_s` seconds (or
+    START_LIMIT_S), StreamError when the topics are not, when it refuses, or, with the others made, when a topic has
+    more than one partition, in which a symbol's trades would lose their order.
+    """
+    wanted = sorted(set(topics))
+    limit_s = settings.start_limit_s if limit_s is None else limit_s
+    last: Exception | None = None
+    try:
+        async with asyncio.timeout(limit_s):
+            for delay in delays(0.1, 5.0):
+                try:
+                    return await _ensure(settings, wanted)
+                except (KafkaError, OSError) as error:
+                    last = error
+                    if not patient and _must_others_make(settings, error):
+                        raise StreamError(str(error)) from error
+                    log.warning("topics cannot be made yet", error=str(error), retry_s=round(delay, 1))
+                await asyncio.sleep(delay)
+    except TimeoutError:
+        kind = StreamError if isinstance(last, UnknownTopicOrPartitionError) else UnavailableError
+        raise kind(
+            f"the topics {_named(wanted)} could not be made within {limit_s:g} s at {settings.kafka_bootstrap}: "
+            f"{last or 'Kafka does not answer'}"
+        ) from last
+
+
+def _must_others_make(settings: Settings, error: Exception) -> bool:
+    return not settings.topic_create and isinstance(error, UnknownTopicOrPartitionError)
+
+
+async def _ensure(settings: Settings, wanted: list[str]) -> None:
+    admin = AIOKafkaAdminClient(**connection(settings), client_id="marketstream-admin", request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        missing, errors = await _missing(admin, wanted)
+        if missing and settings.topic_create:
+            await _make(admin, missing, settings)
+            missing, more = await _missing(admin, missing)
+            errors += more
+        if errors:
+            raise errors[0]
+        if missing:
+            raise UnknownTopicOrPartitionError(f"not there yet: {_named(missing)}")
+    finally:
+        await admin.close()
+
+
+async def _missing(admin: Any, topics: list[str]) -> tuple[list[str], list[Exception]]:
+    """Those that are not there, and why some of the others cannot be used."""
+    missing, errors = list[str](), list[Exception]()
+    for described in await admin.describe_topics(topics):
+        try:
+            if not _is_there(described):
+                missing.append(described["topic"])
+        except (StreamError, KafkaError) as error:
+            errors.append(error)
+    return missing, errors
+
+
+def _is_there(described: Mapping[str, Any]) -> bool:
+    topic, error = described["topic"], for_code(described["error_code"])
+    if error is UnknownTopicOrPartitionError:
+        return False
+    if error is not NoError:
+        raise _refusal(topic, error)
+    partitions = len(described["partitions"])
+    if partitions != 1:
+        raise StreamError(
+            f"the topic {topic} has {partitions} partitions: expected 1, for only one partition keeps a symbol's "
+            f"trades in order. Delete the topic, or choose another TOPIC_PREFIX"
+        )
+    return True
+
+
+async def _make(admin: Any, topics: list[str], settings: Settings) -> None:
+    # aiokafka takes a replication of -1 (the broker's default) only beside an assignment, which may be empty.
+    assignments: dict[int, list[int]] | None = {} if settings.topic_replication == -1 else None
+    configs = {"retention.ms": str(settings.topic_retention_ms)}
+    answer = await admin.create_topics(
+        [NewTopic(topic, 1, settings.topic_replication, assignments, configs) for topic in topics]
+    )
+    for topic, code, *message in answer.topic_errors:
+        error = for_code(code)
+        if error is NoError:
+            log.info("topic made", topic=topic)
+        elif error is not TopicAlreadyExistsError:  # another service was faster
+            raise _refusal(topic, error, *message)
+
+
+def _named(topics: list[str]) -> str:
+    """A few of them by name, and how many others there are."""
+    others = len(topics) - NAMED
+    return ", ".join(topics[:NAMED]) + (f" and {others} other{'s' * (others > 1)}" if others > 0 else "")
+
+
+def _refusal(topic: str, error: Any, *message: str | None) -> Exception:
+    """What to raise for Kafka's error: itself, if asking again may help."""
+    if error.retriable:
+        return cast("Exception", error(topic))
+    said = " ".join(filter(None, (error.__name__, *message)))
+    return StreamError(f"Kafka refuses the topic {topic!r}: {said}")

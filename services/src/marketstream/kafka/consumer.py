@@ -1,0 +1,169 @@
+"""The processor's side of Kafka: a member of a consumer group that reads whole partitions from offsets of its own."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from marketstream.kafka.client import connection
+from marketstream.settings import Settings
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+POLL_S: Final = 0.5
+"""Seconds for which a poll waits for messages."""
+
+POLL_RECORDS: Final = 1_000
+"""Most messages of a poll: what is read in between other work, such as a heartbeat of the group."""
+
+STOP_LIMIT_S: Final = 2.0
+
+
+class ConsumerError(Exception):
+    """Kafka is away or refuses; a new consumer may do better."""
+
+
+class Offsets(NamedTuple):
+    """The first offset that a topic still holds, and the one that its next record will have."""
+
+    begin: int
+    end: int
+
+
+class Consumer:
+    """Reads the topics that the group assigns to it. `assigned` and `revoked` hear of every change at once.
+
+    A topic just assigned is paused: its reader first claims the symbol and then calls `read_from`. Offsets are kept
+    elsewhere; those committed to the group are for lag tools and never read back.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topics: Sequence[str],
+        *,
+        assigned: Callable[[set[str]], None],
+        revoked: Callable[[set[str]], None],
+    ) -> None:
+        self._topics = topics
+        self._listener = _Listener(self, assigned, revoked)
+        self._client = AIOKafkaConsumer(
+            **connection(settings),
+            client_id="marketstream-processor",
+            group_id=settings.consumer_group,
+            enable_auto_commit=False,
+            # Where reading begins is set by read_from; this only says where to go on when that offset is gone, which
+            # the reader sees by a jump of offsets.
+            auto_offset_reset="earliest",
+            session_timeout_ms=settings.kafka_session_timeout_ms,
+            heartbeat_interval_ms=max(settings.kafka_session_timeout_ms // 5, 100),
+            # Every topic has one partition: the range assignor would give them all to the first member.
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            fetch_max_bytes=16 * 1024 * 1024,
+            max_partition_fetch_bytes=1024 * 1024,
+        )
+
+    async def start(self) -> None:
+        """Joins the group. Raises ConsumerError when Kafka is away."""
+        try:
+            await self._client.start()
+        except (KafkaError, OSError) as error:
+            await self.stop()
+            raise ConsumerError(f"cannot reach Kafka: {error}") from error
+        self._client.subscribe(list(self._topics), listener=self._listener)
+
+    async def stop(self) -> None:
+        """Leaves the group, within a limit."""
+        try:
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await self._client.stop()
+        except (TimeoutError, KafkaError, OSError) as error:
+            log.warning("the consumer did not leave its group in good order", error=str(error) or "time-out")
+
+    async def poll(self) -> dict[str, list[Any]]:
+        """The next messages by topic, in order, each with `offset` and `value`; nothing when none come for a while.
+
+        Raises ConsumerError.
+        """
+        try:
+            batches = await self._client.getmany(timeout_ms=int(POLL_S * 1000), max_records=POLL_RECORDS)
+        except (KafkaError, OSError) as error:
+            raise ConsumerError(f"cannot read from Kafka: {error}") from error
+        return {partition.topic: messages for partition, messages in batches.items()}
+
+    async def offsets(self, topics: Iterable[str], limit_s: float = 10.0) -> dict[str, Offsets]:
+        """What each topic holds now. Raises ConsumerError when Kafka does not say so within `limit_s` seconds."""
+        partitions = [TopicPartition(topic, 0) for topic in topics]
+        try:
+            async with asyncio.timeout(limit_s):
+                begins = await self._client.beginning_offsets(partitions)
+                ends = await self._client.end_offsets(partitions)
+        except (KafkaError, OSError, TimeoutError, ValueError) as error:
+            raise ConsumerError(f"Kafka does not say what its topics hold: {error or 'time-out'}") from error
+        return {partition.topic: Offsets(begins[partition], ends[partition]) for partition in partitions}
+
+    def read_from(self, topic: str, offset: int) -> bool:
+        """Begins to read an assigned topic at the offset. False when it is no longer assigned."""
+        partition = TopicPartition(topic, 0)
+        try:
+            self._client.seek(partition, offset)
+            self._client.resume(partition)
+        except IllegalStateError:
+            return False
+        return True
+
+    def pause(self, topics: Iterable[str]) -> None:
+        """Reads nothing of these topics until `read_from` or `resume`."""
+        for partition in self._held(topics):
+            self._client.pause(partition)
+
+    def resume(self, topics: Iterable[str]) -> None:
+        """Goes on where `pause` has stopped."""
+        for partition in self._held(topics):
+            self._client.resume(partition)
+
+    def lag(self, topic: str, position: int) -> int:
+        """How many records the topic holds beyond the offset, as far as the last fetch has told."""
+        (partition,) = self._held([topic]) or (None,)
+        end = self._client.highwater(partition) if partition else None
+        return max(0, (end or position) - position)
+
+    async def commit(self, positions: dict[str, int], limit_s: float = 5.0) -> bool:
+        """Tells the group how far the topics are stored, where it still assigns them to this member. Whether it
+        took it; a rebalance is the usual reason when not, and the truth is in PostgreSQL."""
+        offsets = {TopicPartition(topic, 0): position for topic, position in positions.items()}
+        held = {partition: offset for partition, offset in offsets.items() if partition in self._client.assignment()}
+        if not held:
+            return True
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._client.commit(held)
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.debug("the group did not take the offsets", error=str(error) or "time-out")
+            return False
+        return True
+
+    def _held(self, topics: Iterable[str]) -> list[TopicPartition]:
+        assignment = self._client.assignment()
+        return [partition for topic in topics if (partition := TopicPartition(topic, 0)) in assignment]
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(
+        self, consumer: Consumer, assigned: Callable[[set[str]], None], revoked: Callable[[set[str]], None]
+    ) -> None:
+        self._consumer = consumer
+        self._assigned = assigned
+        self._revoked = revoked
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._revoked({partition.topic for partition in revoked})
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        topics = {partition.topic for partition in assigned}
+        self._consumer.pause(topics)
+        self._assigned(topics)

@@ -1,0 +1,256 @@
+"""Writes what the processor has computed: exactly once, and only while it owns the symbol."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from marketstream.market.candle import Candle
+from marketstream.market.counted import Run
+from marketstream.market.number import to_text
+from marketstream.market.progress import ClosedCandle, Commit, Progress
+from marketstream.market.verdict import Verdict
+from marketstream.market.window import WINDOW_S, start_s
+from marketstream.postgres.errors import AWAY, READ_ONLY, REFUSED, StoreError, StoreUnavailableError, why
+from marketstream.postgres.statements import (
+    CLAIM,
+    GUARD,
+    JUDGE,
+    LOCK,
+    MERGE,
+    NEWEST_CLOSED,
+    PROVE_EMPTY,
+    ROLL_UP,
+    STORED,
+)
+
+_PASSING: Final = (*AWAY, *REFUSED, READ_ONLY, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+"""What passes: the database is away, or another transaction stood in the way for too long. It may refuse the login, or
+take no writes, for as long as it is being replaced or a password changed."""
+
+MOST_TOLD: Final = 1_000
+"""Most windows of a verdict that are told of again, when the answer to its commit was lost."""
+
+
+class Key(NamedTuple):
+    """A symbol of an exchange."""
+
+    exchange: str
+    symbol: str
+
+
+class Claim(NamedTuple):
+    """The ownership of a symbol: whoever claims it later has a higher fence, and then this one writes no more.
+
+    `commit_number` is that of the last commit stored; the next one has the number after it.
+    """
+
+    fence: int
+    commit_number: int
+    progress: Progress
+
+
+class Numbered(NamedTuple):
+    """A commit with the fence under which it is made and its number, one above that of the commit before it."""
+
+    fence: int
+    number: int
+    commit: Commit
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit came to: the symbols that are another's by now, of which nothing was stored; of each symbol whose
+    candles changed the starts (Unix seconds) of their windows, and its newest closed candle, a row of candles_10s."""
+
+    fenced: frozenset[Key]
+    changed: dict[Key, set[int]]
+    newest_closed: dict[Key, asyncpg.Record]
+
+
+class Writer:
+    """The transactions of the processor. Every method raises StoreUnavailableError when the database is away, refuses
+    the login or takes no writes."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def claim(self, topics: dict[Key, str], known_fences: Mapping[Key, int] | None = None) -> dict[Key, Claim]:
+        """Takes ownership of the symbols, each with the topic that holds its trades.
+
+        The new fence is above the one in `known_fences`, too, that some other store has seen: it may have outlived the
+        database in which the fences were counted.
+        """
+        known = known_fences or {}
+        rows = await self._fetch(
+            CLAIM, *_columns(topics, 2), list(topics.values()), [known.get(key, 0) for key in topics]
+        )
+        return {
+            Key(row["exchange"], row["symbol"]): Claim(row["fence"], row["commit_number"], _progress(row))
+            for row in rows
+        }
+
+    async def newest_closed(self, keys: Iterable[Key]) -> dict[Key, asyncpg.Record]:
+        """The newest closed candle of each symbol that has any, as rows of candles_10s."""
+        return _by_key(await self._fetch(NEWEST_CLOSED, *_columns(keys, 2)))
+
+    async def commit(self, commits: dict[Key, Numbered]) -> Committed:
+        """Stores a commit of each symbol, all in one transaction.
+
+        When it raises, whether the commits were stored is not known. The same ones can be sent again: what was stored
+        already is not stored twice.
+        """
+        try:
+            async with self._pool.acquire() as connection, _transaction(connection):
+                owned, due = await _lock(connection, commits)
+                await _guard(connection, {key: commits[key] for key in due})
+                changed = await _store(connection, {key: commits[key].commit for key in due})
+                for key in owned - due:
+                    changed[key] = await _stored_windows(connection, key, commits[key].commit)
+                rows = await connection.fetch(NEWEST_CLOSED, *_columns(changed, 2)) if changed else []
+        except _PASSING as error:
+            raise await self._unavailable(error) from error
+        return Committed(frozenset(commits.keys() - owned), changed, _by_key(rows))
+
+    async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        try:
+            rows: list[asyncpg.Record] = await self._pool.fetch(statement, *arguments)
+        except _PASSING as error:
+            raise await self._unavailable(error) from error
+        return rows
+
+    async def _unavailable(self, error: BaseException) -> StoreUnavailableError:
+        if isinstance(error, READ_ONLY):
+            # A session stays with a server that has become a standby; a new one may find the server that takes writes.
+            await self._pool.expire_connections()
+        return StoreUnavailableError(why(error))
+
+
+@contextlib.asynccontextmanager
+async def _transaction(connection: Any) -> AsyncIterator[None]:
+    """A transaction that, cancelled or timed out, ends with its session: a server that does not answer would not
+    answer a rollback either."""
+    transaction = connection.transaction()
+    try:
+        await transaction.start()
+        yield
+        await transaction.commit()
+    except (TimeoutError, asyncio.CancelledError):
+        connection.terminate()
+        raise
+    except BaseException:
+        with contextlib.suppress(*_PASSING):  # the session, and with it the transaction, may be gone
+            await transaction.rollback()
+        raise
+
+
+async def _lock(connection: Any, commits: dict[Key, Numbered]) -> tuple[set[Key], set[Key]]:
+    """Locks the progress of the symbols. Those whose fence is still ours, and those of them whose commit is due: the
+    others were stored already, by a transaction whose answer was lost."""
+    held = {Key(row[0], row[1]): (row[2], row[3]) for row in await connection.fetch(LOCK, *_columns(commits, 2))}
+    owned = {key for key in commits if key in held and held[key][0] == commits[key].fence}
+    return owned, {key for key in owned if held[key][1] < commits[key].number}
+
+
+async def _guard(connection: Any, commits: dict[Key, Numbered]) -> None:
+    """Writes the progress that holds once the commits are stored.
+
+    The lock has shown that the rows are ours. That this statement finds them so too is what makes a commit happen
+    once, so it is checked: were it not true, the transaction would be rolled back.
+    """
+    rows = [
+        (
+            *key, fence, number, commit.progress.resume_offset, commit.progress.position,
+            start_s(commit.progress.closed_until), _multirange((run.low, run.high) for run in commit.progress.counted),
+            "{" + ",".join(f"{run.low_time},{run.high_time}" for run in commit.progress.counted) + "}",
+            _multirange(commit.progress.unfillable), commit.progress.settled_id,
+        )
+        for key, (fence, number, commit) in commits.items()
+    ]  # fmt: skip
+    updated = {Key(*row) for row in await connection.fetch(GUARD, *_columns(rows, 11))}
+    if missing := commits.keys() - updated:
+        raise StoreError(f"commits out of order for {sorted(missing)}: each must have the number after the last one's")
+
+
+async def _store(connection: Any, commits: dict[Key, Commit]) -> dict[Key, set[int]]:
+    """Writes candles, verdicts and rollups. The starts of the windows whose candles changed, by symbol."""
+    candles = [(key, closed) for key, commit in commits.items() for closed in commit.candles]
+    verdicts = [(key, verdict) for key, commit in commits.items() for verdict in commit.verdicts]
+    touched = {(*key, start_s(closed.candle.window)) for key, closed in candles}
+    if candles:
+        await connection.execute(MERGE, *_columns((_candle_row(*row) for row in candles), 18))
+    if verdicts:
+        columns = _columns((_verdict_row(*row) for row in verdicts), 7)
+        touched.update(map(tuple, await connection.fetch(JUDGE, *columns)))
+        if any(verdict.reason is None for _, verdict in verdicts):
+            touched.update(map(tuple, await connection.fetch(PROVE_EMPTY, *columns)))
+    keys = touched
+    for interval, statement in ROLL_UP:
+        keys = {(exchange, symbol, interval.start_of(start)) for exchange, symbol, start in keys}
+        if keys:
+            await connection.execute(statement, *_columns(sorted(keys), 3))
+    changed: dict[Key, set[int]] = {}
+    for exchange, symbol, start in touched:
+        changed.setdefault(Key(exchange, symbol), set()).add(start)
+    return changed
+
+
+def _candle_row(key: Key, closed: ClosedCandle) -> tuple[Any, ...]:
+    candle: Candle = closed.candle
+    price_scale, quantity_scale = candle.price_scale, candle.quantity_scale
+    return (
+        key.exchange, key.symbol, start_s(candle.window),
+        to_text(candle.open, price_scale), to_text(candle.high, price_scale),
+        to_text(candle.low, price_scale), to_text(candle.close, price_scale),
+        to_text(candle.volume, quantity_scale), to_text(candle.quote_volume, price_scale + quantity_scale),
+        to_text(candle.taker_buy_volume, quantity_scale),
+        candle.open_time, candle.open_id, candle.close_time, candle.close_id,
+        candle.trade_count, candle.first_id, candle.last_id, closed.reason,
+    )  # fmt: skip
+
+
+def _verdict_row(key: Key, verdict: Verdict) -> tuple[Any, ...]:
+    return (*key, start_s(verdict.first), start_s(verdict.last), verdict.reason, verdict.low_id, verdict.high_id)
+
+
+def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Rows as columns, which is how unnest takes them."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return columns or [[] for _ in range(width)]
+
+
+async def _stored_windows(connection: Any, key: Key, commit: Commit) -> set[int]:
+    """The starts of the windows that a commit stored before may have changed: of a verdict's, the newest."""
+    candidates = {start_s(closed.candle.window) for closed in commit.candles} | {
+        start_s(window)
+        for verdict in commit.verdicts
+        for window in range(max(verdict.first, verdict.last - MOST_TOLD), verdict.last + 1)
+    }
+    return {row["window_start"] for row in await connection.fetch(STORED, *key, list(candidates))}
+
+
+def _by_key(rows: Iterable[asyncpg.Record]) -> dict[Key, asyncpg.Record]:
+    return {Key(row["exchange"], row["symbol"]): row for row in rows}
+
+
+def _multirange(ranges: Iterable[tuple[int, int]]) -> str:
+    return "{" + ",".join(f"[{low},{high}]" for low, high in ranges) + "}"
+
+
+def _progress(row: asyncpg.Record) -> Progress:
+    times = row["edge_times"]
+    return Progress(
+        resume_offset=row["resume_offset"],
+        position=row["position"],
+        closed_until=row["closed_until"] // WINDOW_S,
+        # PostgreSQL gives ranges of integers as [lower, upper).
+        counted=tuple(
+            Run(ids.lower, ids.upper - 1, times[2 * index], times[2 * index + 1])
+            for index, ids in enumerate(row["counted"])
+        ),
+        unfillable=tuple((ids.lower, ids.upper - 1) for ids in row["unfillable"]),
+        settled_id=row["settled_id"],
+    )

@@ -1,0 +1,149 @@
+"""The live state of symbols, read in one round trip for all of them."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from marketstream.redis.errors import CacheContentError, CacheUnavailableError
+from marketstream.redis.keys import Keys
+
+LIMIT_S: Final = 3.0
+"""Seconds for each read, retries included."""
+
+T = TypeVar("T")
+
+
+Number = Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,40})?$")]
+"""Plain decimal text, as a processor writes it: with anything else no candle can be put together."""
+
+
+class LiveCandle(msgspec.Struct, frozen=True, gc=False):
+    """An open or the last closed candle as Redis holds it. Prices and volumes are decimal text, times Unix seconds."""
+
+    exchange: str
+    symbol: str
+    interval: str
+    window_start: int
+    open: Number
+    high: Number
+    low: Number
+    close: Number
+    volume: Number
+    quote_volume: Number
+    taker_buy_volume: Number
+    trade_count: int
+    first_trade_id: int
+    last_trade_id: int
+    complete: bool
+    incomplete_reason: str | None
+    revision: int
+
+
+class Stream(msgspec.Struct, frozen=True, gc=False):
+    """The newest price of a symbol and how fresh all about it is. Times are Unix seconds, with fraction."""
+
+    price: str | None = None
+    price_id: int | None = None
+    price_time: float | None = None
+    last_trade_time: float | None = None
+    last_trade_id: int | None = None
+    complete_until: int | None = None
+    heard_until: float | None = None
+    lag: int | None = None
+    open_holes: int = 0
+    backfilling: bool = False
+    max_age: int = 60
+    """Seconds without a sign of the feed after which it is stale: MAX_AGE_S of the processor."""
+
+
+class Live(msgspec.Struct, frozen=True, gc=False):
+    """All that Redis holds of one symbol; None where it holds nothing."""
+
+    price: str | None
+    current_candle: LiveCandle | None
+    last_candle: LiveCandle | None
+    stream: Stream | None
+
+
+class LiveReader:
+    """Reads the live state of symbols, given as pairs of exchange and symbol."""
+
+    def __init__(self, redis: Redis, *, limit_s: float = LIMIT_S) -> None:
+        self._redis = redis
+        self._limit_s = limit_s
+
+    async def live(self, symbols: Sequence[tuple[str, str]]) -> list[Live]:
+        """All of each symbol, in the order given. Raises CacheUnavailableError, CacheContentError."""
+        keys = [Keys.of(*symbol) for symbol in symbols]
+        answers = await self._ask(
+            [command for k in keys for command in (("GET", k.price), *(("HGETALL", name) for name in k[1:]))]
+        )
+        return [
+            Live(
+                price,
+                _hash(k.current_candle, current, LiveCandle),
+                _hash(k.last_candle, last, LiveCandle),
+                _hash(k.stream, stream, Stream),
+            )
+            for k, price, current, last, stream in zip(
+                keys, answers[0::4], answers[1::4], answers[2::4], answers[3::4], strict=True
+            )
+        ]
+
+    async def streams(self, symbols: Sequence[tuple[str, str]]) -> list[Stream | None]:
+        """Price and freshness of each symbol, in the order given. Raises CacheUnavailableError, CacheContentError."""
+        names = [Keys.of(*symbol).stream for symbol in symbols]
+        answers = await self._ask([("HGETALL", name) for name in names])
+        return [_hash(name, answer, Stream) for name, answer in zip(names, answers, strict=True)]
+
+    async def each_stream(self, symbols: Sequence[tuple[str, str]]) -> list[Stream | CacheContentError | None]:
+        """The same, but a key that holds something else is the error of its own symbol, in the place of that. Raises
+        CacheUnavailableError."""
+        names = [Keys.of(*symbol).stream for symbol in symbols]
+        answers = await self._ask([("HGETALL", name) for name in names], raises=False)
+        return [_stream(name, answer) for name, answer in zip(names, answers, strict=True)]
+
+    async def ping(self) -> None:
+        """Raises CacheUnavailableError when Redis does not answer."""
+        await self._ask([("PING",)])
+
+    async def _ask(self, commands: Sequence[tuple[str, ...]], *, raises: bool = True) -> list[Any]:
+        """The answers. Commands that Redis refuses raise, or else have the error for an answer."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await pipeline.execute(raise_on_error=raises)
+        except ResponseError as error:
+            raise _refused(error) from error
+        except (RedisError, OSError, TimeoutError) as error:
+            raise CacheUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
+
+
+def _refused(error: ResponseError) -> CacheContentError:
+    return CacheContentError(f"Redis refuses to read: {error}")
+
+
+def _stream(key: str, answer: Any) -> Stream | CacheContentError | None:
+    if isinstance(answer, ResponseError):
+        return _refused(answer)
+    try:
+        return _hash(key, answer, Stream)
+    except CacheContentError as error:
+        return error
+
+
+def _hash(key: str, fields: Mapping[str, str], form: type[T]) -> T | None:
+    """The hash in its form. Redis knows only text: empty text is None, and numbers are read from theirs."""
+    if not fields:
+        return None
+    try:
+        return msgspec.convert({name: text or None for name, text in fields.items()}, form, strict=False)
+    except msgspec.ValidationError as error:
+        raise CacheContentError(f"the hash {key} in Redis is not what a processor writes: {error}") from error

@@ -1,0 +1,157 @@
+"""Migrations on a real PostgreSQL: once each, in order, whoever comes first."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from marketstream.postgres.connect import close_pool, lazy_pool, open_pool
+from marketstream.postgres.errors import MigrationError, StoreError, StoreRefusedError, StoreUnavailableError
+from marketstream.postgres.migrate import Migration, migrate, packaged
+from marketstream.settings import Settings
+from structlog.testing import capture_logs
+
+FIRST = Migration(1, "first", "CREATE TABLE one (a integer); INSERT INTO one VALUES (1);")
+SECOND = Migration(2, "second", "UPDATE one SET a = a + 1;")
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def versions(connection: asyncpg.Connection) -> list[int]:
+    return [row["version"] for row in await connection.fetch("SELECT version FROM schema_migrations ORDER BY 1")]
+
+
+async def test_an_empty_database_gets_every_migration(connection: asyncpg.Connection) -> None:
+    numbers = [migration.version for migration in packaged()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert await migrate(connection) == numbers
+    assert await versions(connection) == numbers
+    assert await connection.fetchval("SELECT count(*) FROM candles_1d") == 0
+
+
+async def test_a_second_call_applies_nothing(connection: asyncpg.Connection) -> None:
+    await migrate(connection, [FIRST])
+    assert await migrate(connection, [FIRST]) == []
+
+
+async def test_they_are_applied_in_the_order_of_their_numbers(connection: asyncpg.Connection) -> None:
+    assert await migrate(connection, [SECOND, FIRST]) == [1, 2]
+    assert await connection.fetchval("SELECT a FROM one") == 2
+
+
+async def test_many_processes_at_once_apply_each_once(connection: asyncpg.Connection, database_url: str) -> None:
+    script = (
+        "import asyncio, asyncpg, sys\n"
+        "from marketstream.postgres.migrate import migrate\n"
+        "async def main():\n"
+        "    print(len(await migrate(await asyncpg.connect(sys.argv[1]))))\n"
+        "asyncio.run(main())\n"
+    )
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", script, database_url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    async with asyncio.timeout(60):
+        answers = [await process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], answers
+    assert sorted(int(out.splitlines()[-1]) for out, _ in answers) == [0, 0, len(packaged())]
+    assert len(await versions(connection)) == len(packaged())
+
+
+async def test_a_failure_leaves_nothing_of_its_migration(connection: asyncpg.Connection) -> None:
+    broken = Migration(2, "broken", "CREATE TABLE two (); SELECT 1 / 0;")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(connection, [FIRST, broken])
+    assert await versions(connection) == [1]
+    assert await connection.fetchval("SELECT to_regclass('two')") is None
+    assert await migrate(connection, [FIRST, SECOND]) == [2]
+
+
+async def test_a_changed_migration_is_an_error(connection: asyncpg.Connection) -> None:
+    await migrate(connection, [FIRST])
+    with pytest.raises(MigrationError, match=r"migration 0001 \(first\) was applied with checksum .* must not change"):
+        await migrate(connection, [FIRST._replace(sql=FIRST.sql + "-- better")])
+
+
+async def test_a_newer_database_is_left_as_it_is(connection: asyncpg.Connection) -> None:
+    await migrate(connection, [FIRST, SECOND])
+    with capture_logs() as lines:
+        assert await migrate(connection, [FIRST]) == []
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "the database is newer than this code")
+    ]
+
+
+async def test_an_unknown_migration_in_between_is_an_error(connection: asyncpg.Connection) -> None:
+    await migrate(connection, [FIRST])
+    with pytest.raises(MigrationError, match="has seen migration 0001, which this code does not have"):
+        await migrate(connection, [SECOND])
+
+
+async def test_the_pool_limits_what_a_session_may_hold_up(database_url: str) -> None:
+    pool = await open_pool(Settings(database_url=database_url), size=1)
+    try:
+        names = ("application_name", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "jit")
+        shown = [await pool.fetchval(f"SHOW {name}") for name in names]
+        assert shown == ["marketstream", "30s", "10s", "10s", "off"]
+        assert await migrate(pool) == [migration.version for migration in packaged()]
+    finally:
+        await close_pool(pool)
+
+
+async def test_a_database_that_is_away_is_waited_for_up_to_a_limit() -> None:
+    settings = Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(StoreUnavailableError, match=r"did not answer for 0\.5 s"):
+        await open_pool(settings, size=1, wait_s=0.5)
+
+
+async def test_a_name_that_the_database_does_not_know_is_not_waited_for(database_url: str) -> None:
+    settings = Settings(database_url=f"{database_url}_missing")
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreRefusedError, match="does not exist") as caught:
+            await open_pool(settings, size=1, wait_s=60)
+    assert isinstance(caught.value, StoreError)
+
+
+async def refusal(url: str) -> str:
+    """What a migration says to which the database is no more than an address."""
+    pool = await lazy_pool(Settings(database_url=url), size=1)
+    try:
+        with pytest.raises(StoreRefusedError) as caught:
+            await migrate(pool)
+    finally:
+        await close_pool(pool)
+    return str(caught.value)
+
+
+async def test_who_is_not_welcome_is_told_why(database_url: str) -> None:
+    assert "does not exist" in await refusal(f"{database_url}_missing")
+    parts = urlsplit(database_url)
+    wrong = parts._replace(netloc=f"{parts.username}:wrong@{parts.hostname}:{parts.port}").geturl()
+    assert "password authentication failed" in await refusal(wrong)
+
+
+async def test_a_user_who_may_not_create_tables_is_told_so(connection: asyncpg.Connection) -> None:
+    await connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC; SET ROLE pg_monitor")
+    with pytest.raises(StoreRefusedError, match=r"does not let the user .* permission denied for schema public"):
+        await migrate(connection)
+    await connection.execute("RESET ROLE; CREATE SCHEMA hidden; SET search_path = hidden; SET ROLE pg_monitor")
+    with pytest.raises(StoreRefusedError, match=r"does not let the user .* no schema has been selected"):
+        await migrate(connection)
+
+
+async def test_a_read_only_database_may_be_writable_later(connection: asyncpg.Connection) -> None:
+    await connection.execute("SET default_transaction_read_only = on")
+    with pytest.raises(StoreUnavailableError, match="is read-only"):
+        await migrate(connection, [FIRST])
+    await connection.execute("SET default_transaction_read_only = off")
+    assert await migrate(connection, [FIRST]) == [1]

@@ -1,0 +1,70 @@
+"""Request weight that two processes share through a real Redis."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from marketstream.redis import budget as budget_module
+from marketstream.redis.budget import Budget, BudgetSpentError
+from marketstream.redis.client import connect
+from marketstream.settings import Settings
+
+from tests.unit.redis.spending import spend
+
+
+@pytest.fixture
+async def budgets(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Budget, Budget]]:
+    """Those of two processes that wait for nothing: 400 a minute, of them 100 at once."""
+    monkeypatch.setattr(budget_module, "ANSWER_S", 30.0)  # a Redis that is held up for a moment is not away
+    both = [Budget(connect(Settings(redis_url=redis_url)), limit=500, most_wait_s=0) for _ in range(2)]
+    yield both[0], both[1]
+    for budget in both:
+        await budget.close()
+
+
+async def test_two_processes_spend_one_budget(budgets: tuple[Budget, Budget]) -> None:
+    one, other = budgets
+    begun = time.monotonic()
+    await one.acquire(60)
+    spent = await spend(other, 10)
+    assert 40 <= spent <= 40 + 5 * (time.monotonic() - begun)  # what flows in meanwhile is 5 a second
+    with pytest.raises(BudgetSpentError, match="no request weight is left") as refused:
+        await one.acquire(60)
+    assert 5 < refused.value.retry_after_s <= 12
+
+
+async def test_who_waits_gets_what_flows_in(redis_url: str) -> None:
+    hasty = Budget(connect(Settings(redis_url=redis_url)), most_wait_s=0)
+    await spend(hasty, 100)
+    await hasty.close()
+    budget = Budget(connect(Settings(redis_url=redis_url)))
+    begun = time.monotonic()
+    await budget.acquire(60)
+    assert 0 < time.monotonic() - begun < 5
+    await budget.close()
+
+
+async def test_every_process_stops_when_one_is_told_to(budgets: tuple[Budget, Budget]) -> None:
+    one, other = budgets
+    await one.stop(120)
+    await one.stop(1)
+    for budget in (one, other):
+        with pytest.raises(BudgetSpentError, match="told us to stop") as stopped:
+            await budget.acquire(1)
+        assert 115 < stopped.value.retry_after_s <= 120
+
+
+async def test_while_redis_is_away_each_takes_a_tenth() -> None:
+    budget = Budget(connect(Settings(redis_url="redis://127.0.0.1:1/0")), limit=5_000, most_wait_s=0)
+    begun = time.monotonic()
+    assert 100 <= await spend(budget, 5) <= 125  # a tenth of the 1,000 at once; then 5 a second
+    assert time.monotonic() - begun < 3  # Redis is not waited for each time
+    await budget.close()
+
+
+async def test_the_parts_of_two_processes_are_one_and_leave_the_rest_to_others(budgets: tuple[Budget, Budget]) -> None:
+    parts = [budget.part("questions", 0.5) for budget in budgets]
+    begun = time.monotonic()
+    spent = [await spend(part, 5) for part in parts]
+    assert 50 <= sum(spent) <= 50 + 2.5 * (time.monotonic() - begun) + 5
+    assert await spend(budgets[0], 5) >= 45

@@ -1,0 +1,55 @@
+"""What the owner's side of the live state does where another program uses the same keys."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from marketstream.redis.frames import Frame
+from marketstream.redis.keys import Keys
+from marketstream.redis.writer import LiveState, LiveWriter
+from redis.asyncio import Redis
+
+OURS, THEIRS = ("binance", "BTCUSDT"), ("binance", "ETHUSDT")
+KEYS = Keys.of(*THEIRS)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """An empty database."""
+    async with Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+def states(*symbols: tuple[str, str]) -> dict[tuple[str, str], tuple[int, LiveState, Frame]]:
+    """Something to write of each symbol."""
+    candle = {"fence": "3", "window_start": "10", "revision": "0", "trade_count": "1"}
+    state = LiveState({"lag": "0"}, "1.5", "7", "10.5", candle)
+    return {symbol: (3, state, Frame(*symbol)) for symbol in symbols}
+
+
+@pytest.mark.parametrize("key", [KEYS.stream, KEYS.current_candle])
+async def test_a_key_of_another_type_stops_the_live_state_of_its_symbol_only(
+    redis: Redis, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = LiveWriter(redis, "binance")
+    await writer.claim(dict.fromkeys((OURS, THEIRS), 3))
+    await redis.delete(key)
+    await redis.rpush(key, "somebody else's")
+    for _ in range(2):
+        assert await writer.write(states(OURS, THEIRS)) == {OURS: "ok", THEIRS: "foreign"}
+    out = capsys.readouterr().out
+    assert out.count("not the hashes that are written here") == 1, "it is told once"
+    assert f"'{key}': 'list'" in out
+    assert await redis.get(Keys.of(*OURS).price) == "1.5"
+    await redis.delete(key)
+    if key == KEYS.stream:
+        assert await writer.write(states(THEIRS)) == {THEIRS: "lost"}
+        assert await writer.claim({THEIRS: 3}) == {THEIRS: "ok"}
+    assert await writer.write(states(THEIRS)) == {THEIRS: "ok"}
+
+
+async def test_fences_are_known_and_claims_made_beside_a_key_of_another_type(redis: Redis) -> None:
+    writer = LiveWriter(redis, "binance")
+    await writer.claim({OURS: 5})
+    await redis.set(KEYS.stream, "somebody else's")
+    assert await writer.fences([THEIRS, OURS]) == [0, 5]
+    assert await writer.claim(dict.fromkeys((OURS, THEIRS), 6)) == {OURS: "ok", THEIRS: "foreign"}

@@ -1,0 +1,167 @@
+"""The hub and its symbols, over stores that the test holds up, and frames that make no sense."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any, Self, cast
+
+import msgspec
+import pytest
+from marketstream.api.live.client import Client
+from marketstream.api.live.hub import Hub
+from marketstream.api.live.symbol import LiveSymbol
+from marketstream.market.window import INTERVALS
+from marketstream.postgres.reader import Candle, StoreReader
+from marketstream.redis.errors import CacheUnavailableError
+from marketstream.redis.frames import Frame, FrameListener, FramePrice
+from marketstream.redis.reader import Live, LiveReader, Stream
+from structlog.testing import capture_logs
+
+BTC = "binance", "BTCUSDT"
+
+
+class Stores:
+    """PostgreSQL without candles and Redis with a live symbol, which answer while `open` is set."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.waiting = asyncio.Event()
+
+    async def candles(self, *_: object) -> list[Candle]:
+        self.waiting.set()
+        await self.open.wait()
+        return []
+
+    async def live(self, symbols: Sequence[tuple[str, str]]) -> list[Live]:
+        now = time.time()
+        return [Live("1", None, None, Stream("1", 1, now, now, 1, None, now)) for _ in symbols]
+
+
+class Listener:
+    """Frames that the test puts in; an error among them is raised."""
+
+    def __init__(self) -> None:
+        self.frames: asyncio.Queue[Any] = asyncio.Queue()
+
+    @contextlib.asynccontextmanager
+    async def subscribed(self) -> AsyncIterator[AsyncGenerator[Frame, None]]:
+        yield self._heard()
+
+    async def _heard(self) -> AsyncGenerator[Frame, None]:
+        while True:
+            frame = await self.frames.get()
+            if isinstance(frame, Exception):
+                raise frame
+            yield frame
+
+
+class Outlet:
+    """The messages of one client."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def write(self, frames: bytes) -> None:
+        while frames:
+            size, begin = frames[1], 2
+            if size >= 126:
+                begin = {126: 4, 127: 10}[size]
+                size = int.from_bytes(frames[2:begin])
+            self.messages.append(msgspec.json.decode(frames[begin : begin + size]))
+            frames = frames[begin + size :]
+
+    def buffered(self) -> int:
+        return 0
+
+    def give_up(self, code: int, reason: str) -> None:
+        raise AssertionError(code, reason)
+
+    async def next(self, kind: str) -> dict[str, Any]:
+        async with asyncio.timeout(5):
+            while True:
+                while self.messages:
+                    if (message := self.messages.pop(0))["type"] == kind:
+                        return message
+                await asyncio.sleep(0.01)
+
+
+class Scene:
+    """A hub that runs, with one client that follows BTCUSDT."""
+
+    def __init__(self) -> None:
+        self.stores, self.listener, self.outlet = Stores(), Listener(), Outlet()
+        self.hub = Hub(
+            cast("FrameListener", self.listener), cast("StoreReader", self.stores), cast("LiveReader", self.stores)
+        )
+
+    async def __aenter__(self) -> Self:
+        self.task = asyncio.create_task(self.hub.run())
+        await asyncio.sleep(0)
+        client = Client(self.outlet)
+        self.hub.join(client)
+        await self.hub.follow(client, *BTC, INTERVALS["10s"], 10)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert not self.task.done()
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    async def price(self, number: int) -> None:
+        """A good frame, which the client hears of."""
+        now = f"{time.time():.6f}"
+        self.listener.frames.put_nowait(
+            Frame(*BTC, price=FramePrice("2", now, number), stream={"heard_until": now, "last_trade_time": now})
+        )
+        assert (await self.outlet.next("price"))["price"]["trade_id"] == number
+
+
+async def test_nobody_is_told_of_a_half_while_all_is_read_again() -> None:
+    async with Scene() as scene:
+        await scene.price(7)
+        scene.stores.open.clear()
+        scene.stores.waiting.clear()
+        scene.listener.frames.put_nowait(CacheUnavailableError("gone"))
+        assert (await scene.outlet.next("state"))["freshness"]["state"] == "disconnected"
+        async with asyncio.timeout(5):
+            await scene.stores.waiting.wait()
+        await asyncio.sleep(1.3)  # the hub looks at what time changes every second
+        assert [message["type"] for message in scene.outlet.messages] == []
+        scene.stores.open.set()
+        snapshot = await scene.outlet.next("snapshot")
+        assert snapshot["freshness"]["state"] == "live"
+
+
+@pytest.mark.parametrize("method", ["take", "flush"])
+async def test_a_symbol_that_fails_is_logged_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    real = getattr(LiveSymbol, method)
+
+    def fails(live: LiveSymbol, *arguments: Any) -> Any:
+        if live.name == ("other", "BAD"):
+            raise ZeroDivisionError
+        return real(live, *arguments)
+
+    monkeypatch.setattr(LiveSymbol, method, fails)
+    with capture_logs() as lines:
+        async with Scene() as scene:
+            scene.listener.frames.put_nowait(Frame("other", "BAD"))
+            await scene.price(7)
+            await asyncio.sleep(1.3)  # it is looked at every second, too
+            await scene.price(8)
+    failures = [line for line in lines if line["log_level"] == "error"]
+    assert failures
+    assert {(line["symbol"], line["exc_info"]) for line in failures} == {("BAD", True)}
+
+
+async def test_a_feed_that_fails_begins_anew() -> None:
+    with capture_logs() as lines:
+        async with Scene() as scene:
+            await scene.price(7)
+            scene.listener.frames.put_nowait(ZeroDivisionError("a bug"))
+            state = await scene.outlet.next("state")
+            assert state["freshness"]["detail"] == "cut off from live data: ZeroDivisionError: a bug"
+            await scene.outlet.next("snapshot")
+            await scene.price(8)
+    assert "live data failed; it begins anew" in {line["event"] for line in lines}

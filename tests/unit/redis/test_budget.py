@@ -1,0 +1,74 @@
+import pytest
+from marketstream.redis.budget import Budget, BudgetSpentError
+
+from tests.unit.clocks import VirtualTime
+from tests.unit.redis.spending import spend
+
+
+def alone(time: VirtualTime, most_wait_s: float = 60.0) -> Budget:
+    return Budget(now_s=lambda: time.us / 1_000_000, sleep=time.sleep, most_wait_s=most_wait_s)
+
+
+async def test_without_redis_a_process_takes_a_tenth_and_no_more() -> None:
+    time = VirtualTime()
+    budget, begun_us, spent = alone(time), time.us, 0
+    while time.us - begun_us < 60_000_000:
+        await budget.acquire(25)
+        spent += 25
+    # 80 % of 6,000, of that a tenth: at once what a full bucket holds, and then what flows in.
+    assert 400 < spent <= 480 + 25
+
+
+async def test_what_cannot_be_had_in_time_is_an_error_that_says_when() -> None:
+    time = VirtualTime()
+    budget = alone(time, most_wait_s=1.0)
+    for _ in range(4):
+        await budget.acquire(25)
+    with pytest.raises(BudgetSpentError, match="no request weight is left") as spent:
+        await budget.acquire(100)
+    assert 1 < spent.value.retry_after_s < 60
+
+
+async def test_a_stop_holds_for_its_time_and_is_not_shortened() -> None:
+    time = VirtualTime()
+    budget = alone(time)
+    await budget.stop(30)
+    await budget.stop(5)
+    begun_us = time.us
+    await budget.acquire(1)
+    assert 30 <= (time.us - begun_us) / 1_000_000 <= 40
+    await budget.stop(7200)
+    with pytest.raises(BudgetSpentError, match="told us to stop") as stopped:
+        await budget.acquire(1)
+    assert stopped.value.retry_after_s == pytest.approx(7200)
+
+
+async def test_a_part_leaves_the_rest_to_others() -> None:
+    budget = alone(VirtualTime(), most_wait_s=0)
+    part = budget.part("questions", 0.25)
+    assert await spend(part, 3) == 30  # of the 120 that a process has at once
+    assert await spend(budget, 3) == 90
+    assert await spend(part, 3) == 0
+
+
+async def test_a_part_gets_its_share_although_others_take_all_they_can_get() -> None:
+    time = VirtualTime()
+    budget = alone(time, most_wait_s=0)
+    part = budget.part("questions", 0.25)
+    await spend(budget, 1)
+    await spend(part, 3)
+    spent = 0
+    for _ in range(60):
+        await time.sleep(1.0)  # in which 6 flow in
+        spent += await spend(part, 3)
+        await spend(budget, 1)
+    assert 60 <= spent <= 0.25 * 360 + 30
+
+
+async def test_a_stop_told_to_a_part_holds_for_all_and_the_other_way_round() -> None:
+    budget = alone(VirtualTime(), most_wait_s=1.0)
+    part = budget.part("questions", 0.5)
+    await part.stop(3600)
+    for one in (budget, part, budget.part("others", 0.5)):
+        with pytest.raises(BudgetSpentError, match="told us to stop"):
+            await one.acquire(1)
