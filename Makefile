@@ -53,7 +53,7 @@ images: ## Build both images, marketstream/services:dev and /operator:dev; VERSI
 
 image-of-exchange: # of the end-to-end tests; made from the services' image
 	$(IMAGE_BUILD) -f tests/e2e/Dockerfile -t $(IMAGE_PREFIX)exchange:$(VERSION) \
-	  --build-arg SERVICES=$(IMAGE_PREFIX)services:$(VERSION) tests/exchange
+	  --build-arg SERVICES=$(IMAGE_PREFIX)services:$(VERSION) tests/harness/binance
 
 chart-docs: $(READY) ## Write the chart's README from the comments of its values
 	@exec $(BIN)/python charts/readme.py

@@ -17,7 +17,7 @@ from marketstream.local.redis import RedisServer
 from marketstream.local.servers import EmbeddedServers
 from redis.asyncio import Redis
 
-from tests.needs import folder_beside
+from tests.harness.needs import folder_beside
 
 # A machine that halts for a moment in the middle of an example is no fault of what the example tries.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -90,7 +90,7 @@ async def running(servers: EmbeddedServers) -> AsyncIterator[Running]:
         settings = settings.but(exchange_ws_url=f"ws://{market}", exchange_rest_url=f"http://{market}")
         commands = {name: ["marketstream", name] for name in ports} | {
             "exchange": [
-                "tests.exchange", "--port", str(ports["exchange"]), "--symbols", ",".join(SYMBOLS),
+                "tests.harness.binance", "--port", str(ports["exchange"]), "--symbols", ",".join(SYMBOLS),
                 "--rate", str(RATE / len(SYMBOLS)), "--past", "30",
             ]
         }  # fmt: skip

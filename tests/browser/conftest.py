@@ -17,7 +17,7 @@ from marketstream.settings import Settings
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.market import Market
-from tests.needs import PROJECT
+from tests.harness.needs import PROJECT
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ARGUMENTS = [

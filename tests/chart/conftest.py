@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from tests.chart.helm import PROJECT, Helm, HelmMissingError, find_helm
-from tests.needs import unavailable
-from tests.operator.conftest import apiserver, assets, namespace
+from tests.harness.needs import unavailable
+from tests.integration.operator.conftest import apiserver, assets, namespace
 
 __all__ = ["apiserver", "assets", "namespace"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.chart.helm import EXTERNAL, Helm, Object, arguments, only, pod_templates
 from tests.chart.test_render import MATRIX
-from tests.needs import folder_beside
-from tests.operator.apiserver import ApiServer
+from tests.harness.needs import folder_beside
+from tests.harness.operator.apiserver import ApiServer
 
 RESTRICTED = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
 HERE = ("crds.enabled=false", *EXTERNAL)

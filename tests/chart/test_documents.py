@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 
 from tests.chart.helm import CHART, PROJECT, Helm, only
 from tests.chart.promql import PromqlError, read
-from tests.scenarios import EPOCH
+from tests.harness.scenarios import EPOCH
 
 METRICS = (
     "marketstream.api.metrics", "marketstream.backfill.metrics", "marketstream.exchanges.binance.metrics",

@@ -12,7 +12,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 from tests.chart.helm import PROJECT
-from tests.needs import unavailable
+from tests.harness.needs import unavailable
 
 IMAGES = {"services": "marketstream", "operator": "marketstream-operator"}
 PYTHON = (3, 11)

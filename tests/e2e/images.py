@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.e2e.kube import program
 from tests.e2e.local import OFFLINE, SHARED
-from tests.needs import PROJECT
+from tests.harness.needs import PROJECT
 
 TAG: Final = "e2e"
 NEXT_TAG: Final = "e2e-next"

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from tests.needs import PROJECT
+from tests.harness.needs import PROJECT
 
 SHARED: Final = Path(os.environ.get("OFFLINE_CLUSTER") or PROJECT.parent / "shared" / "cluster")
 """The folder of the offline cluster's programs."""

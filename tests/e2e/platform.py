@@ -19,7 +19,7 @@ from tests.e2e import images, outside
 from tests.e2e.kube import Forward, Kube, ProgramError, forwarded, helm, is_ready, program, until
 from tests.e2e.stranger import stranger
 from tests.e2e.truth import AWAY, Twin, Watch
-from tests.needs import PROJECT
+from tests.harness.needs import PROJECT
 
 NAME: Final = "marketstream"
 """Of the release, and so the base of all names."""

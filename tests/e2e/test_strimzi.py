@@ -27,7 +27,7 @@ from tests.e2e.platform import (
 )
 from tests.e2e.strimzi.standin import StandIn
 from tests.e2e.truth import Twin
-from tests.needs import PROJECT
+from tests.harness.needs import PROJECT
 
 pytestmark = pytest.mark.e2e
 

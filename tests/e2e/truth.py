@@ -15,8 +15,8 @@ from marketstream.market.window import WINDOW_S
 from marketstream.postgres import errors
 from marketstream.postgres.writer import Key
 
-from tests.exchange.server import BinanceServer
 from tests.faults.observer import assert_same
+from tests.harness.binance.server import BinanceServer
 from tests.integration.live.exchange import Truth
 from tests.integration.processor.tables import COLUMNS, assert_rollups_follow, row_of, stored_rows
 

@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 
 from tests.faults.exchange import NAME, RATES
 from tests.faults.truth import Truth
+from tests.harness.model import Row, reference_rollup
 from tests.integration.processor.tables import COLUMNS, row_of
-from tests.model import Row, reference_rollup
 
 _LOOK_S: Final = 0.05
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from marketstream.local.launch import wrapped
 from marketstream.settings import Settings
 
-from tests.needs import PROJECT
+from tests.harness.needs import PROJECT
 
 EXIT_LIMIT_S = 15
 

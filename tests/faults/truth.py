@@ -6,7 +6,7 @@ from typing import Final
 from marketstream.market.window import WINDOW_S, WINDOW_US
 
 from tests.faults.exchange import UnreliableExchange
-from tests.model import Row, reference_candles
+from tests.harness.model import Row, reference_candles
 
 _CHUNK: Final = 60
 """Windows that are computed at once."""

@@ -11,8 +11,8 @@ import yaml
 
 from tests.chart.conftest import helm
 from tests.chart.helm import Helm
-from tests.needs import PROJECT
-from tests.operator.conftest import apiserver, assets, kinds, namespace
+from tests.harness.needs import PROJECT
+from tests.integration.operator.conftest import apiserver, assets, kinds, namespace
 from tests.tilt.tilt import Tiltfile
 
 __all__ = ["apiserver", "assets", "helm", "kinds", "namespace"]

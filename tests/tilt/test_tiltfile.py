@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.operator.apiserver import ApiServer
+from tests.harness.operator.apiserver import ApiServer
 from tests.tilt.conftest import Read
 from tests.tilt.tilt import TiltError, Tiltfile
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from marketstream.settings import Settings, SettingsError
 
-from tests.needs import PROJECT
+from tests.harness.needs import PROJECT
 
 OPERATIONS = PROJECT / "docs/operations.md"
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.needs import PROJECT, unavailable
+from tests.harness.needs import PROJECT, unavailable
 
 VERSION: Final = "1.7.12"
 LIMIT_S: Final = 10 * 60.0

@@ -12,7 +12,7 @@ from marketstream.market.number import to_text
 from marketstream.market.trade import Trade, Trades
 from marketstream.redis.budget import Budget
 
-from tests.exchange.server import BinanceServer
+from tests.harness.binance.server import BinanceServer
 
 LIMIT_S = 15.0
 """Seconds in which anything that a test waits for must happen."""

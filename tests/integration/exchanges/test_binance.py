@@ -16,9 +16,9 @@ from marketstream.exchanges.binance.scales import Scale, Scales
 from marketstream.exchanges.refusals import REFUSED
 from marketstream.redis.budget import Budget
 
-from tests.exchange.server import BinanceServer
-from tests.exchange.sources import ServerTrade
-from tests.exchange.stream import BadAnswer
+from tests.harness.binance.server import BinanceServer
+from tests.harness.binance.sources import ServerTrade
+from tests.harness.binance.stream import BadAnswer
 from tests.integration.exchanges.listener import IMPATIENT, LIMIT_S, listening, until
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]

@@ -10,11 +10,11 @@ from typing import Final
 from marketstream.market.trade import Trade
 from marketstream.market.window import WINDOW_US
 
-from tests.exchange.clock import ExchangeClock
-from tests.exchange.market import Market, ServerAggregate
-from tests.exchange.server import BinanceServer
-from tests.exchange.sources import ServerTrade, generated
-from tests.model import Row, reference_candles
+from tests.harness.binance.clock import ExchangeClock
+from tests.harness.binance.market import Market, ServerAggregate
+from tests.harness.binance.server import BinanceServer
+from tests.harness.binance.sources import ServerTrade, generated
+from tests.harness.model import Row, reference_candles
 
 SPEED: Final = 10
 """Exchange seconds in a second: a window takes one second."""

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from tests.exchange.faults import Kind
-from tests.exchange.server import BinanceServer
+from tests.harness.binance.faults import Kind
+from tests.harness.binance.server import BinanceServer
 from tests.integration.exchanges.listener import until
 from tests.integration.live.exchange import BUSY
 

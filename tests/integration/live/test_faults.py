@@ -14,7 +14,7 @@ from marketstream.redis.client import connect
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 
-from tests.exchange.server import BinanceServer
+from tests.harness.binance.server import BinanceServer
 from tests.integration.exchanges.listener import IMPATIENT, until
 from tests.integration.live import faults
 from tests.integration.live.exchange import BUSY, ForgetfulMarket, live_server

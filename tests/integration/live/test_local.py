@@ -9,7 +9,7 @@ import pytest
 from marketstream.local.loopback import free_port
 from marketstream.settings import Settings
 
-from tests.exchange.server import BinanceServer
+from tests.harness.binance.server import BinanceServer
 from tests.integration.local.clients import within
 from tests.integration.local.test_run import running
 

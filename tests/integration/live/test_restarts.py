@@ -10,8 +10,8 @@ import pytest
 from marketstream.local.loopback import free_port
 from marketstream.settings import Settings
 
-from tests.exchange.server import BinanceServer
 from tests.faults.service import Service
+from tests.harness.binance.server import BinanceServer
 from tests.integration.live.exchange import live_server
 from tests.integration.live.watch import LIMIT_S, Watch
 from tests.integration.local.clients import within

@@ -18,11 +18,11 @@ from marketstream.redis.keys import Keys
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 
-from tests.exchange.server import BinanceServer
 from tests.faults.observer import assert_same
+from tests.harness.binance.server import BinanceServer
+from tests.harness.model import Row
 from tests.integration.live.exchange import Truth
 from tests.integration.processor.tables import COLUMNS, assert_rollups_follow, row_of, stored_rows
-from tests.model import Row
 
 EXCHANGE: Final = "binance"
 GOAL_S: Final = 60

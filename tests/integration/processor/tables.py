@@ -7,7 +7,7 @@ from marketstream.market.progress import Progress
 from marketstream.market.window import INTERVALS, ROLLUPS, Interval
 from marketstream.postgres.writer import Key
 
-from tests.model import Row, reference_rollup
+from tests.harness.model import Row, reference_rollup
 
 COLUMNS = ", ".join(Row.__dataclass_fields__)
 

@@ -12,9 +12,9 @@ from marketstream.redis.keys import Keys
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tests.harness.scenarios import EPOCH
 from tests.integration.local.clients import within
 from tests.integration.processor.market import EXCHANGE, KEY, LIMIT_S, SYMBOL, Market, heartbeat, quiet, record, trade
-from tests.scenarios import EPOCH
 
 KEYS = Keys.of(EXCHANGE, SYMBOL)
 START = EPOCH // 1_000_000

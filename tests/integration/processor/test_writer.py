@@ -12,9 +12,9 @@ from marketstream.market.window import WINDOW_S, WINDOW_US
 from marketstream.postgres.statements import MAX_EMPTY_WINDOWS
 from marketstream.postgres.writer import Claim, Key, Numbered, Writer
 
+from tests.harness.model import MemoryStore, reference_candles
+from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE, Reading, Scenario, random_scenario
 from tests.integration.processor.tables import account, assert_rollups_follow, stored_reasons, stored_rows
-from tests.model import MemoryStore, reference_candles
-from tests.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE, Reading, Scenario, random_scenario
 
 SYMBOLS = 12
 SEED = os.environ.get("FAULT_SEED", "1")

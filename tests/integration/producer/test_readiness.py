@@ -17,8 +17,8 @@ from marketstream.producer.pipeline import Pipeline
 from marketstream.redis.budget import Budget
 from marketstream.settings import Settings
 
-from tests.exchange.clock import ExchangeClock
-from tests.exchange.server import BinanceServer
+from tests.harness.binance.clock import ExchangeClock
+from tests.harness.binance.server import BinanceServer
 from tests.integration.exchanges.listener import IMPATIENT, until
 
 SYMBOL = "BTCUSDT"

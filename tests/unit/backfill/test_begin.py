@@ -9,7 +9,7 @@ from marketstream.postgres.writer import Key
 from marketstream.processor.symbol import OwnedSymbol
 from structlog.testing import capture_logs
 
-from tests.scenarios import EPOCH
+from tests.harness.scenarios import EPOCH
 from tests.unit.backfill.virtual import seconds_until, virtually
 from tests.unit.backfill.world import FIRST, OTHER, Exchange, backfilled, hear, trade
 from tests.unit.processor.owners import owner

@@ -6,7 +6,7 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tests.scenarios import EPOCH
+from tests.harness.scenarios import EPOCH
 
 
 class _Selector(selectors.DefaultSelector):

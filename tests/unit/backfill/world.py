@@ -15,7 +15,7 @@ from marketstream.market.window import WINDOW_US
 from marketstream.postgres.writer import Key
 from marketstream.processor.symbol import OwnedSymbol
 
-from tests.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
+from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 from tests.unit.backfill.virtual import VirtualClock, now_us
 from tests.unit.processor.owners import apply, owner, record
 

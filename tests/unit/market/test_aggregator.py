@@ -8,8 +8,8 @@ from marketstream.market.aggregator import Aggregator
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_S, WINDOW_US
 
-from tests.model import MemoryStore, reference_candles
-from tests.scenarios import EPOCH, FAR, GRACE_US, PRICE_SCALE, QUANTITY_SCALE, Reading, Scenario, scenarios
+from tests.harness.model import MemoryStore, reference_candles
+from tests.harness.scenarios import EPOCH, FAR, GRACE_US, PRICE_SCALE, QUANTITY_SCALE, Reading, Scenario, scenarios
 
 
 def run(scenario: Scenario, store: MemoryStore) -> None:

@@ -10,8 +10,8 @@ from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
 
-from tests.model import MemoryStore
-from tests.scenarios import EPOCH, FAR, GRACE_US
+from tests.harness.model import MemoryStore
+from tests.harness.scenarios import EPOCH, FAR, GRACE_US
 
 SIZE = 10
 

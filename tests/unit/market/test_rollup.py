@@ -9,7 +9,7 @@ from marketstream.market.number import decimal_text
 from marketstream.market.rollup import RolledUp, roll_up
 from marketstream.market.window import INTERVALS, ROLLUPS, Interval
 
-from tests.model import Row, reference_rollup
+from tests.harness.model import Row, reference_rollup
 
 START = 1_609_977_600  # a midnight: every interval begins there
 

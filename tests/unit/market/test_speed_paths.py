@@ -19,7 +19,7 @@ from marketstream.processor.joined import ENOUGH, joined
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 
-from tests.model import MemoryStore
+from tests.harness.model import MemoryStore
 
 EPOCH = 1_610_064_000_000_000
 KEY = Key("binance", "BTCUSDT")

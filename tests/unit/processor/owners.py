@@ -12,7 +12,7 @@ from marketstream.postgres.writer import Claim, Key
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 
-from tests.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
+from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 
 KEY: Final = Key("simulator", "BTCUSDT")
 

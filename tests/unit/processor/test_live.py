@@ -9,7 +9,7 @@ from marketstream.market.window import WINDOW_S, WINDOW_US
 from marketstream.processor.live import live_state
 from marketstream.processor.symbol import OwnedSymbol
 
-from tests.scenarios import EPOCH
+from tests.harness.scenarios import EPOCH
 from tests.unit.processor.owners import KEY, apply, at, heartbeat, owner, record, us
 
 

@@ -7,7 +7,7 @@ from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.processor import metrics
 
-from tests.scenarios import PRICE_SCALE, QUANTITY_SCALE
+from tests.harness.scenarios import PRICE_SCALE, QUANTITY_SCALE
 from tests.unit.processor.owners import KEY, apply, at, counted, heartbeat, owner, record, us
 
 GREATEST = 2**63 - 1

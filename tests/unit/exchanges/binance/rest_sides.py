@@ -5,11 +5,11 @@ from marketstream.exchanges.binance.rest import Rest
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.redis.budget import Budget
 
-from tests.exchange.clock import ExchangeClock
-from tests.exchange.limits import Limits
-from tests.exchange.market import Market
-from tests.exchange.rest import RestSide
-from tests.exchange.sources import ServerTrade
+from tests.harness.binance.clock import ExchangeClock
+from tests.harness.binance.limits import Limits
+from tests.harness.binance.market import Market
+from tests.harness.binance.rest import RestSide
+from tests.harness.binance.sources import ServerTrade
 from tests.unit.clocks import VirtualTime
 
 

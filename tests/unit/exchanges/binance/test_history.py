@@ -7,7 +7,7 @@ from marketstream.exchanges.binance.scales import Scale, Scales
 from marketstream.market.number import parse_at
 from marketstream.market.trade import Trade, Trades
 
-from tests.exchange.sources import ServerTrade, generated
+from tests.harness.binance.sources import ServerTrade, generated
 from tests.unit.exchanges.binance.rest_sides import Case
 
 START_US = 1_790_000_000_000_000

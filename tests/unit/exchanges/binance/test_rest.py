@@ -3,7 +3,7 @@ import pytest
 from marketstream.exchanges.binance import endpoints
 from marketstream.exchanges.binance.errors import HistoryUnavailableError, RateLimitedError, RequestRefusedError
 
-from tests.exchange.sources import ServerTrade
+from tests.harness.binance.sources import ServerTrade
 from tests.unit.exchanges.binance.rest_sides import Case
 
 TRADE = ServerTrade(7, 1_790_000_000_000_000, "1.00000000", "2.00000000", buyer_is_maker=True)

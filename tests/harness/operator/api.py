@@ -1,0 +1,190 @@
+"""What a test asks a Kubernetes API for, as any of its users."""
+
+import asyncio
+import json
+import secrets
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.harness.operator.kubeconfig import write_kubeconfig
+from tests.harness.operator.kubectl import Kubectl
+
+ADMIN = "admin"
+"""The user who may do everything: of the group system:masters, which no rule of RBAC binds."""
+
+REQUEST_LIMIT = 30.0
+
+_POLL = 0.05
+_NOT_YET = (404, 429, 503)  # what a kind is answered with that is not served yet, or not again
+
+
+class Api(ABC):
+    """The API as its users see it; where it runs is another's matter."""
+
+    client: httpx.AsyncClient
+    """Has the API's address, and trusts it."""
+
+    def __init__(self, directory: Path, kubectl: Path) -> None:
+        self.directory = directory
+        self._tokens = {ADMIN: secrets.token_urlsafe(24)}
+        self._kubectl = Kubectl(kubectl, directory / "kubectl")
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where it serves, https://host:port; the same after a restart."""
+
+    @property
+    @abstractmethod
+    def certificate(self) -> Path:
+        """The file of the authority that clients trust."""
+
+    def token(self, user: str = ADMIN) -> str:
+        """The bearer token of a user: the admin, or an account that service_account() has returned."""
+        return self._tokens[user]
+
+    def kubeconfig(self, user: str = ADMIN) -> Path:
+        """A kubeconfig of the user."""
+        return self.kubeconfig_for(self.url, user)
+
+    def kubeconfig_for(self, server: str, user: str = ADMIN) -> Path:
+        """A kubeconfig of the user for a server that shows this one's certificate, as a proxy does."""
+        name = f"{server}-{user}".translate(str.maketrans("/:", "--"))
+        path = self.directory / "kubeconfig" / f"{name}.yaml"
+        return write_kubeconfig(path, server, self.certificate, self.token(user))
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        user: str = ADMIN,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Any:
+        """The JSON that the API answers with; quicker than kubectl, which is a program to start.
+
+        Raises httpx.HTTPStatusError with the server's message when the API refuses.
+        """
+        headers = {"Authorization": f"Bearer {self.token(user)}", "Content-Type": content_type}
+        content = None if body is None else json.dumps(body)
+        response = await self.client.request(method, path, content=content, params=query, headers=headers)
+        if not response.is_success:
+            message = f"{method} {path} as {user}: {response.status_code} {response.text}"
+            raise httpx.HTTPStatusError(message, request=response.request, response=response)
+        return response.json()
+
+    async def serves(self, path: str, limit: float = 20.0) -> None:
+        """Wait until the API serves a path, as that of a kind that has just been defined.
+
+        Raises httpx.HTTPStatusError with what it says instead when that takes longer than the limit in seconds.
+        """
+        deadline = time.monotonic() + limit
+        while True:
+            try:
+                await self.request("GET", path, query={"limit": "1"})
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code not in _NOT_YET or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_POLL)
+            else:
+                return
+
+    @asynccontextmanager
+    async def watch(self, path: str, resource_version: str, user: str = ADMIN) -> AsyncIterator[AsyncIterator[Any]]:
+        """The events of a watch from a version on, as they come; they end when the server ends the watch."""
+        query = {"watch": "true", "resourceVersion": resource_version}
+        headers = {"Authorization": f"Bearer {self.token(user)}"}
+        async with self.client.stream("GET", path, params=query, headers=headers) as response:
+            response.raise_for_status()
+            yield (json.loads(line) async for line in response.aiter_lines())
+
+    async def kubectl(
+        self,
+        *args: str,
+        input: str | None = None,  # noqa: A002  as subprocess.run() has it
+        user: str = ADMIN,
+        server: str | None = None,
+    ) -> str:
+        """What kubectl prints, asking this server or one that takes its place, as a proxy does.
+
+        Raises KubectlError with what it says when it fails.
+        """
+        return await self._kubectl.run(self.kubeconfig_for(server or self.url, user), args, input)
+
+    async def namespace(self, prefix: str = "test") -> str:
+        """Make a namespace that no other test has; returns its name."""
+        name = f"{prefix}-{uuid.uuid4().hex[:12]}"
+        await self.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        return name
+
+    async def delete_namespace(self, name: str) -> None:
+        """Delete the namespace with the custom resources in it, whatever their finalizers.
+
+        What else is in it stays, where no controller removes it; and nothing new comes: the namespace is Terminating.
+        """
+        await self.request("DELETE", f"/api/v1/namespaces/{name}")
+        for definition in await self.definitions():
+            if definition["spec"]["scope"] == "Namespaced":
+                await self._delete_all(path_of(definition, name))
+
+    async def service_account(self, namespace: str, name: str) -> str:
+        """Make a service account without any rights, if it is not there; returns its user name.
+
+        The name, system:serviceaccount:NAMESPACE:NAME, is what kubeconfig(), kubectl() and request() take as user.
+        """
+        accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        try:
+            await self.request("POST", accounts, {"metadata": {"name": name}})
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.CONFLICT:
+                raise
+        wanted = {"spec": {"expirationSeconds": 24 * 3600}}
+        answer = await self.request("POST", f"{accounts}/{name}/token", wanted)
+        user = f"system:serviceaccount:{namespace}:{name}"
+        self._tokens[user] = answer["status"]["token"]
+        return user
+
+    async def allowed(self, user: str, namespace: str, verb: str, resource: str, group: str = "") -> bool:
+        """Whether the user may, as the API server itself says. A role that was just made is wanting for a moment."""
+        name, _, subresource = resource.partition("/")
+        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": name}
+        asked |= {"subresource": subresource} if subresource else {}
+        answer = await self.request(
+            "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            {"spec": {"resourceAttributes": asked}}, user=user,
+        )  # fmt: skip
+        return bool(answer["status"]["allowed"])
+
+    async def definitions(self) -> list[Any]:
+        """The CRDs of the API."""
+        found = await self.request("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+        return list(found["items"])
+
+    async def _delete_all(self, path: str) -> None:
+        for found in (await self.request("GET", path))["items"]:
+            one = f"{path}/{found['metadata']['name']}"
+            try:
+                if found["metadata"].get("finalizers"):
+                    no_finalizers = {"metadata": {"finalizers": None}}
+                    await self.request("PATCH", one, no_finalizers, content_type="application/merge-patch+json")
+                await self.request("DELETE", one)
+            except httpx.HTTPStatusError as error:  # gone with its last finalizer, when it was being deleted
+                if error.response.status_code != httpx.codes.NOT_FOUND:
+                    raise
+
+
+def path_of(definition: Any, namespace: str = "") -> str:
+    """Where the objects of a CRD are: of one namespace, or all of them."""
+    spec = definition["spec"]
+    version = next(version["name"] for version in spec["versions"] if version["storage"])
+    within = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{spec['group']}/{version}{within}/{spec['names']['plural']}"

@@ -1,0 +1,77 @@
+"""A client that applies what the operator would make of MarketStreams, and does nothing else: what the API server and
+the HTTP client allow at best. test_scale.py measures the operator by it.
+
+    python -m tests.harness.operator.bare KUBECONFIG NAMESPACE STREAMS SYMBOLS
+
+It reads the MarketStreams' symbols from `spec_of`, builds all objects, and then applies them with the operator's own
+client, content type and concurrency. A line on standard output says how long that took: seconds, and of these CPU.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from marketstream.service import run_until_stopped
+from marketstream.settings import Settings
+from marketstream_operator import names
+from marketstream_operator.cluster.apply import ABREAST
+from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, Kind
+from marketstream_operator.kube.api import Api
+from marketstream_operator.kube.login import configuration
+from marketstream_operator.names import Key
+from marketstream_operator.plan import desired
+from marketstream_operator.plan.connection import Connection
+from marketstream_operator.plan.desired import Owner, Pair
+from marketstream_operator.resource.validation import read_spec
+from marketstream_operator.settings import OperatorSettings
+
+SETTINGS = OperatorSettings(kafka_mode="strimzi", kafka_cluster="main", services_image="marketstream/services:test")
+
+
+def spec_of(stream: int, symbols: int) -> dict[str, Any]:
+    """The spec of the n-th MarketStream; no two of them share a symbol."""
+    return {"exchange": "simulator", "symbols": [f"S{stream:04d}X{symbol:03d}USDT" for symbol in range(symbols)]}
+
+
+def name_of(stream: int) -> str:
+    return f"stream-{stream:04d}"
+
+
+def objects(namespace: str, streams: int, symbols: int) -> Iterator[tuple[Kind, dict[str, Any]]]:
+    """What the operator makes of them."""
+    secret = "marketstream-connection"  # noqa: S105 - its name
+    sources = {name: (secret, name.upper()) for name in ("kafka_bootstrap", "database_url", "redis_url")}
+    connection = Connection(sources, {}, Settings(), "12345678")
+    for number in range(streams):
+        owner, spec = Owner(Key(namespace, name_of(number)), names.digest(number)), read_spec(spec_of(number, symbols))
+        for symbol in spec.symbols:
+            yield KAFKA_TOPIC, desired.topic(owner, spec, symbol, SETTINGS, names.digest(symbol))
+            pair = Pair(names.pair_of_symbol(symbol), (symbol,))
+            for role in names.ROLES:
+                digest = names.digest(symbol, role)
+                yield DEPLOYMENT, desired.deployment(owner, spec, pair, role, 1, connection, SETTINGS, digest)
+
+
+async def main(_: asyncio.Event) -> None:
+    kubeconfig, namespace, streams, symbols = sys.argv[1:]
+    api = Api(await configuration(Path(kubeconfig), None))
+    bodies = list(objects(namespace, int(streams), int(symbols)))
+    turns = asyncio.Semaphore(SETTINGS.workers * ABREAST)
+
+    async def apply(kind: Kind, body: dict[str, Any]) -> None:
+        async with turns:
+            await api.apply(kind, namespace, body["metadata"]["name"], body)
+
+    begun, cpu = time.perf_counter(), time.process_time()
+    async with asyncio.TaskGroup() as writes:
+        for kind, body in bodies:
+            writes.create_task(apply(kind, body))
+    print(time.perf_counter() - begun, time.process_time() - cpu, flush=True)
+    await api.close()
+
+
+if __name__ == "__main__":
+    run_until_stopped(main)

@@ -1,0 +1,94 @@
+"""A process that campaigns for a Lease and, while it leads, writes all the time: test_election.py starts several.
+
+    python -m tests.harness.operator.candidate KUBECONFIG NAMESPACE IDENTITY
+
+What it did goes to standard output, a line each, its times on the clock that all processes of a machine share:
+`began T`, `held T`, `wrote T VERSION`, `refused T` (by its own guard), `failed T`. Exit code 3: it has lost the lease.
+"""
+
+import asyncio
+import itertools
+import sys
+import time
+from pathlib import Path
+
+from marketstream.service import run_until_stopped
+from marketstream.telemetry import configure_logging
+from marketstream_operator.kinds import Kind
+from marketstream_operator.kube.api import Api, ApiError, NotLeadingError
+from marketstream_operator.kube.election import Election, LeaseLostError
+from marketstream_operator.kube.login import configuration
+
+CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
+LEASE_NAME = "leader"
+WRITES = "writes"
+EXIT_LOST = 3
+
+
+class Candidate:
+    def __init__(self, api: Api, namespace: str, identity: str) -> None:
+        self._api, self._namespace, self._identity = api, namespace, identity
+        self._numbers = itertools.count()
+        self._election = Election(api, namespace, LEASE_NAME, identity)
+
+    async def run(self) -> None:
+        say("began", time.monotonic())
+        watching = asyncio.create_task(self._watch())
+        try:
+            await self._election.run(self._lead)
+        finally:
+            watching.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            at = time.monotonic()
+            if self._election.holds():
+                say("held", at)
+            await asyncio.sleep(0.02)
+
+    async def _lead(self) -> None:
+        try:
+            while True:
+                await self._write()
+                await asyncio.sleep(0.02)
+        finally:
+            await self._write()
+
+    async def _write(self) -> None:
+        at = time.monotonic()
+        try:
+            body = {"data": {"by": self._identity, "number": str(next(self._numbers))}}
+            answer = await self._api.merge(CONFIG_MAP, self._namespace, WRITES, body)
+        except NotLeadingError:
+            say("refused", at)
+        except ApiError:
+            say("failed", at)
+        else:
+            say("wrote", at, answer["metadata"]["resourceVersion"])
+
+
+def say(what: str, at: float, version: str = "") -> None:
+    print(what, at, version, flush=True)
+
+
+async def main(stop: asyncio.Event) -> None:
+    kubeconfig, namespace, identity = sys.argv[1:]
+    api = Api(await configuration(Path(kubeconfig), None))
+    running, stopping = asyncio.create_task(Candidate(api, namespace, identity).run()), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        running.cancel()
+        await running
+    except asyncio.CancelledError:
+        pass
+    except LeaseLostError as error:
+        print("lost", error, flush=True)
+        sys.exit(EXIT_LOST)
+    finally:
+        await api.close()
+
+
+if __name__ == "__main__":
+    configure_logging("info")
+    run_until_stopped(main)

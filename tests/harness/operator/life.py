@@ -1,0 +1,134 @@
+"""A MarketStream's life, as tests of robustness lead it: what there is in the end, and an operator that is restarted as
+a pod would be."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from marketstream_operator import names
+
+from tests.harness.operator.proxy import Proxy
+from tests.harness.operator.requests import Request
+from tests.harness.operator.running import DEPLOYMENTS, MERGE, STREAMS, Cluster, RunningOperator, until
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
+TOPICS = "/apis/kafka.strimzi.io/v1/namespaces/{}/kafkatopics"
+LEASE = "marketstream-operator"
+STRIMZI = {"KAFKA_MODE": "strimzi", "KAFKA_CLUSTER": "main"}
+"""Settings with which everything that the operator makes is an object of the API."""
+
+_OF_THE_SERVER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
+
+Objects = dict[str, Any]
+
+
+async def made(cluster: Cluster, *kinds: str, owners: Collection[str] | None = None) -> Objects:
+    """All that the operator has made in the namespace, by kind and name, without what the API server has set and what
+    differs between namespaces: two lives that were the same give the same. With `owners` only what belongs to the
+    MarketStreams of these uids: the rest is the garbage collector's."""
+    found: Objects = {}
+    for path in kinds or (DEPLOYMENTS, TOPICS):
+        for item in (await cluster.get(path))["items"]:
+            meta = {key: value for key, value in item["metadata"].items() if key not in _OF_THE_SERVER}
+            del meta["namespace"]
+            belongs = {each["uid"] for each in meta.get("ownerReferences", ())}
+            if owners is not None and belongs.isdisjoint(owners):
+                continue
+            meta["annotations"] = _without_digests(meta.get("annotations", {}))
+            meta["ownerReferences"] = [{**each, "uid": ""} for each in meta.get("ownerReferences", ())]
+            spec = _elsewhere(item["spec"], cluster.namespace)
+            found[f"{path.rsplit('/', 1)[-1]}/{meta['name']}"] = {"metadata": meta, "spec": spec}
+    return found
+
+
+def _without_digests(annotations: Mapping[str, str]) -> dict[str, str]:
+    """They are made from the owner's uid, among others."""
+    return {key: value for key, value in annotations.items() if key not in (names.DIGEST, names.SPEC_DIGEST)}
+
+
+def _elsewhere(value: Any, namespace: str) -> Any:
+    """The consumer group of a pair names the namespace."""
+    match value:
+        case dict():
+            return {key: _elsewhere(each, namespace) for key, each in value.items()}
+        case list():
+            return [_elsewhere(each, namespace) for each in value]
+        case str():
+            return value.replace(namespace, "NAMESPACE")
+        case _:
+            return value
+
+
+async def says(cluster: Cluster, stream: str) -> list[tuple[str, str, str]]:
+    """Type, status and reason of each condition that speaks of the newest generation."""
+    found = await cluster.get(STREAMS, stream)
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    return [
+        (each["type"], each["status"], each["reason"])
+        for each in conditions
+        if each["observedGeneration"] == found["metadata"]["generation"]
+    ]
+
+
+async def release_lease(cluster: Cluster) -> None:
+    """Gives the lease of a process that was killed back, as it would have done; else the next waits for 15 s."""
+    body = {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1}}
+    path = LEASES.format(cluster.namespace) + f"/{LEASE}"
+    with contextlib.suppress(Exception):  # there is none yet
+        await cluster.api.request("PATCH", path, body, content_type=MERGE)
+
+
+def is_write(request: Request) -> bool:
+    """Whether it may have changed something; the Lease does not count."""
+    return request.mutating and request.resource.plural != "leases"
+
+
+def writes(proxy: Proxy) -> list[Request]:
+    """Those of all requests."""
+    return [request for request in proxy.requests if is_write(request)]
+
+
+async def quiet(proxy: Proxy, seconds: float, limit: float = 60.0) -> None:
+    """Waits until nothing was written for so many seconds."""
+
+    async def nothing_written() -> bool:
+        before = len(writes(proxy))
+        await asyncio.sleep(seconds)
+        return len(writes(proxy)) == before
+
+    await until(nothing_written, limit)
+
+
+class Supervised(RunningOperator):
+    """Started anew whenever it ends, as the kubelet does; `ends` are its exit codes."""
+
+    def __init__(self, directory: Path, kubeconfig: Path, namespace: str, **environment: str) -> None:
+        super().__init__(directory, kubeconfig, namespace, **environment)
+        self.ends: list[int] = []
+
+    @asynccontextmanager
+    async def kept_running(self, pause: float = 0.5) -> AsyncIterator[None]:
+        """Inside, it is started anew `pause` seconds after an end."""
+
+        async def keep() -> None:
+            while True:
+                assert self.process is not None
+                self.ends.append(await self.process.wait())
+                await asyncio.sleep(pause)
+                await self.start()
+
+        keeping = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeping
+
+    async def kill(self) -> None:
+        """As the kernel does it."""
+        await self.end(signal.SIGKILL)

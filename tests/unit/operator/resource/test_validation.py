@@ -1,0 +1,193 @@
+"""Specs as a user writes them, and as a user gets them wrong."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from marketstream.exchanges.base import UnknownSymbolError
+from marketstream.exchanges.simulator import Simulator
+from marketstream.local import manifest
+from marketstream.settings import Settings
+from marketstream_operator.resource.durations import UNITS, SpecError, duration_s
+from marketstream_operator.resource.spec import EXCHANGES, TUNING, Endpoints, Spec
+from marketstream_operator.resource.validation import RESERVED_ENV, read_spec
+
+MANIFESTS = sorted((Path(__file__).parents[4] / "manifests").glob("*.yaml"))
+
+
+def spec(**more: Any) -> dict[str, Any]:
+    return {"exchange": "binance", "symbols": ["BTCUSDT"], **more}
+
+
+def test_the_least_that_a_spec_says() -> None:
+    read = read_spec(spec())
+    assert (read.exchange, read.symbols, read.symbols_per_pair, read.paused) == ("binance", ("BTCUSDT",), 1, False)
+    assert (read.freshness.max_age_s, read.retention.trades_s, read.retention.on_delete) == (60, 86_400, "delete")
+    assert (read.producer, read.producer.log_level) == (read.processor, "info")
+    assert read == Spec(exchange="binance", symbols=("BTCUSDT",))
+
+
+def test_what_was_given_comes_back_as_json() -> None:
+    """So it can be a part of a pod: quantities keep their form, and what was not given is not there."""
+    scheduling = {
+        "resources": {"requests": {"cpu": "1000m", "memory": 1024}, "limits": {}},
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+            {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}}
+        ]}},
+        "tolerations": [{"operator": "Exists", "tolerationSeconds": 0, "effect": "NoExecute"}],
+        "env": [{"name": "A", "value": ""}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+    }  # fmt: skip
+    read = read_spec(spec(producer=scheduling)).producer
+    del scheduling["resources"]["limits"]
+    assert msgspec.json.decode(msgspec.json.encode(read)) == scheduling
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("60s", 60), ("5m", 300), ("24h", 86_400), ("7d", 604_800), ("1h30m", 5_400), ("1d1h1m1s", 90_061), ("0s", 0)],
+)
+def test_a_duration(text: str, seconds: int) -> None:
+    assert duration_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "60", "s", "1.5h", "-1s", "1m1h", "1s ", " 1s", "1w", "1S", "٣s", "1s\n"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(SpecError, match=r"spec\.freshness\.maxAge: got .*, expected a duration .* as 60s, 5m"):
+        duration_s(text, "spec.freshness.maxAge")
+
+
+@given(st.lists(st.integers(0, 10**9 - 1), min_size=len(UNITS), max_size=len(UNITS)))
+def test_a_duration_is_the_sum_of_its_parts(parts: list[int]) -> None:
+    text = "".join(f"{part}{unit}" for part, unit in zip(parts, UNITS, strict=True))
+    assert duration_s(text) == sum(part * seconds for part, seconds in zip(parts, UNITS.values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "message"),
+    [
+        ({"exchange": "kraken"}, "exchange", "got 'kraken', expected one of binance, simulator"),
+        ({"exchange": 5}, "exchange", "got 5: expected str, got int: correct the value"),
+        ({"symbols": []}, "symbols", "expected array of length >= 1"),
+        ({"symbols": ["BTCUSDT", 5]}, "symbols[1]", "got 5: expected str, got int"),
+        ({"symbols": ["btcusdt"]}, "symbols[0]", "got 'btcusdt', expected a symbol of binance: 2 to 32 capital"),
+        ({"symbols": ["BTCUSDT", "BTC/USDT"]}, "symbols[1]", "got 'BTC/USDT', expected a symbol of binance"),
+        ({"symbols": ["A" * 33]}, "symbols[0]", "expected str of length <= 32"),
+        ({"symbols": ["AB", "CD", "AB"]}, "symbols[2]", "got 'AB' a second time, expected each symbol once"),
+        (
+            {"exchange": "simulator", "symbols": ["BTC/USDT", "BTC-USDT"]},
+            "symbols[1]",
+            "got 'BTC-USDT' beside 'BTC/USDT', expected symbols whose topics differ: both would be trades.simulator",
+        ),
+        ({"symbolsPerPair": 0}, "symbolsPerPair", "got 0: expected int >= 1"),
+        ({"symbolsPerPair": 201}, "symbolsPerPair", "got 201: expected int <= 200"),
+        ({"symbol": "A"}, "symbol", "this operator does not know this field: correct its name, or update the operator"),
+        ({"producer": {"replicas": 2}}, "producer.replicas", "this operator does not know this field"),
+        ({"freshness": {"maxAge": "soon"}}, "freshness.maxAge", "got 'soon', expected a duration of days"),
+        ({"freshness": {"maxAge": "61m"}}, "freshness.maxAge", "got '61m', expected from 30s to 1h"),
+        ({"retention": {"trades": "59s"}}, "retention.trades", "got '59s', expected from 1m to 3650d"),
+        ({"retention": {"onDelete": "maybe"}}, "retention.onDelete", "got 'maybe': invalid enum value"),
+        ({"endpoints": {"webSocket": "https://x"}}, "endpoints.webSocket", "got 'https://x', expected scheme, host"),
+        ({"endpoints": {"rest": "https://x/v3"}}, "endpoints.rest", "expected scheme, host and port without a path"),
+        ({"connectionSecretRef": {}}, "connectionSecretRef.name", "got nothing, expected a value: this field is"),
+        ({"producer": {"labels": {"marketstream.io/x": ""}}}, "producer.labels", "got 'marketstream.io/x', but"),
+        (
+            {"processor": {"annotations": {"app.kubernetes.io/name": ""}}},
+            "processor.annotations",
+            "app.kubernetes.io/ and marketstream.io/ are the operator's: use another",
+        ),
+        ({"processor": {"nodeSelector": {"no blanks": ""}}}, "processor.nodeSelector", "got the key 'no blanks'"),
+        ({"producer": {"resources": {"limits": {"cpu": "much"}}}}, "producer.resources.limits[...]", "regex"),
+    ],
+)
+def test_an_error_names_the_field_what_was_given_and_what_is_expected(
+    wrong: dict[str, Any], field: str, message: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_spec(spec(**wrong))
+    assert caught.value.field == f"spec.{field}"
+    assert message in caught.value.message
+    assert str(caught.value) == f"{caught.value.field}: {caught.value.message}"
+
+
+def test_what_is_missing() -> None:
+    with pytest.raises(SpecError, match=r"spec\.exchange: got nothing"):
+        read_spec({})
+
+
+@pytest.mark.parametrize(
+    ("env", "field", "message"),
+    [
+        ([{"name": "LOG_LEVEL", "value": "info"}], "[0].name", "LOG_LEVEL is not for env: set logLevel beside env"),
+        ([{"name": "SYMBOLS"}], "[0].name", "SYMBOLS is not for env: set spec.symbols"),
+        ([{"name": "KAFKA_CA_FILE"}], "[0].name", "put it into the Secret of spec.connectionSecretRef"),
+        ([{"name": "HTTP_PORT", "value": "1"}], "[0].name", "HTTP_PORT is not for env: the operator sets it"),
+        ([{"name": "TZ"}, {"name": "TZ"}], "[1].name", "got TZ a second time"),
+        ([{"name": "1ST"}], "[0].name", "got '1ST': expected str matching regex"),
+        ([{"name": "A", "value": "1", "valueFrom": {}}], "[0]", "got value and valueFrom, expected one of them"),
+        ([{"name": "A", "valueFrom": {}}], "[0].valueFrom", "expected exactly one of secretKeyRef"),
+        ([{"name": "PACK_MS", "value": "ten"}], "[0].value", "PACK_MS is 'ten': expected a whole number"),
+        ([{"name": "PACK_MS", "value": "-1"}], "[0].value", "PACK_MS is -1: expected at least 0"),
+    ],
+)
+def test_variables_that_cannot_be_set(env: list[dict[str, Any]], field: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_spec(spec(processor={"env": env}))
+    assert caught.value.field == f"spec.processor.env{field}"
+    assert message in caught.value.message
+
+
+def test_variables_that_can_be_set() -> None:
+    names = [*TUNING, "TZ", "JAVA_OPTS"]
+    env = [{"name": name, "value": "500"} for name in names]
+    assert [variable.name for variable in read_spec(spec(producer={"env": env})).producer.env] == names
+
+
+def test_every_setting_of_the_services_is_reserved_or_tunes() -> None:
+    assert {f.name.upper() for f in fields(Settings)} == RESERVED_ENV | set(TUNING)
+    assert RESERVED_ENV.isdisjoint(TUNING)
+
+
+@pytest.mark.parametrize(
+    "symbol", ["BTCUSDT", "BTC/USDT", "BTC-USDT", "1INCH", "A" * 20, "A" * 21, "A", "A.B", "A/B/C", "/AB", "A-", "ab"]
+)
+async def test_the_simulator_is_asked_for_what_it_has(symbol: str) -> None:
+    try:
+        await Simulator(1).check([symbol])
+    except UnknownSymbolError:
+        with pytest.raises(SpecError):
+            read_spec(spec(exchange="simulator", symbols=[symbol]))
+    else:
+        read_spec(spec(exchange="simulator", symbols=[symbol]))
+
+
+def test_a_local_run_knows_the_same_fields_and_exchanges() -> None:
+    assert set(manifest.SPEC) == {field.encode_name for field in msgspec.structs.fields(Spec)}
+    assert set(manifest.ENDPOINTS) == {field.encode_name for field in msgspec.structs.fields(Endpoints)}
+    assert set(manifest.EXCHANGES) == set(EXCHANGES)
+
+
+@given(st.sampled_from(sorted(EXCHANGES)).flatmap(lambda name: st.tuples(st.just(name), symbols(name))))
+def test_a_local_run_takes_every_symbol_that_a_spec_may_name(named: tuple[str, str]) -> None:
+    exchange, symbol = named
+    read_spec(spec(exchange=exchange, symbols=[symbol]))
+    assert manifest._SYMBOL.fullmatch(symbol)
+
+
+def symbols(exchange: str) -> st.SearchStrategy[str]:
+    spelling = EXCHANGES[exchange]
+    spelled = st.from_regex(spelling.pattern, fullmatch=True, alphabet="AZ09/-")
+    return spelled.filter(lambda symbol: 2 <= len(symbol) <= spelling.longest)
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_an_example_is_read_by_the_operator_and_by_a_local_run(path: Path) -> None:
+    local = manifest.read_manifest(path)
+    documents = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    (stream,) = (document for document in documents if document["kind"] == "MarketStream")
+    read = read_spec(stream["spec"])
+    assert (read.exchange, read.symbols) == (local.exchange, local.symbols)
