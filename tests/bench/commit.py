@@ -11,7 +11,7 @@ from marketstream.market.number import to_text
 from marketstream.market.window import INTERVALS, ROLLUPS, WINDOW_US
 from marketstream.postgres.connect import close_pool, open_pool
 from marketstream.postgres.migrate import migrate
-from marketstream.postgres.writer import Claim, Key, Numbered, Writer
+from marketstream.postgres.writer import Claim, Numbered, SymbolKey, Writer
 from marketstream.settings import Settings
 
 from tests.bench.database import database
@@ -47,7 +47,7 @@ async def measure(servers: EmbeddedServers, commits: int) -> list[Measured]:
 
 
 async def _measure(writer: Writer, symbols: int, commits: int) -> Measured:
-    keys = [Key(EXCHANGE, f"S{number}") for number in range(symbols)]
+    keys = [SymbolKey(EXCHANGE, f"S{number}") for number in range(symbols)]
     claims = await writer.claim({key: f"trades.{key.symbol}" for key in keys})
     markets = {key: _Market(claim) for key, claim in claims.items()}
     clock, cpu = [], []

@@ -9,7 +9,7 @@ from aiokafka.structs import ConsumerRecord
 from marketstream.codec import decode
 from marketstream.kafka.consumer import Offsets
 from marketstream.market.progress import Progress
-from marketstream.postgres.writer import Claim, Key
+from marketstream.postgres.writer import Claim, SymbolKey
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 
@@ -39,7 +39,9 @@ def measure(packing: int, trades: int, repetitions: int) -> Measured:
             decode(message.value)
 
     def count() -> None:
-        owned = OwnedSymbol(Key(EXCHANGE, SYMBOL), "trades", Claim(1, 0, Progress()), None, Offsets(0, 0), Settings())
+        owned = OwnedSymbol(
+            SymbolKey(EXCHANGE, SYMBOL), "trades", Claim(1, 0, Progress()), None, Offsets(0, 0), Settings()
+        )
         for start in range(0, len(messages), POLL):
             owned.apply(messages[start : start + POLL])
         if owned.aggregator.counters.counted != trades:

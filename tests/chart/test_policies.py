@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 from marketstream.settings import Settings
-from marketstream_operator.names import ROLES, Key
+from marketstream_operator.names import ROLES, StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Owner, Pair, deployment
 from marketstream_operator.resource.spec import Spec
@@ -40,7 +40,7 @@ CLIENTS = ("api", "operator", "producer", "processor", "postgresql", "redis", "t
 
 def stream_pods(namespace: str = "test") -> dict[str, Pod]:
     """Pods as the operator makes them."""
-    owner, pair = Owner(Key(namespace, "majors"), "uid"), Pair("btcusdt-1", ("BTCUSDT",))
+    owner, pair = Owner(StreamKey(namespace, "majors"), "uid"), Pair("btcusdt-1", ("BTCUSDT",))
     spec, connection = Spec(exchange="binance", symbols=("BTCUSDT",)), Connection({}, {}, Settings(), "")
     return {
         role: pod_of(

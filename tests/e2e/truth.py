@@ -13,7 +13,7 @@ from typing import Any, Final
 import asyncpg
 from marketstream.market.window import WINDOW_S
 from marketstream.postgres import errors
-from marketstream.postgres.writer import Key
+from marketstream.postgres.writer import SymbolKey
 
 from tests.faults.observer import assert_same
 from tests.harness.binance.server import BinanceServer
@@ -130,12 +130,12 @@ class Watch:
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 for symbol in symbols:
-                    rows = await stored_rows(connection, Key(EXCHANGE, symbol))
+                    rows = await stored_rows(connection, SymbolKey(EXCHANGE, symbol))
                     first = min(rows)
                     expected = self._twin.truth.rows(symbol, rows[first].first_trade_id - 1)
                     within = {start: row for start, row in expected.items() if first <= start <= last_s}
                     assert_same({start: row for start, row in rows.items() if start <= last_s}, within, symbol)
-                    await assert_rollups_follow(connection, Key(EXCHANGE, symbol), rows)
+                    await assert_rollups_follow(connection, SymbolKey(EXCHANGE, symbol), rows)
         finally:
             connection.terminate()
         self.assert_well()

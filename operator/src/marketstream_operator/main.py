@@ -25,9 +25,9 @@ from marketstream_operator.kube.election import Election, identity
 from marketstream_operator.kube.events import Recorder
 from marketstream_operator.kube.login import configuration
 from marketstream_operator.kube.workqueue import WorkQueue, work
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.reconcile.connections import Connections
-from marketstream_operator.reconcile.freshness import Freshness
+from marketstream_operator.reconcile.freshness import FreshnessMonitor
 from marketstream_operator.reconcile.reconciler import Reconciler
 from marketstream_operator.reconcile.report import Reporter
 from marketstream_operator.reconcile.topics import ExternalTopics, StrimziTopics
@@ -50,11 +50,11 @@ class Operator:
         served: Where = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD), settings.namespaces)
         topics: Where = {KAFKA_TOPIC: (settings.pod_namespace,)} if settings.kafka_mode == "strimzi" else {}
         self._api = Api(login)
-        self._queue: WorkQueue[Key] = WorkQueue()
+        self._queue: WorkQueue[StreamKey] = WorkQueue()
         self._election = Election(self._api, settings.pod_namespace, settings.lease_name, identity(settings.pod_name))
         self._observed, claims = Observed(), Claims()
         self._applier = Applier(self._api, self._observed)
-        self._freshness = Freshness(self._queue.add)
+        self._freshness = FreshnessMonitor(self._queue.add)
         self._recorder = Recorder(self._api, "marketstream-operator", settings.pod_name)
         self._scope = Scope(
             self._api,
@@ -165,7 +165,7 @@ class Operator:
                 log.warning("a look at everything failed; the next will make up for it", error=str(error))
             self._add_all()
 
-    async def _reconcile(self, key: Key) -> None:
+    async def _reconcile(self, key: StreamKey) -> None:
         """What cannot be seen is left alone: a stream without sight of its Deployments would be given others."""
         if self._scope.sees(key.namespace):
             await self._reconciler.reconcile(key)

@@ -35,7 +35,7 @@ SELECTOR: Final = f"{MANAGED_BY}={OPERATOR}"
 _SLUG_LENGTH: Final = 16
 
 
-class Key(NamedTuple):
+class StreamKey(NamedTuple):
     """Which MarketStream."""
 
     namespace: str
@@ -66,7 +66,7 @@ def child_name(stream: str, pair: str, role: Role) -> str:
     return f"{stream}-{pair}-{role}"
 
 
-def consumer_group(key: Key, pair: str) -> str:
+def consumer_group(key: StreamKey, pair: str) -> str:
     """The consumer group of a pair's processor."""
     return f"marketstream.{key.namespace}.{key.name}.{pair}"
 

@@ -21,7 +21,7 @@ from marketstream_operator.cluster.apply import ABREAST
 from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, Kind
 from marketstream_operator.kube.api import Api
 from marketstream_operator.kube.login import configuration
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.plan import desired
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Owner, Pair
@@ -46,7 +46,10 @@ def objects(namespace: str, streams: int, symbols: int) -> Iterator[tuple[Kind, 
     sources = {name: (secret, name.upper()) for name in ("kafka_bootstrap", "database_url", "redis_url")}
     connection = Connection(sources, {}, Settings(), "12345678")
     for number in range(streams):
-        owner, spec = Owner(Key(namespace, name_of(number)), names.digest(number)), read_spec(spec_of(number, symbols))
+        owner, spec = (
+            Owner(StreamKey(namespace, name_of(number)), names.digest(number)),
+            read_spec(spec_of(number, symbols)),
+        )
         for symbol in spec.symbols:
             yield KAFKA_TOPIC, desired.topic(owner, spec, symbol, SETTINGS, names.digest(symbol))
             pair = Pair(names.pair_of_symbol(symbol), (symbol,))

@@ -13,7 +13,7 @@ import httpx
 from marketstream.market.window import WINDOW_S, window_of
 from marketstream.postgres.connect import close_pool, open_pool
 from marketstream.postgres.migrate import migrate
-from marketstream.postgres.writer import Key
+from marketstream.postgres.writer import SymbolKey
 from marketstream.redis.keys import Keys
 from marketstream.settings import Settings
 from redis.asyncio import Redis
@@ -94,13 +94,13 @@ class Watch:
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 for symbol in self._settings.symbols:
-                    rows = await stored_rows(connection, Key(EXCHANGE, symbol))
+                    rows = await stored_rows(connection, SymbolKey(EXCHANGE, symbol))
                     first, last = min(rows), max(rows)
                     missing = (lost or {}).get(symbol, ())
                     expected = self._truth.rows(symbol, rows[first].first_trade_id - 1, missing)
                     within = {start: row for start, row in expected.items() if first <= start < last}
                     assert_same({start: row for start, row in rows.items() if start < last}, within, symbol)
-                    await assert_rollups_follow(connection, Key(EXCHANGE, symbol), rows)
+                    await assert_rollups_follow(connection, SymbolKey(EXCHANGE, symbol), rows)
         finally:
             await connection.close()
 

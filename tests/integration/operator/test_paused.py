@@ -14,7 +14,7 @@ from marketstream.local.kafka import KafkaServer
 from marketstream.processor.service import run_processor
 from marketstream.producer.service import run_producer
 from marketstream.settings import Settings
-from marketstream_operator.names import Key, consumer_group, pair_of_symbol
+from marketstream_operator.names import StreamKey, consumer_group, pair_of_symbol
 
 from tests.harness.operator.playing import Market, add_pod, environment_of, settle
 from tests.harness.operator.running import DEPLOYMENTS, PODS, STREAMS, Cluster, until
@@ -49,7 +49,7 @@ async def put_records(kafka: KafkaServer, topic: str, count: int = 3) -> None:
 
 async def commit(kafka: KafkaServer, cluster: Cluster, topic: str, offset: int) -> None:
     """As the pair's processor does it."""
-    group = consumer_group(Key(cluster.namespace, "majors"), PAIR)
+    group = consumer_group(StreamKey(cluster.namespace, "majors"), PAIR)
     async with AIOKafkaConsumer(bootstrap_servers=kafka.address, group_id=group, enable_auto_commit=False) as consumer:
         partition = TopicPartition(topic, 0)
         consumer.assign([partition])
@@ -88,7 +88,7 @@ async def test_a_running_pair_is_drained_to_the_last_record_and_goes_on(
     made = await market.has_deployments("majors", 2)
     read = [Settings.from_environment(await environment_of(market, made[name])) for name in (PRODUCER, PROCESSOR)]
     topic = topic_name(market.topic_prefix, "simulator", SYMBOL)
-    group = consumer_group(Key(market.namespace, "majors"), PAIR)
+    group = consumer_group(StreamKey(market.namespace, "majors"), PAIR)
     async with served(read) as stops:
         await settle(market)
         await add_pod(market, made[PRODUCER], "ending")

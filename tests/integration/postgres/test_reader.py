@@ -10,7 +10,7 @@ from marketstream.market.window import INTERVALS
 from marketstream.postgres.connect import close_pool, lazy_pool, open_pool
 from marketstream.postgres.errors import StoreUnavailableError
 from marketstream.postgres.migrate import Connection, migrate
-from marketstream.postgres.reader import Candle, Followed, StoreReader
+from marketstream.postgres.reader import CandleRow, Followed, StoreReader
 from marketstream.settings import Settings
 
 from tests.integration.postgres.rows import CANDLE, add_candles, add_symbol
@@ -46,7 +46,7 @@ async def test_a_candle_has_its_numbers_as_plain_text(connection: Connection, re
     await add_symbol(connection, "binance", "BTCUSDT", FIRST + 20)
     await add_candles(connection, {})
     assert await reader.candles("binance", "BTCUSDT", TEN, None, None, 50) == [
-        Candle(
+        CandleRow(
             exchange="binance", symbol="BTCUSDT", interval="10s", window_start=FIRST + 10,
             open="39479.22", high="39499.98", low="39460.39", close="39491.98",
             volume="19.694925", quote_volume="777500.0187459", taker_buy_volume="0",

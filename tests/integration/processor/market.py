@@ -10,7 +10,7 @@ from marketstream.codec import Heartbeat, Quiet, TradesRecord, encode
 from marketstream.kafka.topics import topic_name
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
-from marketstream.postgres.writer import Key
+from marketstream.postgres.writer import SymbolKey
 from marketstream.processor.service import run_processor
 from marketstream.settings import Settings
 
@@ -19,7 +19,7 @@ from tests.integration.local.clients import produce, within
 
 EXCHANGE: Final = "binance"
 SYMBOL: Final = "BTCUSDT"
-KEY: Final = Key(EXCHANGE, SYMBOL)
+KEY: Final = SymbolKey(EXCHANGE, SYMBOL)
 LIMIT_S: Final = 15
 
 

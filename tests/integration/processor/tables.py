@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 from marketstream.market.progress import Progress
 from marketstream.market.window import INTERVALS, ROLLUPS, Interval
-from marketstream.postgres.writer import Key
+from marketstream.postgres.writer import SymbolKey
 
 from tests.harness.model import Row, reference_rollup
 
@@ -17,7 +17,7 @@ def row_of(record: Any) -> Row:
     return Row(**{column: record[column] for column in Row.__dataclass_fields__})
 
 
-async def stored_rows(connection: Any, key: Key, interval: Interval = INTERVALS["10s"]) -> dict[int, Row]:
+async def stored_rows(connection: Any, key: SymbolKey, interval: Interval = INTERVALS["10s"]) -> dict[int, Row]:
     """The candles of a symbol, by window start in seconds."""
     records: list[asyncpg.Record] = await connection.fetch(
         f"SELECT {COLUMNS} FROM {interval.table} WHERE (exchange, symbol) = ($1, $2)",
@@ -26,7 +26,7 @@ async def stored_rows(connection: Any, key: Key, interval: Interval = INTERVALS[
     return {record["window_start"]: row_of(record) for record in records}
 
 
-async def stored_reasons(connection: Any, key: Key) -> dict[int, str | None]:
+async def stored_reasons(connection: Any, key: SymbolKey) -> dict[int, str | None]:
     """Why each window of 10 seconds is not complete, by window start in seconds."""
     records = await connection.fetch(
         "SELECT window_start, incomplete_reason FROM candles_10s WHERE (exchange, symbol) = ($1, $2)", *key
@@ -34,7 +34,7 @@ async def stored_reasons(connection: Any, key: Key) -> dict[int, str | None]:
     return {record["window_start"]: record["incomplete_reason"] for record in records}
 
 
-async def assert_rollups_follow(connection: Any, key: Key, rows: dict[int, Row]) -> None:
+async def assert_rollups_follow(connection: Any, key: SymbolKey, rows: dict[int, Row]) -> None:
     """Every table of longer candles holds exactly what the candles of 10 seconds, `rows`, come to."""
     for interval in ROLLUPS:
         rows = reference_rollup(rows, interval, INTERVALS[interval.children or ""].seconds)

@@ -13,17 +13,17 @@ from marketstream.market.verdict import Verdict
 from marketstream.market.window import INTERVALS, WINDOW_S, WINDOW_US
 from marketstream.postgres.errors import StoreError, StoreUnavailableError
 from marketstream.postgres.statements import CLAIM
-from marketstream.postgres.writer import Claim, Key, Numbered, Writer
+from marketstream.postgres.writer import Claim, Numbered, SymbolKey, Writer
 
 from tests.integration.local.clients import within
 from tests.integration.processor.tables import account, stored_reasons
 
-KEY, OTHER = Key("binance", "BTCUSDT"), Key("binance", "ETHUSDT")
+KEY, OTHER = SymbolKey("binance", "BTCUSDT"), SymbolKey("binance", "ETHUSDT")
 TOPICS = {KEY: "trades.binance.btcusdt", OTHER: "trades.binance.ethusdt"}
 FIRST = 161_006_400  # the number of a window
 
 
-async def claim(writer: Writer, key: Key = KEY) -> Claim:
+async def claim(writer: Writer, key: SymbolKey = KEY) -> Claim:
     return (await writer.claim({key: TOPICS[key]}))[key]
 
 

@@ -10,7 +10,7 @@ from marketstream.market.progress import Commit
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_S, WINDOW_US
 from marketstream.postgres.statements import MAX_EMPTY_WINDOWS
-from marketstream.postgres.writer import Claim, Key, Numbered, Writer
+from marketstream.postgres.writer import Claim, Numbered, SymbolKey, Writer
 
 from tests.harness.model import MemoryStore, reference_candles
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE, Reading, Scenario, random_scenario
@@ -19,13 +19,13 @@ from tests.integration.processor.tables import account, assert_rollups_follow, s
 SYMBOLS = 12
 SEED = os.environ.get("FAULT_SEED", "1")
 HOUR = 3600 * 1_000_000
-KEY = Key("binance", "BTCUSDT")
+KEY = SymbolKey("binance", "BTCUSDT")
 
 
 class Player:
     """Plays a scenario into PostgreSQL and into memory."""
 
-    def __init__(self, key: Key, scenario: Scenario, claim: Claim) -> None:
+    def __init__(self, key: SymbolKey, scenario: Scenario, claim: Claim) -> None:
         self.key = key
         self.memory = MemoryStore()
         self.scenario = scenario
@@ -53,7 +53,7 @@ class Player:
 @pytest.mark.parametrize("batch", range(10))
 async def test_what_is_stored_is_what_the_trades_come_to(pool: asyncpg.Pool, batch: int) -> None:
     rng, writer = Random(f"{SEED} {batch}"), Writer(pool)
-    topics = {Key("binance", f"SYMBOL{number}"): "a topic" for number in range(SYMBOLS)}
+    topics = {SymbolKey("binance", f"SYMBOL{number}"): "a topic" for number in range(SYMBOLS)}
     claims = await writer.claim(topics)
     players = [Player(key, random_scenario(rng), claims[key]) for key in topics]
     while commits := {p.key: numbered for p in players if (numbered := await p.next_commit(writer)) is not None}:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from marketstream.redis.client import connect
-from marketstream.redis.errors import CacheContentError, CacheUnavailableError
-from marketstream.redis.reader import Live, LiveReader, Stream
+from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
+from marketstream.redis.reader import Live, LiveReader, LiveStatus
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 
@@ -39,7 +39,7 @@ async def test_all_of_each_symbol_in_the_order_asked_for(redis: Redis) -> None:
     await redis.hset("binance:BTCUSDT:last_candle", mapping=CANDLE)
     await redis.hset("stream:binance:ETHUSDT", mapping={"heard_until": "1610064046.5", "backfilling": "1"})
     eth, btc = await LiveReader(redis).live([ETH, BTC])
-    assert (eth.price, eth.stream) == (None, Stream(heard_until=1610064046.5, backfilling=True))
+    assert (eth.price, eth.stream) == (None, LiveStatus(heard_until=1610064046.5, backfilling=True))
     assert (btc.price, btc.current_candle, btc.stream) == ("1.75", None, None)
     assert btc.last_candle is not None
     assert (btc.last_candle.open, btc.last_candle.window_start) == ("1.5", 1610064040)
@@ -49,20 +49,20 @@ async def test_all_of_each_symbol_in_the_order_asked_for(redis: Redis) -> None:
 @pytest.mark.parametrize("changes", [{"trade_count": "many"}, {"open": ""}, {"complete": "perhaps"}])
 async def test_a_hash_that_no_processor_wrote_is_refused(redis: Redis, changes: dict[str, str]) -> None:
     await redis.hset("binance:BTCUSDT:current_candle", mapping=CANDLE | changes)
-    with pytest.raises(CacheContentError, match="the hash binance:BTCUSDT:current_candle in Redis"):
+    with pytest.raises(LiveStoreContentError, match="the hash binance:BTCUSDT:current_candle in Redis"):
         await LiveReader(redis).live([BTC])
 
 
 async def test_a_key_of_another_type_is_refused(redis: Redis) -> None:
     await redis.set("stream:binance:BTCUSDT", "text")
-    with pytest.raises(CacheContentError, match="WRONGTYPE"):
+    with pytest.raises(LiveStoreContentError, match="WRONGTYPE"):
         await LiveReader(redis).streams([BTC])
 
 
 async def test_a_redis_that_is_away_is_unavailable_soon() -> None:
     client = connect(Settings(redis_url="redis://127.0.0.1:1/0"))
     begun = time.monotonic()
-    with pytest.raises(CacheUnavailableError, match="Redis is away"):
+    with pytest.raises(LiveStoreUnavailableError, match="Redis is away"):
         await LiveReader(client).ping()
     assert time.monotonic() - begun < 3
     await client.aclose()

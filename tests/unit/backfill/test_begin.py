@@ -5,7 +5,7 @@ import asyncio
 from marketstream.backfill.attempts import PATIENCE_S
 from marketstream.market.trade import Trade
 from marketstream.market.window import WINDOW_US
-from marketstream.postgres.writer import Key
+from marketstream.postgres.writer import SymbolKey
 from marketstream.processor.symbol import OwnedSymbol
 from structlog.testing import capture_logs
 
@@ -20,7 +20,7 @@ def early(trade_id: int) -> Trade:
     return trade(trade_id, (trade_id - 10) / 10)
 
 
-def begun(key: Key) -> OwnedSymbol:
+def begun(key: SymbolKey) -> OwnedSymbol:
     """A symbol that was never seen before, of which trade 50 is heard."""
     owned = owner(key)
     hear(owned, early(50))
@@ -48,7 +48,7 @@ async def test_a_beginning_that_fails_keeps_no_other_waiting_and_is_reached_late
 
 @virtually
 async def test_beginnings_that_all_fail_take_turns() -> None:
-    owned = [begun(Key("simulator", name)) for name in ("ONE", "TWO", "THREE")]
+    owned = [begun(SymbolKey("simulator", name)) for name in ("ONE", "TWO", "THREE")]
     exchange = Exchange([trade(0)], [symbol.symbol for symbol in owned])
     exchange.broken = {symbol.symbol for symbol in owned}
     async with backfilled(exchange, *owned):

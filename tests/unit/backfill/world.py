@@ -12,14 +12,14 @@ from marketstream.market.counted import Run
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
-from marketstream.postgres.writer import Key
+from marketstream.postgres.writer import SymbolKey
 from marketstream.processor.symbol import OwnedSymbol
 
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 from tests.unit.backfill.virtual import VirtualClock, now_us
 from tests.unit.processor.owners import apply, owner, record
 
-FIRST, OTHER = Key("simulator", "FIRST"), Key("simulator", "OTHER")
+FIRST, OTHER = SymbolKey("simulator", "FIRST"), SymbolKey("simulator", "OTHER")
 PAGE = 10
 QUIET_S = 30.0
 STRAY = 500_000
@@ -80,7 +80,7 @@ class Topics:
         return answer
 
 
-def known(key: Key = FIRST) -> OwnedSymbol:
+def known(key: SymbolKey = FIRST) -> OwnedSymbol:
     """A symbol of which trade 0 is stored."""
     return owner(key, Progress(closed_until=EPOCH // WINDOW_US, counted=(Run(0, 0, EPOCH - 1, EPOCH - 1),)))
 

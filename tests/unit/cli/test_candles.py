@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 from marketstream.cli.candles import UnknownSymbolError, choose, table
-from marketstream.postgres.reader import Candle, Followed
+from marketstream.postgres.reader import CandleRow, Followed
 
-CANDLE = Candle(
+CANDLE = CandleRow(
     exchange="binance", symbol="BTCUSDT", interval="10s", window_start=1610064010,
     open="39479.22", high="39499.98", low="39460.39", close="39491.98",
     volume="19.694925", quote_volume="777500", taker_buy_volume="10", vwap="39477.2",
@@ -15,7 +15,7 @@ CANDLE = Candle(
 )  # fmt: skip
 
 
-def candle(**changes: Any) -> Candle:
+def candle(**changes: Any) -> CandleRow:
     return msgspec.structs.replace(CANDLE, **changes)
 
 

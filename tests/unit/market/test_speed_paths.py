@@ -14,7 +14,7 @@ from marketstream.market.candle import Candle
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
-from marketstream.postgres.writer import Claim, Key
+from marketstream.postgres.writer import Claim, SymbolKey
 from marketstream.processor.joined import ENOUGH, joined
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
@@ -22,7 +22,7 @@ from marketstream.settings import Settings
 from tests.harness.model import MemoryStore
 
 EPOCH = 1_610_064_000_000_000
-KEY = Key("binance", "BTCUSDT")
+KEY = SymbolKey("binance", "BTCUSDT")
 SCALES = PRICE_SCALE, QUANTITY_SCALE = 2, 6
 
 

@@ -8,13 +8,13 @@ from marketstream.kafka.consumer import Offsets
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
-from marketstream.postgres.writer import Claim, Key
+from marketstream.postgres.writer import Claim, SymbolKey
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 
-KEY: Final = Key("simulator", "BTCUSDT")
+KEY: Final = SymbolKey("simulator", "BTCUSDT")
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ def at(trade_id: int, window: float, price: int = 100) -> Trade:
     return Trade(trade_id, 1, us(window), price, 5, taker_buy=True)
 
 
-def record(*trades: Trade, key: Key = KEY, received_us: int | None = None) -> bytes:
+def record(*trades: Trade, key: SymbolKey = KEY, received_us: int | None = None) -> bytes:
     """A record of these trades, heard when the last of them happened."""
     columns = Trades.of(trades, PRICE_SCALE, QUANTITY_SCALE)
     return encode(TradesRecord(*key, max(columns.times) if received_us is None else received_us, columns))
 
 
-def heartbeat(window: float, key: Key = KEY) -> bytes:
+def heartbeat(window: float, key: SymbolKey = KEY) -> bytes:
     """A heartbeat at a time in windows since EPOCH."""
     return encode(Heartbeat(*key, us(window), us(window), -1))
 
 
 def owner(
-    key: Key = KEY, progress: Progress | None = None, newest_row: Any = None, offsets: Offsets | None = None
+    key: SymbolKey = KEY, progress: Progress | None = None, newest_row: Any = None, offsets: Offsets | None = None
 ) -> OwnedSymbol:
     """A symbol just claimed."""
     topic = f"trades.{key.exchange}.{key.symbol}".lower()

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from marketstream.kafka.consumer import Consumer, Offsets
 from marketstream.market.progress import Progress
-from marketstream.postgres.writer import Claim, Key, Writer
+from marketstream.postgres.writer import Claim, SymbolKey, Writer
 from marketstream.processor.claimer import _claim
 from marketstream.processor.committer import Committer
 from marketstream.processor.holdings import Holdings
@@ -26,13 +26,13 @@ class Servers:
         self._offsets = Offsets(0, end)
         self.told: list[dict[str, int]] = []
 
-    async def claim(self, keys: dict[Key, str], _known_fences: Any) -> dict[Key, Claim]:
+    async def claim(self, keys: dict[SymbolKey, str], _known_fences: Any) -> dict[SymbolKey, Claim]:
         return dict.fromkeys(keys, self._claim)
 
-    async def newest_closed(self, _keys: Any) -> dict[Key, Any]:
+    async def newest_closed(self, _keys: Any) -> dict[SymbolKey, Any]:
         return {}
 
-    async def fences(self, keys: list[Key]) -> list[int]:
+    async def fences(self, keys: list[SymbolKey]) -> list[int]:
         return [0] * len(keys)
 
     async def offsets(self, topics: Iterable[str]) -> dict[str, Offsets]:

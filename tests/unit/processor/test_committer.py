@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 from marketstream.kafka.consumer import Consumer
 from marketstream.postgres.errors import StoreUnavailableError
-from marketstream.postgres.writer import Committed, Key, Numbered, Writer
+from marketstream.postgres.writer import Committed, Numbered, SymbolKey, Writer
 from marketstream.processor import committer as module
 from marketstream.processor.committer import Committer
 from marketstream.processor.holdings import Holdings
@@ -16,19 +16,19 @@ from marketstream.settings import Settings
 
 from tests.unit.processor.owners import KEY, apply, at, heartbeat, owner, record
 
-SYMBOLS = [Key("simulator", f"SYMBOL{number}") for number in range(5)]
+SYMBOLS = [SymbolKey("simulator", f"SYMBOL{number}") for number in range(5)]
 
 
 class Database:
     """Keeps what is sent, once it may answer."""
 
     def __init__(self) -> None:
-        self.sent: list[dict[Key, Numbered]] = []
+        self.sent: list[dict[SymbolKey, Numbered]] = []
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.failures = 0
 
-    async def commit(self, commits: dict[Key, Numbered]) -> Committed:
+    async def commit(self, commits: dict[SymbolKey, Numbered]) -> Committed:
         self.sent.append(commits)
         await self.may_answer.wait()
         if self.failures:
@@ -59,7 +59,7 @@ def committer_of(database: Database, *owned: OwnedSymbol) -> Committer:
     return Committer(Settings(), holdings, cast("Writer", database))
 
 
-def with_candles(key: Key, number: int) -> OwnedSymbol:
+def with_candles(key: SymbolKey, number: int) -> OwnedSymbol:
     """A symbol with this many candles that wait for a commit."""
     owned = owner(key)
     trades = [at(window, window + 0.5) for window in range(number)]

@@ -10,7 +10,7 @@ from marketstream.processor import publisher as module
 from marketstream.processor.holdings import Holdings
 from marketstream.processor.publisher import REFRESH_S, LivePublisher
 from marketstream.processor.symbol import OwnedSymbol
-from marketstream.redis.errors import CacheUnavailableError
+from marketstream.redis.errors import LiveStoreUnavailableError
 from marketstream.redis.frames import Frame
 from marketstream.redis.writer import LiveState, LiveWriter, Outcome
 from marketstream.settings import Settings
@@ -37,7 +37,7 @@ class Redis:
         self.frames += [frame for _, _, frame in states.values()]
         outcome = next(self._outcomes)
         if outcome is None:
-            raise CacheUnavailableError("Redis is away")
+            raise LiveStoreUnavailableError("Redis is away")
         return dict.fromkeys(states, outcome)
 
 
@@ -64,7 +64,7 @@ async def test_changed_windows_survive_what_was_not_written_and_are_told_once() 
     apply(owned, record(at(1, 0.5)))
     publisher = publisher_of(owned, redis)
     owned.changed |= {10, 30}
-    with pytest.raises(CacheUnavailableError):
+    with pytest.raises(LiveStoreUnavailableError):
         await publisher.publish()
     owned.changed |= {20}
     await publisher.publish()
@@ -90,7 +90,7 @@ async def test_what_changes_while_a_write_is_on_its_way_is_told_in_the_next_fram
     redis = Slow(None, "ok", "ok")
     publisher = publisher_of(owned, redis)
     owned.changed.add(10)
-    with pytest.raises(CacheUnavailableError):
+    with pytest.raises(LiveStoreUnavailableError):
         await publisher.publish()
     for trade_id in (2, 3):
         apply(owned, record(at(trade_id, 0.5 + trade_id / 10)))

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 from marketstream.redis.client import connect
-from marketstream.redis.errors import CacheContentError
+from marketstream.redis.errors import LiveStoreContentError
 from marketstream.redis.frames import Frame, FramePrice, FrameTrade, channel_of, decode, encode
 from marketstream.settings import Settings
 from redis.asyncio import Redis
@@ -53,17 +53,17 @@ def test_what_is_left_out_is_nothing() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_frame_is_refused(data: bytes) -> None:
-    with pytest.raises(CacheContentError, match="not a processor's"):
+    with pytest.raises(LiveStoreContentError, match="not a processor's"):
         decode(data)
 
 
 def test_fields_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(CacheContentError, match="not what a processor writes"):
+    with pytest.raises(LiveStoreContentError, match="not what a processor writes"):
         Frame(exchange="e", symbol="S", candle=CANDLE | {"window_start": "soon"}).open_candle()
     for volume in ("much", "NaN", "-1", "1e9", "9" * 100):
-        with pytest.raises(CacheContentError, match="not what a processor writes"):
+        with pytest.raises(LiveStoreContentError, match="not what a processor writes"):
             Frame(exchange="e", symbol="S", candle=CANDLE | {"volume": volume}).open_candle()
-    with pytest.raises(CacheContentError, match="not what a processor writes"):
+    with pytest.raises(LiveStoreContentError, match="not what a processor writes"):
         Frame(exchange="e", symbol="S", stream={"open_holes": "many"}).freshness()
 
 

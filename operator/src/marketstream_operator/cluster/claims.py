@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 
 Symbol = str
 """What tells a symbol of an exchange from all others: see names.identity."""
@@ -15,7 +15,7 @@ class Claimant(NamedTuple):
     created: str
     """As Kubernetes writes it, in UTC to the second, so that texts sort as times do."""
     uid: str
-    key: Key
+    key: StreamKey
 
 
 class Claims:
@@ -23,9 +23,9 @@ class Claims:
 
     def __init__(self) -> None:
         self._claimants: dict[Symbol, set[Claimant]] = {}
-        self._claims: dict[Key, tuple[Claimant, frozenset[Symbol]]] = {}
+        self._claims: dict[StreamKey, tuple[Claimant, frozenset[Symbol]]] = {}
 
-    def claim(self, claimant: Claimant, symbols: Iterable[Symbol]) -> set[Key]:
+    def claim(self, claimant: Claimant, symbols: Iterable[Symbol]) -> set[StreamKey]:
         """`claimant` asks for these from now on, and for no others. Returns who else is concerned by the change."""
         wanted = frozenset(symbols)
         before = self._claims.get(claimant.key)
@@ -39,9 +39,9 @@ class Claims:
         self._claims[claimant.key] = (claimant, wanted)
         return concerned
 
-    def drop(self, key: Key) -> set[Key]:
+    def drop(self, key: StreamKey) -> set[StreamKey]:
         """That MarketStream asks for nothing any more. Returns who else is concerned."""
-        concerned: set[Key] = set()
+        concerned: set[StreamKey] = set()
         if key not in self._claims:
             return concerned
         claimant, symbols = self._claims.pop(key)
@@ -53,11 +53,11 @@ class Claims:
                 del self._claimants[symbol]
         return concerned
 
-    def of(self, key: Key) -> frozenset[Symbol]:
+    def of(self, key: StreamKey) -> frozenset[Symbol]:
         """What that MarketStream asks for."""
         return self._claims[key][1] if key in self._claims else frozenset()
 
-    def owner(self, symbol: Symbol) -> Key | None:
+    def owner(self, symbol: Symbol) -> StreamKey | None:
         """Who may run the symbol; None when nobody asks for it."""
         claimants = self._claimants.get(symbol)
         return min(claimants).key if claimants else None

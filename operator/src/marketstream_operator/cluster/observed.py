@@ -14,13 +14,13 @@ from marketstream_operator import names
 from marketstream_operator.cluster.claims import Symbol
 from marketstream_operator.cluster.podproblems import Problem, has_ended, problem_of
 from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, MANAGER, MARKET_STREAM, POD, Kind
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 
 
-class Stream(msgspec.Struct, frozen=True):
+class MarketStream(msgspec.Struct, frozen=True):
     """A MarketStream as it was last seen."""
 
-    key: Key
+    key: StreamKey
     uid: str
     version: int
     generation: int
@@ -41,7 +41,7 @@ class Stream(msgspec.Struct, frozen=True):
 class Deployment(msgspec.Struct, frozen=True):
     """A pair's producer or processor."""
 
-    key: Key
+    key: StreamKey
     name: str
     uid: str
     version: int
@@ -67,7 +67,7 @@ class Deployment(msgspec.Struct, frozen=True):
 class Pod(msgspec.Struct, frozen=True):
     """A pod of a pair."""
 
-    key: Key
+    key: StreamKey
     name: str
     uid: str
     version: int
@@ -81,7 +81,7 @@ class Pod(msgspec.Struct, frozen=True):
 class Topic(msgspec.Struct, frozen=True):
     """A KafkaTopic."""
 
-    key: Key
+    key: StreamKey
     name: str
     uid: str
     version: int
@@ -98,11 +98,11 @@ Child = Deployment | Pod | Topic
 CHILD_KINDS: Final = (DEPLOYMENT, POD, KAFKA_TOPIC)
 
 
-def stream_of(raw: Mapping[str, Any]) -> Stream:
+def stream_of(raw: Mapping[str, Any]) -> MarketStream:
     """The projection of a MarketStream."""
     meta = raw["metadata"]
-    return Stream(
-        Key(meta["namespace"], meta["name"]), meta["uid"], int(meta["resourceVersion"]), meta["generation"],
+    return MarketStream(
+        StreamKey(meta["namespace"], meta["name"]), meta["uid"], int(meta["resourceVersion"]), meta["generation"],
         meta["creationTimestamp"], "deletionTimestamp" in meta, raw.get("spec") or {}, raw.get("status") or {},
     )  # fmt: skip
 
@@ -115,7 +115,7 @@ def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
     if not stream or (kind == POD and has_ended(raw)):
         return None
     notes = meta.get("annotations") or {}
-    key = Key(meta["namespace"], stream)
+    key = StreamKey(meta["namespace"], stream)
     name, uid, version = meta["name"], meta["uid"], int(meta["resourceVersion"])
     pair, role = of.get(names.PAIR, ""), of.get(names.COMPONENT, "")
     exchange = of.get(names.EXCHANGE, "")
@@ -173,13 +173,13 @@ class Observed:
     """The projections of all that is in the operator's scope."""
 
     def __init__(self) -> None:
-        self.streams: dict[Key, Stream] = {}
-        self._children: dict[Kind, dict[Key, dict[str, Child]]] = {kind: {} for kind in CHILD_KINDS}
-        self._places: dict[Kind, dict[tuple[str, str], Key]] = {kind: {} for kind in CHILD_KINDS}
+        self.streams: dict[StreamKey, MarketStream] = {}
+        self._children: dict[Kind, dict[StreamKey, dict[str, Child]]] = {kind: {} for kind in CHILD_KINDS}
+        self._places: dict[Kind, dict[tuple[str, str], StreamKey]] = {kind: {} for kind in CHILD_KINDS}
         """Of which stream an object is, by its namespace and name: its label may be changed."""
-        self._runners: dict[Symbol, set[tuple[Key, Kind, str]]] = {}
+        self._runners: dict[Symbol, set[tuple[StreamKey, Kind, str]]] = {}
 
-    def see_stream(self, stream: Stream) -> bool:
+    def see_stream(self, stream: MarketStream) -> bool:
         """Returns whether it is new, or differs in more than what the operator itself writes there, the status."""
         known = self.streams.get(stream.key)
         if known is not None and known.version >= stream.version:
@@ -189,7 +189,7 @@ class Observed:
             stream.uid, stream.generation, stream.is_deleted
         )  # fmt: skip
 
-    def lose_stream(self, key: Key, uid: str) -> bool:
+    def lose_stream(self, key: StreamKey, uid: str) -> bool:
         """It was deleted. Returns whether it was there."""
         known = self.streams.get(key)
         if known is None or known.uid != uid:
@@ -202,7 +202,7 @@ class Observed:
         key = self._places[kind].get((namespace, name))
         return None if key is None else self._children[kind][key][name]
 
-    def see(self, kind: Kind, child: Child) -> set[Key]:
+    def see(self, kind: Kind, child: Child) -> set[StreamKey]:
         """Returns the streams for which something has changed that the operator cares for."""
         known = self.find(kind, child.key.namespace, child.name)
         if known is not None and known.version >= child.version:
@@ -246,15 +246,15 @@ class Observed:
             if not runners:
                 del self._runners[symbol]
 
-    def deployments(self, key: Key) -> list[Deployment]:
+    def deployments(self, key: StreamKey) -> list[Deployment]:
         """Those of a stream."""
         return list(self._children[DEPLOYMENT].get(key, {}).values())  # type: ignore[arg-type]
 
-    def pods(self, key: Key) -> list[Pod]:
+    def pods(self, key: StreamKey) -> list[Pod]:
         """Those of a stream, the ones that are being ended too."""
         return list(self._children[POD].get(key, {}).values())  # type: ignore[arg-type]
 
-    def topics(self, key: Key) -> list[Topic]:
+    def topics(self, key: StreamKey) -> list[Topic]:
         """Those of a stream."""
         return list(self._children[KAFKA_TOPIC].get(key, {}).values())  # type: ignore[arg-type]
 
@@ -263,11 +263,11 @@ class Observed:
         for siblings in self._children[kind].values():
             yield from siblings.values()
 
-    def runners_beside(self, key: Key, symbol: Symbol) -> set[Key]:
+    def runners_beside(self, key: StreamKey, symbol: Symbol) -> set[StreamKey]:
         """The other MarketStreams of which a pod or a Deployment still runs the symbol."""
         return {of for of, _, _ in self._runners.get(symbol, ())} - {key}
 
-    def run_by(self, key: Key) -> set[Symbol]:
+    def run_by(self, key: StreamKey) -> set[Symbol]:
         """What the Deployments of a stream run."""
         return {symbol for child in self.deployments(key) if child.replicas for symbol in symbols_of(child)}
 

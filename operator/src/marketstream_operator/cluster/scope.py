@@ -11,10 +11,10 @@ from marketstream.telemetry import logger
 from marketstream_operator import metrics, names
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claimant, Claims
-from marketstream_operator.cluster.observed import Child, Observed, Stream, child_of, stream_of, symbols_of
+from marketstream_operator.cluster.observed import Child, MarketStream, Observed, child_of, stream_of, symbols_of
 from marketstream_operator.kinds import MARKET_STREAM, Kind
 from marketstream_operator.kube.api import Api, ApiError
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.resource.durations import SpecError
 from marketstream_operator.resource.validation import read_spec
 
@@ -37,7 +37,7 @@ Where = Mapping[Kind, tuple[str, ...] | None]
 class Listed(NamedTuple):
     """What lists have shown."""
 
-    streams: list[Stream]
+    streams: list[MarketStream]
     children: dict[Kind, list[Child]]
 
 
@@ -53,7 +53,7 @@ class Scope:
         claims: Claims,
         applier: Applier,
         serves: Callable[[str], bool],
-        due: Callable[[Key, float], None],
+        due: Callable[[StreamKey, float], None],
     ) -> None:
         self._api = api
         self._where: dict[Kind, tuple[str | None, ...]] = {kind: of or (None,) for kind, of in where.items()}
@@ -75,7 +75,7 @@ class Scope:
         """Whether what is in a namespace is known."""
         return namespace not in self._refused
 
-    def stream_event(self, is_deleted: bool, stream: Stream) -> None:
+    def stream_event(self, is_deleted: bool, stream: MarketStream) -> None:
         """A MarketStream is there as told, or is there no more."""
         if is_deleted:
             self._lose_stream(stream)
@@ -91,14 +91,14 @@ class Scope:
         """It is there no more, or no concern of ours any more."""
         self._lose(kind, namespace, name, uid)
 
-    def _see_stream(self, stream: Stream) -> bool:
+    def _see_stream(self, stream: MarketStream) -> bool:
         if not self._observed.see_stream(stream):
             return False
         self._due(stream.key, 0)
         self._claim(stream)
         return True
 
-    def _claim(self, stream: Stream) -> None:
+    def _claim(self, stream: MarketStream) -> None:
         """A stream asks for the symbols of its spec. One whose spec cannot work keeps those that it has asked for
         before, or, when that is not known, those that it runs: it may go on with its last good version."""
         claimant = Claimant(stream.created, stream.uid, stream.key)
@@ -112,7 +112,7 @@ class Scope:
         for other in concerned:
             self._due(other, 0)
 
-    def _asked_for(self, stream: Stream) -> Iterable[str] | None:
+    def _asked_for(self, stream: MarketStream) -> Iterable[str] | None:
         if not self._serves(stream.key.namespace):
             return ()
         try:
@@ -121,7 +121,7 @@ class Scope:
             return None
         return [names.identity(spec.exchange, symbol) for symbol in spec.symbols]
 
-    def _lose_stream(self, stream: Stream) -> bool:
+    def _lose_stream(self, stream: MarketStream) -> bool:
         if not self._observed.lose_stream(stream.key, stream.uid):
             return False
         self._end(stream.uid)
@@ -145,7 +145,7 @@ class Scope:
         if self._is_looking:
             self._gone.add(uid)
 
-    def _runners_beside(self, child: Child) -> set[Key]:
+    def _runners_beside(self, child: Child) -> set[StreamKey]:
         """Who may be waiting for the symbols of this child: those that own them."""
         owners = {self._claims.owner(symbol) for symbol in symbols_of(child)}
         return {owner for owner in owners if owner is not None and owner != child.key}

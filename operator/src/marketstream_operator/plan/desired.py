@@ -9,7 +9,7 @@ from marketstream.settings import Settings
 
 from marketstream_operator import names
 from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM
-from marketstream_operator.names import Key, Role
+from marketstream_operator.names import Role, StreamKey
 from marketstream_operator.plan.connection import CA_FILE, CA_FOLDER, Connection
 from marketstream_operator.plan.podenv import HTTP_PORT
 from marketstream_operator.resource.spec import Spec, Workload
@@ -40,7 +40,7 @@ _PROBES: Final = {
 class Owner(msgspec.Struct, frozen=True):
     """The MarketStream that owns what is made."""
 
-    key: Key
+    key: StreamKey
     uid: str
 
 
@@ -113,7 +113,7 @@ def deployment(
 
 
 def _pod(
-    spec: Spec, key: Key, pair: Pair, role: Role, connection: Connection, settings: OperatorSettings
+    spec: Spec, key: StreamKey, pair: Pair, role: Role, connection: Connection, settings: OperatorSettings
 ) -> dict[str, Any]:
     workload = _workload(spec, role)
     named = [*settings.image_pull_secrets, *(reference.name for reference in workload.image_pull_secrets)]
@@ -160,7 +160,7 @@ def _pod(
 
 
 def _environment(
-    spec: Spec, key: Key, pair: Pair, role: Role, connection: Connection, settings: OperatorSettings
+    spec: Spec, key: StreamKey, pair: Pair, role: Role, connection: Connection, settings: OperatorSettings
 ) -> list[dict[str, Any]]:
     written = Settings(
         exchange=spec.exchange,
@@ -235,5 +235,5 @@ def _reference(owner: Owner) -> Mapping[str, Any]:
     }  # fmt: skip
 
 
-_NOBODY: Final = Owner(Key("", ""), "")
+_NOBODY: Final = Owner(StreamKey("", ""), "")
 _NO_SPEC: Final = Spec(exchange="simulator", symbols=("",))

@@ -11,7 +11,7 @@ import msgspec
 
 from marketstream_operator.cluster.observed import Deployment
 from marketstream_operator.cluster.podproblems import Problem
-from marketstream_operator.names import ROLES, Key, Role
+from marketstream_operator.names import ROLES, Role, StreamKey
 from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile.drain import NOT_PAUSED, Pause
 from marketstream_operator.reconcile.freshness import Reading
@@ -31,7 +31,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     error: SpecError | None = None
     """What is wrong with the spec; what runs is then the last good version."""
-    conflicts: Mapping[str, Key] = msgspec.field(default_factory=dict)
+    conflicts: Mapping[str, StreamKey] = msgspec.field(default_factory=dict)
     """Symbols that an older MarketStream runs."""
     handed_over: Sequence[str] = ()
     """Symbols that wait until the pods of another MarketStream have ended."""

@@ -13,7 +13,7 @@ from marketstream.settings import Settings, SettingsError
 from marketstream_operator import names
 from marketstream_operator.kinds import SECRET as SECRET_KIND
 from marketstream_operator.kube.api import Api, NotFoundError
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.podenv import REQUIRED, SECRET
 from marketstream_operator.resource.durations import SpecError
@@ -37,7 +37,7 @@ class Connections:
     def __init__(self, api: Api, settings: OperatorSettings) -> None:
         self._api = api
         self._settings = settings
-        self._read: dict[Key, tuple[float, dict[str, str] | None]] = {}
+        self._read: dict[StreamKey, tuple[float, dict[str, str] | None]] = {}
         """When each was read, and what it held, encoded; None: it was not there. Only what is newer than KEPT_S."""
         self._folder = Path(tempfile.mkdtemp(prefix="marketstream-operator-"))
 
@@ -101,7 +101,7 @@ class Connections:
         return text
 
     async def _secret(self, namespace: str, name: str, *, by_strimzi: bool = False) -> dict[str, str]:
-        encoded = await self._encoded(Key(namespace, name))
+        encoded = await self._encoded(StreamKey(namespace, name))
         if encoded is None:
             raise SpecError(
                 CONNECTION,
@@ -116,7 +116,7 @@ class Connections:
         except (binascii.Error, UnicodeDecodeError) as error:
             raise SpecError(CONNECTION, f"the Secret {namespace}/{name} is no text: {error}") from error
 
-    async def _encoded(self, key: Key) -> dict[str, str] | None:
+    async def _encoded(self, key: StreamKey) -> dict[str, str] | None:
         """What the Secret holds, or held a few seconds ago; None when there is none."""
         if key in self._read and time.monotonic() - self._read[key][0] < KEPT_S:
             return self._read[key][1]

@@ -19,7 +19,7 @@ from marketstream_operator.cluster.observed import Deployment
 from marketstream_operator.cluster.podproblems import has_ended
 from marketstream_operator.kinds import POD
 from marketstream_operator.kube.api import Api
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Pair
 from marketstream_operator.resource.spec import Spec
@@ -54,14 +54,14 @@ class Drains:
     def __init__(self, api: Api, settings: OperatorSettings) -> None:
         self._api = api
         self._settings = settings
-        self._begun: dict[Key, float] = {}
+        self._begun: dict[StreamKey, float] = {}
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: StreamKey) -> None:
         """It is not paused any more."""
         self._begun.pop(key, None)
 
     async def stage(
-        self, key: Key, spec: Spec, pairs: Iterable[Pair], live: Iterable[Deployment], last_reason: str,
+        self, key: StreamKey, spec: Spec, pairs: Iterable[Pair], live: Iterable[Deployment], last_reason: str,
         connection: Connection,
     ) -> Pause:  # fmt: skip
         """How far the pause of this stream has come. `last_reason` is what its condition Paused said before."""
@@ -85,7 +85,7 @@ class Drains:
         return Pause("Draining", left)
 
     async def _left(
-        self, key: Key, spec: Spec, pairs: list[Pair], live: Iterable[Deployment], connection: Connection
+        self, key: StreamKey, spec: Spec, pairs: list[Pair], live: Iterable[Deployment], connection: Connection
     ) -> str:
         """What still speaks against stopping the processors; empty when nothing does. Raises ApiError."""
         # Until its controller has settled a Deployment at zero, it may be about to make a pod.
@@ -105,7 +105,7 @@ class Drains:
         except (StreamError, SettingsError) as error:
             return str(error)
 
-    async def _behind(self, key: Key, spec: Spec, pairs: Sequence[Pair], connection: Connection) -> str:
+    async def _behind(self, key: StreamKey, spec: Spec, pairs: Sequence[Pair], connection: Connection) -> str:
         """The first pairs that have not read their topics to the end; the others are asked about when these have.
         Raises StreamError, SettingsError."""
 

@@ -10,13 +10,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 from marketstream.redis.client import connect
-from marketstream.redis.errors import CacheContentError, CacheError
-from marketstream.redis.reader import LiveReader, Stream
+from marketstream.redis.errors import LiveStoreContentError, LiveStoreError
+from marketstream.redis.reader import LiveReader, LiveStatus
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 from redis.asyncio import Redis
 
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 
 log = logger(__name__)
 
@@ -60,9 +60,9 @@ class Pulse:
         self._ids: deque[tuple[float, int]] = deque()
         self.reading = Reading(None, None, None, None, None, False)
 
-    def read(self, stream: Stream | None, now_s: float, max_age_s: float) -> None:
+    def read(self, stream: LiveStatus | None, now_s: float, max_age_s: float) -> None:
         """Takes over what Redis says of it."""
-        stream = stream or Stream()
+        stream = stream or LiveStatus()
         heard, traded = stream.heard_until, stream.last_trade_time
         if heard is None or (self._starting and heard < self._since_s):
             if now_s - self._since_s > max_age_s:  # before that there is nothing to judge
@@ -98,7 +98,7 @@ class Pulse:
         return (last - first) / (now - then) if now > then else None
 
 
-def _is_complete(stream: Stream) -> bool | None:
+def _is_complete(stream: LiveStatus) -> bool | None:
     if stream.heard_until is None:
         return None
     return (
@@ -118,19 +118,26 @@ class _Followed(msgspec.Struct):
     trouble: str = ""
 
 
-class Freshness:
+class FreshnessMonitor:
     """Follows the symbols of all streams. `on_change` hears whose verdict has changed."""
 
-    def __init__(self, on_change: Callable[[Key], None], now_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, on_change: Callable[[StreamKey], None], now_s: Callable[[], float] = time.time) -> None:
         self._on_change = on_change
         self._now_s = now_s
-        self._followed: dict[Key, _Followed] = {}
+        self._followed: dict[StreamKey, _Followed] = {}
         self._clients: dict[str, Redis] = {}
-        self._trouble: dict[str, type[CacheError]] = {}
+        self._trouble: dict[str, type[LiveStoreError]] = {}
         """By URL: which kind of trouble has been logged."""
 
     def follow(
-        self, key: Key, settings: Settings, exchange: str, symbols: Iterable[str], max_age_s: float, *, starting: bool
+        self,
+        key: StreamKey,
+        settings: Settings,
+        exchange: str,
+        symbols: Iterable[str],
+        max_age_s: float,
+        *,
+        starting: bool,
     ) -> None:
         """Follows these symbols of a stream from now on, and no others; the settings name the Redis. `starting`: its
         pods have not run until now, as far as its status tells."""
@@ -147,20 +154,20 @@ class Freshness:
             before.trouble if before is not None and same else "",
         )
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: StreamKey) -> None:
         """The stream is gone, or rests."""
         self._followed.pop(key, None)
 
-    def readings(self, key: Key) -> dict[str, Reading]:
+    def readings(self, key: StreamKey) -> dict[str, Reading]:
         """What is known of the symbols of a stream."""
         followed = self._followed.get(key)
         return {symbol: known.reading for symbol, known in followed.symbols.items()} if followed else {}
 
-    def is_away(self, key: Key) -> bool:
+    def is_away(self, key: StreamKey) -> bool:
         """Whether the last read of the stream's Redis told of none of its symbols."""
         return key in self._followed and self._followed[key].is_away
 
-    def trouble(self, key: Key) -> str:
+    def trouble(self, key: StreamKey) -> str:
         """Why the last read of the stream's Redis did not tell of all its symbols; empty when it did."""
         return self._followed[key].trouble if key in self._followed else ""
 
@@ -189,12 +196,12 @@ class Freshness:
     async def _read(self, url: str) -> None:
         followed = {key: each for key, each in self._followed.items() if each.url == url}
         wanted = [(each, symbol) for each in followed.values() for symbol in each.symbols]
-        found: Sequence[Stream | CacheError | None]
+        found: Sequence[LiveStatus | LiveStoreError | None]
         try:
             found = await self._streams(url, [(each.exchange, symbol) for each, symbol in wanted])
-        except CacheError as error:
+        except LiveStoreError as error:
             found = [error] * len(wanted)
-        self._log_trouble(url, [error for error in found if isinstance(error, CacheError)])
+        self._log_trouble(url, [error for error in found if isinstance(error, LiveStoreError)])
         answers, now_s = iter(found), self._now_s()
         for key, each in followed.items():
             _take(each, dict(zip(each.symbols, islice(answers, len(each.symbols)), strict=True)), now_s)
@@ -206,7 +213,9 @@ class Freshness:
                 each.verdict = verdict
                 self._on_change(key)
 
-    async def _streams(self, url: str, symbols: Sequence[tuple[str, str]]) -> list[Stream | CacheContentError | None]:
+    async def _streams(
+        self, url: str, symbols: Sequence[tuple[str, str]]
+    ) -> list[LiveStatus | LiveStoreContentError | None]:
         if url not in self._clients:
             self._clients[url] = connect(Settings(redis_url=url))
         reader = LiveReader(self._clients[url])
@@ -216,7 +225,7 @@ class Freshness:
             for stream in await reader.each_stream(symbols[start : start + CHUNK])
         ]
 
-    def _log_trouble(self, url: str, errors: Sequence[CacheError]) -> None:
+    def _log_trouble(self, url: str, errors: Sequence[LiveStoreError]) -> None:
         """Logs a trouble once, when it begins."""
         if not errors:
             self._trouble.pop(url, None)
@@ -225,13 +234,13 @@ class Freshness:
             log.warning("Redis does not tell of every symbol", symbols=len(errors), error=str(errors[0]))
 
 
-def _take(followed: _Followed, found: Mapping[str, Stream | CacheError | None], now_s: float) -> None:
+def _take(followed: _Followed, found: Mapping[str, LiveStatus | LiveStoreError | None], now_s: float) -> None:
     """Takes over what Redis says of the symbols of a stream. A symbol of which it cannot tell is one that is not heard
     of, unless it tells of none of them: then nothing is known."""
-    errors = [error for error in found.values() if isinstance(error, CacheError)]
+    errors = [error for error in found.values() if isinstance(error, LiveStoreError)]
     followed.trouble = str(errors[0]) if errors else ""
     followed.is_away = bool(errors) and len(errors) == len(found)
     if followed.is_away:
         return
     for symbol, stream in found.items():
-        followed.symbols[symbol].read(None if isinstance(stream, CacheError) else stream, now_s, followed.max_age_s)
+        followed.symbols[symbol].read(None if isinstance(stream, LiveStoreError) else stream, now_s, followed.max_age_s)

@@ -13,10 +13,10 @@ from typing import Any, Final
 from marketstream_operator import names
 from marketstream_operator.cluster.apply import Applier, abreast
 from marketstream_operator.cluster.claims import Claims
-from marketstream_operator.cluster.observed import Deployment, Observed, Stream
+from marketstream_operator.cluster.observed import Deployment, MarketStream, Observed
 from marketstream_operator.kinds import DEPLOYMENT, MARKET_STREAM
 from marketstream_operator.kube.api import Api, ApiError, ConflictError, GoneError, NotFoundError
-from marketstream_operator.names import ROLES, Key, Role
+from marketstream_operator.names import ROLES, Role, StreamKey
 from marketstream_operator.plan import desired
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Owner, Pair
@@ -24,7 +24,7 @@ from marketstream_operator.plan.packing import pack
 from marketstream_operator.reconcile.conditions import View
 from marketstream_operator.reconcile.connections import CONNECTION, Connections
 from marketstream_operator.reconcile.drain import NOT_PAUSED, Drains, Pause
-from marketstream_operator.reconcile.freshness import Freshness
+from marketstream_operator.reconcile.freshness import FreshnessMonitor
 from marketstream_operator.reconcile.report import Reporter, conditions_of
 from marketstream_operator.reconcile.rollout import Rollout
 from marketstream_operator.reconcile.topics import Topics
@@ -57,10 +57,10 @@ class Reconciler:
         applier: Applier,
         topics: Topics,
         connections: Connections,
-        freshness: Freshness,
+        freshness: FreshnessMonitor,
         reporter: Reporter,
-        again: Callable[[Key, float], None],
-        lost: Callable[[Stream], None],
+        again: Callable[[StreamKey, float], None],
+        lost: Callable[[MarketStream], None],
     ) -> None:
         self._api = api
         self._settings = settings
@@ -75,10 +75,10 @@ class Reconciler:
         self._lost = lost
         self._drains = Drains(api, settings)
         self.rollout = Rollout(observed, settings.max_rolling_pairs)
-        self._good: dict[Key, tuple[str, Spec, Connection]] = {}
+        self._good: dict[StreamKey, tuple[str, Spec, Connection]] = {}
         """What each stream was last understood to want, with the uid that it had."""
 
-    async def reconcile(self, key: Key) -> None:
+    async def reconcile(self, key: StreamKey) -> None:
         """One look at a MarketStream. Raises ApiError, after which it is to be looked at again."""
         for waiting in self.rollout.settle(key):
             self._again(waiting, 0)
@@ -103,18 +103,18 @@ class Reconciler:
             raise
         await self._reporter.tell(stream, view)
 
-    def _misses_children(self, stream: Stream) -> bool:
+    def _misses_children(self, stream: MarketStream) -> bool:
         """Whether Deployments of which its status tells are not there."""
         there = Counter(child.pair for child in self._observed.deployments(stream.key))
         return any(there[symbol["pair"]] < len(ROLES) for symbol in stream.status.get("symbols") or ())
 
-    def _forget(self, key: Key) -> None:
+    def _forget(self, key: StreamKey) -> None:
         self._freshness.forget(key)
         self._drains.forget(key)
         self._good.pop(key, None)
         self._reporter.forget(key)
 
-    async def _understood(self, stream: Stream) -> tuple[Spec | None, Connection | None, SpecError | None]:
+    async def _understood(self, stream: MarketStream) -> tuple[Spec | None, Connection | None, SpecError | None]:
         """The spec to work from: that of the MarketStream, or the last good one beside what is wrong with the new."""
         namespace = stream.key.namespace
         try:
@@ -132,7 +132,7 @@ class Reconciler:
         self._good[stream.key] = stream.uid, spec, connection
         return spec, connection, None
 
-    def _left_alone(self, stream: Stream, error: SpecError | None) -> View:
+    def _left_alone(self, stream: MarketStream, error: SpecError | None) -> View:
         """A stream whose spec cannot work, and of which no good version is known, or one of which the API server
         refuses what is wanted: what runs is left as it is."""
         before, live = conditions_of(stream), self._observed.deployments(stream.key)
@@ -145,7 +145,7 @@ class Reconciler:
             **self._heard(stream.key),
         )  # fmt: skip
 
-    async def _arrange(self, stream: Stream, spec: Spec, connection: Connection, error: SpecError | None) -> View:
+    async def _arrange(self, stream: MarketStream, spec: Spec, connection: Connection, error: SpecError | None) -> View:
         key, owner = stream.key, Owner(stream.key, stream.uid)
         mine, conflicts, awaited = self._shared_out(key, spec)
         live = self._observed.deployments(key)
@@ -168,21 +168,21 @@ class Reconciler:
             pairs=pairs, waiting=waiting, pause=pause, **self._runs(key), **self._heard(key),
         )  # fmt: skip
 
-    def _runs(self, key: Key) -> dict[str, Any]:
+    def _runs(self, key: StreamKey) -> dict[str, Any]:
         pods = self._observed.pods(key)
         return {"live": self._observed.deployments(key), "problems": [pod.problem for pod in pods if pod.problem]}
 
-    def _heard(self, key: Key) -> dict[str, Any]:
+    def _heard(self, key: StreamKey) -> dict[str, Any]:
         """What is known of the symbols that are followed; nothing of a stream of which none are."""
         return {
             "readings": self._freshness.readings(key), "is_cache_away": self._freshness.is_away(key),
             "cache_trouble": self._freshness.trouble(key),
         }  # fmt: skip
 
-    def _shared_out(self, key: Key, spec: Spec) -> tuple[list[str], dict[str, Key], list[str]]:
+    def _shared_out(self, key: StreamKey, spec: Spec) -> tuple[list[str], dict[str, StreamKey], list[str]]:
         """The symbols to run; those that an older MarketStream runs; those that wait until another's pods are gone."""
         mine: list[str] = []
-        conflicts: dict[str, Key] = {}
+        conflicts: dict[str, StreamKey] = {}
         for symbol in spec.symbols:
             owner = self._claims.owner(names.identity(spec.exchange, symbol))
             if owner is None or owner == key:
@@ -225,7 +225,7 @@ class Reconciler:
             self._again(other, 0)
         return len(waiting)
 
-    def _may_roll(self, key: Key, pair: Pair, live: Iterable[Deployment]) -> bool:
+    def _may_roll(self, key: StreamKey, pair: Pair, live: Iterable[Deployment]) -> bool:
         """A pair that is not ready, or stuck, needs no turn: nothing is lost by rolling it, and it may never settle."""
         is_well = all(child.is_ready and not child.is_stuck for child in live if child.pair == pair.id)
         return not is_well or self.rollout.may_roll(key, pair.id)
@@ -240,7 +240,7 @@ class Reconciler:
         )
 
     def _follow(
-        self, key: Key, spec: Spec, symbols: Iterable[str], pause: Pause, connection: Connection, starting: bool
+        self, key: StreamKey, spec: Spec, symbols: Iterable[str], pause: Pause, connection: Connection, starting: bool
     ) -> None:
         if pause is NOT_PAUSED:
             age_s = spec.freshness.max_age_s

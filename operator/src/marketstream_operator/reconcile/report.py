@@ -9,11 +9,11 @@ from typing import Any, Final, Literal
 import msgspec
 
 from marketstream_operator import metrics
-from marketstream_operator.cluster.observed import Observed, Stream, stream_of
+from marketstream_operator.cluster.observed import MarketStream, Observed, stream_of
 from marketstream_operator.kinds import MARKET_STREAM
 from marketstream_operator.kube.api import Api
 from marketstream_operator.kube.events import Recorder
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.reconcile.conditions import View, status_of, time_text
 from marketstream_operator.resource.status import Condition, PairsStatus, Status
 
@@ -39,8 +39,8 @@ class Reporter:
         self._api = api
         self._observed = observed
         self._recorder = recorder
-        self._told: dict[Key, float] = {}
-        self._newest: dict[Key, Status] = {}
+        self._told: dict[StreamKey, float] = {}
+        self._newest: dict[StreamKey, Status] = {}
         for ready in ("True", "False", "Paused"):
             metrics.STREAMS.labels(ready).set_function(partial(self._count, "Ready", ready))
         for fresh in ("True", "False", "Unknown"):
@@ -55,12 +55,12 @@ class Reporter:
     def _pairs(self) -> list[PairsStatus]:
         return [status.pairs for status in self._newest.values() if status.pairs is not None]
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: StreamKey) -> None:
         """The MarketStream is gone."""
         self._told.pop(key, None)
         self._newest.pop(key, None)
 
-    async def tell(self, stream: Stream, view: View) -> None:
+    async def tell(self, stream: MarketStream, view: View) -> None:
         """Writes the status: at once when more than a rate or a time has changed, else at most once a minute; not yet
         when this process has only begun, and knows of no rates."""
         before = conditions_of(stream)
@@ -78,7 +78,7 @@ class Reporter:
         self._observed.see_stream(stream_of(answer))
         self._record(stream, before, status)
 
-    def _record(self, stream: Stream, before: Mapping[str, Condition], status: Status) -> None:
+    def _record(self, stream: MarketStream, before: Mapping[str, Condition], status: Status) -> None:
         """Tells the turns of conditions as Events, for `kubectl describe`."""
         told = set[str]()
         for condition in status.conditions:
@@ -100,7 +100,7 @@ def as_json(status: Status) -> dict[str, Any]:
     return found
 
 
-def conditions_of(stream: Stream) -> dict[str, Condition]:
+def conditions_of(stream: MarketStream) -> dict[str, Condition]:
     """The conditions in its status, by type; what cannot be read counts as not there."""
     try:
         found = msgspec.convert(stream.status.get("conditions") or [], tuple[Condition, ...])

@@ -5,7 +5,7 @@ A pair that gets stuck on its turn keeps it, so that an image that does not star
 
 from marketstream_operator.cluster.observed import Deployment, Observed
 from marketstream_operator.kinds import DEPLOYMENT
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 
 
 class Rollout:
@@ -14,10 +14,10 @@ class Rollout:
     def __init__(self, observed: Observed, most: int) -> None:
         self._observed = observed
         self._most = most
-        self._rolling: set[tuple[Key, str]] = set()
-        self._taken_over: set[tuple[Key, str]] = set()
+        self._rolling: set[tuple[StreamKey, str]] = set()
+        self._taken_over: set[tuple[StreamKey, str]] = set()
         """Those of them that rolled before: perhaps not for the operator's sake, so they may not hold up others."""
-        self._waiting: set[Key] = set()
+        self._waiting: set[StreamKey] = set()
 
     def begin(self) -> None:
         """Takes over from an earlier leader: what was changed and is not settled may be rolling for this reason. What
@@ -31,7 +31,7 @@ class Rollout:
         } - stuck
         self._rolling = set(self._taken_over)
 
-    def may_roll(self, key: Key, pair: str) -> bool:
+    def may_roll(self, key: StreamKey, pair: str) -> bool:
         """Whether this pair may roll now. If not, its MarketStream is among those that `settle` returns later."""
         if (key, pair) in self._rolling:
             return True
@@ -41,7 +41,7 @@ class Rollout:
         self._rolling.add((key, pair))
         return True
 
-    def settle(self, key: Key) -> set[Key]:
+    def settle(self, key: StreamKey) -> set[StreamKey]:
         """Looks which pairs of this MarketStream have settled. Returns who waits, when there is room now."""
         live = self._observed.deployments(key)
         unsettled = {(key, child.pair) for child in live if not child.is_settled}

@@ -11,7 +11,7 @@ from msgspec import Meta
 from starlette.exceptions import HTTPException
 
 from marketstream.postgres.errors import StoreError
-from marketstream.redis.errors import CacheError
+from marketstream.redis.errors import LiveStoreError
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -66,7 +66,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(StoreError, _away)
-    app.add_exception_handler(CacheError, _away)
+    app.add_exception_handler(LiveStoreError, _away)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
 

@@ -7,7 +7,7 @@ from typing import Final
 from marketstream.api.problems import RETRY_AFTER_S
 from marketstream.backoff import delays
 from marketstream.postgres.errors import StoreError
-from marketstream.redis.errors import CacheError
+from marketstream.redis.errors import LiveStoreError
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -20,7 +20,7 @@ class Watch:
     """Looks at one store again and again, more often after it went away than while it answers."""
 
     def __init__(self, name: str, probe: Callable[[], Awaitable[None]]) -> None:
-        """`probe` raises StoreError or CacheError when the store is of no use now."""
+        """`probe` raises StoreError or LiveStoreError when the store is of no use now."""
         self._name = name
         self._probe = probe
         self._problem: str | None = "not asked yet"
@@ -35,7 +35,7 @@ class Watch:
         while True:
             try:
                 await self._probe()
-            except (StoreError, CacheError) as error:
+            except (StoreError, LiveStoreError) as error:
                 self._note(str(error))
                 await asyncio.sleep(next(waits))
             except Exception as error:  # noqa: BLE001  whatever it is, only another look can find that it is over

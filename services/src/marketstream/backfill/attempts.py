@@ -15,7 +15,7 @@ PATIENCE_S: Final = 60.0
 
 OLDEST_EACH: Final = 4
 
-Key = tuple[str, int]
+HoleKey = tuple[str, int]
 """A topic and the last id of a hole: its first one moves while it is being filled."""
 
 
@@ -23,7 +23,7 @@ class Attempts:
     """What was tried of each hole without success."""
 
     def __init__(self) -> None:
-        self._tried: dict[Key, Tried] = {}
+        self._tried: dict[HoleKey, Tried] = {}
         self._looks = 0
 
     def newest_due(self, accounts: Iterable[Account]) -> tuple[Account, Hole] | None:

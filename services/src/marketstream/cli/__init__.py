@@ -76,10 +76,10 @@ def _expected(error: Exception) -> bool:
     from marketstream.kafka.client import StreamError
     from marketstream.local.errors import LocalError
     from marketstream.postgres.errors import StoreError
-    from marketstream.redis.errors import CacheError
+    from marketstream.redis.errors import LiveStoreError
     from marketstream.settings import SettingsError
 
     return isinstance(
         error,
-        SettingsError | LocalError | StoreError | CacheError | StreamError | ExchangeError | OSError,
+        SettingsError | LocalError | StoreError | LiveStoreError | StreamError | ExchangeError | OSError,
     )

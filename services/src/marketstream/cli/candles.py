@@ -13,7 +13,7 @@ from marketstream.cli.addresses import find_settings
 from marketstream.market.window import INTERVALS
 from marketstream.postgres.connect import close_pool, open_pool
 from marketstream.postgres.errors import StoreError
-from marketstream.postgres.reader import Candle, Followed, StoreReader
+from marketstream.postgres.reader import CandleRow, Followed, StoreReader
 from marketstream.settings import Settings
 from marketstream.telemetry import configure_logging
 
@@ -40,7 +40,7 @@ def run_candles(given: Namespace) -> int:
     return 0
 
 
-async def _read(settings: Settings, given: Namespace) -> list[Candle]:
+async def _read(settings: Settings, given: Namespace) -> list[CandleRow]:
     pool = await open_pool(settings, size=1, wait_s=WAIT_S)
     try:
         reader = StoreReader(pool)
@@ -60,7 +60,7 @@ def choose(followed: Sequence[Followed], symbol: str, exchange: str | None, defa
     raise UnknownSymbolError(f"there are no candles of {symbol} on {wanted}: known are {known}")
 
 
-def table(candles: Sequence[Candle]) -> str:
+def table(candles: Sequence[CandleRow]) -> str:
     """Aligned columns, the points of a column's numbers below each other; a candle that is not complete ends with its
     reason."""
     if not candles:

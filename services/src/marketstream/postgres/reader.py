@@ -21,7 +21,7 @@ LIMIT_S: Final = 3.0
 Text = Annotated[str, Meta(description="decimal number as text, without exponent and trailing zeros")]
 
 
-class Candle(msgspec.Struct, frozen=True, gc=False):
+class CandleRow(msgspec.Struct, frozen=True, gc=False):
     """The trades of one symbol in one window, [window_start, window_start + interval), as a reader sees them."""
 
     exchange: Annotated[str, Meta(examples=["binance"])]
@@ -91,7 +91,7 @@ class StoreReader:
 
     async def candles(
         self, exchange: str, symbol: str, interval: Interval, start: int | None, end: int | None, limit: int
-    ) -> list[Candle]:
+    ) -> list[CandleRow]:
         """The newest `limit` closed candles whose window starts in [start, end), Unix seconds, oldest first.
 
         Without `start` or `end` there is no such bound. Raises StoreUnavailableError.
@@ -101,7 +101,7 @@ class StoreReader:
             exchange, symbol, _EARLIEST if start is None else start, _LATEST if end is None else end, limit,
             interval.name,
         )  # fmt: skip
-        return [Candle(*row) for row in reversed(rows)]
+        return [CandleRow(*row) for row in reversed(rows)]
 
     async def symbols(self) -> list[Followed]:
         """Every symbol that was ever followed, by exchange and name. Raises StoreUnavailableError."""

@@ -35,7 +35,7 @@ MOST_TOLD: Final = 1_000
 """Most windows of a verdict that are told of again, when the answer to its commit was lost."""
 
 
-class Key(NamedTuple):
+class SymbolKey(NamedTuple):
     """A symbol of an exchange."""
 
     exchange: str
@@ -66,9 +66,9 @@ class Committed:
     """What a commit came to: the symbols that are another's by now, of which nothing was stored; of each symbol whose
     candles changed the starts (Unix seconds) of their windows, and its newest closed candle, a row of candles_10s."""
 
-    fenced: frozenset[Key]
-    changed: dict[Key, set[int]]
-    newest_closed: dict[Key, asyncpg.Record]
+    fenced: frozenset[SymbolKey]
+    changed: dict[SymbolKey, set[int]]
+    newest_closed: dict[SymbolKey, asyncpg.Record]
 
 
 class Writer:
@@ -78,7 +78,9 @@ class Writer:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def claim(self, topics: dict[Key, str], known_fences: Mapping[Key, int] | None = None) -> dict[Key, Claim]:
+    async def claim(
+        self, topics: dict[SymbolKey, str], known_fences: Mapping[SymbolKey, int] | None = None
+    ) -> dict[SymbolKey, Claim]:
         """Takes ownership of the symbols, each with the topic that holds its trades.
 
         The new fence is above the one in `known_fences`, too, that some other store has seen: it may have outlived the
@@ -89,15 +91,15 @@ class Writer:
             CLAIM, *_columns(topics, 2), list(topics.values()), [known.get(key, 0) for key in topics]
         )
         return {
-            Key(row["exchange"], row["symbol"]): Claim(row["fence"], row["commit_number"], _progress(row))
+            SymbolKey(row["exchange"], row["symbol"]): Claim(row["fence"], row["commit_number"], _progress(row))
             for row in rows
         }
 
-    async def newest_closed(self, keys: Iterable[Key]) -> dict[Key, asyncpg.Record]:
+    async def newest_closed(self, keys: Iterable[SymbolKey]) -> dict[SymbolKey, asyncpg.Record]:
         """The newest closed candle of each symbol that has any, as rows of candles_10s."""
         return _by_key(await self._fetch(NEWEST_CLOSED, *_columns(keys, 2)))
 
-    async def commit(self, commits: dict[Key, Numbered]) -> Committed:
+    async def commit(self, commits: dict[SymbolKey, Numbered]) -> Committed:
         """Stores a commit of each symbol, all in one transaction.
 
         When it raises, whether the commits were stored is not known. The same ones can be sent again: what was stored
@@ -147,15 +149,15 @@ async def _transaction(connection: Any) -> AsyncIterator[None]:
         raise
 
 
-async def _lock(connection: Any, commits: dict[Key, Numbered]) -> tuple[set[Key], set[Key]]:
+async def _lock(connection: Any, commits: dict[SymbolKey, Numbered]) -> tuple[set[SymbolKey], set[SymbolKey]]:
     """Locks the progress of the symbols. Those whose fence is still ours, and those of them whose commit is due: the
     others were stored already, by a transaction whose answer was lost."""
-    held = {Key(row[0], row[1]): (row[2], row[3]) for row in await connection.fetch(LOCK, *_columns(commits, 2))}
+    held = {SymbolKey(row[0], row[1]): (row[2], row[3]) for row in await connection.fetch(LOCK, *_columns(commits, 2))}
     owned = {key for key in commits if key in held and held[key][0] == commits[key].fence}
     return owned, {key for key in owned if held[key][1] < commits[key].number}
 
 
-async def _guard(connection: Any, commits: dict[Key, Numbered]) -> None:
+async def _guard(connection: Any, commits: dict[SymbolKey, Numbered]) -> None:
     """Writes the progress that holds once the commits are stored.
 
     The lock has shown that the rows are ours. That this statement finds them so too is what makes a commit happen
@@ -170,12 +172,12 @@ async def _guard(connection: Any, commits: dict[Key, Numbered]) -> None:
         )
         for key, (fence, number, commit) in commits.items()
     ]  # fmt: skip
-    updated = {Key(*row) for row in await connection.fetch(GUARD, *_columns(rows, 11))}
+    updated = {SymbolKey(*row) for row in await connection.fetch(GUARD, *_columns(rows, 11))}
     if missing := commits.keys() - updated:
         raise StoreError(f"commits out of order for {sorted(missing)}: each must have the number after the last one's")
 
 
-async def _store(connection: Any, commits: dict[Key, Commit]) -> dict[Key, set[int]]:
+async def _store(connection: Any, commits: dict[SymbolKey, Commit]) -> dict[SymbolKey, set[int]]:
     """Writes candles, verdicts and rollups. The starts of the windows whose candles changed, by symbol."""
     candles = [(key, closed) for key, commit in commits.items() for closed in commit.candles]
     verdicts = [(key, verdict) for key, commit in commits.items() for verdict in commit.verdicts]
@@ -192,13 +194,13 @@ async def _store(connection: Any, commits: dict[Key, Commit]) -> dict[Key, set[i
         keys = {(exchange, symbol, interval.start_of(start)) for exchange, symbol, start in keys}
         if keys:
             await connection.execute(statement, *_columns(sorted(keys), 3))
-    changed: dict[Key, set[int]] = {}
+    changed: dict[SymbolKey, set[int]] = {}
     for exchange, symbol, start in touched:
-        changed.setdefault(Key(exchange, symbol), set()).add(start)
+        changed.setdefault(SymbolKey(exchange, symbol), set()).add(start)
     return changed
 
 
-def _candle_row(key: Key, closed: ClosedCandle) -> tuple[Any, ...]:
+def _candle_row(key: SymbolKey, closed: ClosedCandle) -> tuple[Any, ...]:
     candle: Candle = closed.candle
     price_scale, quantity_scale = candle.price_scale, candle.quantity_scale
     return (
@@ -212,7 +214,7 @@ def _candle_row(key: Key, closed: ClosedCandle) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _verdict_row(key: Key, verdict: Verdict) -> tuple[Any, ...]:
+def _verdict_row(key: SymbolKey, verdict: Verdict) -> tuple[Any, ...]:
     return (*key, start_s(verdict.first), start_s(verdict.last), verdict.reason, verdict.low_id, verdict.high_id)
 
 
@@ -222,7 +224,7 @@ def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
     return columns or [[] for _ in range(width)]
 
 
-async def _stored_windows(connection: Any, key: Key, commit: Commit) -> set[int]:
+async def _stored_windows(connection: Any, key: SymbolKey, commit: Commit) -> set[int]:
     """The starts of the windows that a commit stored before may have changed: of a verdict's, the newest."""
     candidates = {start_s(closed.candle.window) for closed in commit.candles} | {
         start_s(window)
@@ -232,8 +234,8 @@ async def _stored_windows(connection: Any, key: Key, commit: Commit) -> set[int]
     return {row["window_start"] for row in await connection.fetch(STORED, *key, list(candidates))}
 
 
-def _by_key(rows: Iterable[asyncpg.Record]) -> dict[Key, asyncpg.Record]:
-    return {Key(row["exchange"], row["symbol"]): row for row in rows}
+def _by_key(rows: Iterable[asyncpg.Record]) -> dict[SymbolKey, asyncpg.Record]:
+    return {SymbolKey(row["exchange"], row["symbol"]): row for row in rows}
 
 
 def _multirange(ranges: Iterable[tuple[int, int]]) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from marketstream.backoff import delays
 from marketstream.kafka.consumer import Consumer, ConsumerError
 from marketstream.postgres.errors import StoreUnavailableError
-from marketstream.postgres.writer import Key, Writer
+from marketstream.postgres.writer import SymbolKey, Writer
 from marketstream.processor.committer import Committer
 from marketstream.processor.holdings import Holdings
 from marketstream.processor.symbol import OwnedSymbol
-from marketstream.redis.errors import CacheUnavailableError
+from marketstream.redis.errors import LiveStoreUnavailableError
 from marketstream.redis.writer import LiveWriter
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
@@ -21,7 +21,7 @@ log = logger(__name__)
 async def claim_symbols(
     settings: Settings,
     holdings: Holdings,
-    keys: Mapping[str, Key],
+    keys: Mapping[str, SymbolKey],
     writer: Writer,
     live: LiveWriter,
     consumer: Consumer,
@@ -46,7 +46,7 @@ async def claim_symbols(
 async def _claim(
     settings: Settings,
     holdings: Holdings,
-    keys: Mapping[str, Key],
+    keys: Mapping[str, SymbolKey],
     writer: Writer,
     live: LiveWriter,
     consumer: Consumer,
@@ -72,10 +72,10 @@ async def _claim(
             log.info("claimed", **key._asdict(), fence=owned.fence, offset=owned.position)
 
 
-async def _known_fences(live: LiveWriter, keys: Collection[Key]) -> dict[Key, int]:
+async def _known_fences(live: LiveWriter, keys: Collection[SymbolKey]) -> dict[SymbolKey, int]:
     """The fences that Redis knows: it may have outlived the database. Without Redis, those of the database count."""
     try:
         return dict(zip(keys, await live.fences(list(keys)), strict=True))
-    except CacheUnavailableError as error:
+    except LiveStoreUnavailableError as error:
         log.warning("Redis cannot be asked for its fences", error=str(error))
         return {}

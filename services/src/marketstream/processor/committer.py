@@ -9,7 +9,7 @@ from typing import Final
 from marketstream.backoff import delays
 from marketstream.kafka.consumer import Consumer
 from marketstream.postgres.errors import StoreUnavailableError
-from marketstream.postgres.writer import Key, Numbered, Writer
+from marketstream.postgres.writer import Numbered, SymbolKey, Writer
 from marketstream.processor import metrics
 from marketstream.processor.holdings import Holdings, reclaim_after_s
 from marketstream.processor.symbol import OwnedSymbol
@@ -113,7 +113,7 @@ class Committer:
     async def _store(self, taken: list[tuple[OwnedSymbol, Numbered]]) -> None:
         if not taken:
             return
-        by_key: dict[Key, OwnedSymbol] = {owned.key: owned for owned, _ in taken}
+        by_key: dict[SymbolKey, OwnedSymbol] = {owned.key: owned for owned, _ in taken}
         committed = await self._writer.commit({owned.key: numbered for owned, numbered in taken})
         for owned, numbered in taken:
             if owned.key not in committed.fenced:

@@ -10,7 +10,7 @@ from marketstream.processor import metrics
 from marketstream.processor.holdings import Holdings, reclaim_after_s
 from marketstream.processor.live import live_state, seconds, take_frame
 from marketstream.processor.symbol import OwnedSymbol
-from marketstream.redis.errors import CacheUnavailableError
+from marketstream.redis.errors import LiveStoreUnavailableError
 from marketstream.redis.writer import LiveState, LiveWriter, Outcome
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
@@ -60,14 +60,14 @@ class LivePublisher:
                 await self.publish()
                 waits = delays(0.1, 2.0)
                 wait_s = self._interval_s
-            except (CacheUnavailableError, ConsumerError) as error:
+            except (LiveStoreUnavailableError, ConsumerError) as error:
                 metrics.PUBLISH_FAILURES.inc()
                 wait_s = next(waits)
                 log.warning("live state cannot be written", error=str(error), retry_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)
 
     async def publish(self) -> None:
-        """Writes what has changed, in one round trip. Raises CacheUnavailableError, ConsumerError."""
+        """Writes what has changed, in one round trip. Raises LiveStoreUnavailableError, ConsumerError."""
         owned = list(self._holdings.owned.values())
         self._published = {symbol: self._published.get(symbol) or _Published() for symbol in owned}
         await self._open_gates([symbol for symbol in owned if self._is_shut(symbol)])

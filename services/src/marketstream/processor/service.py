@@ -17,7 +17,7 @@ from marketstream.kafka.publisher import Publisher
 from marketstream.kafka.topics import topic_names
 from marketstream.postgres.connect import Pool, close_pool, lazy_pool, wait_for
 from marketstream.postgres.migrate import migrate
-from marketstream.postgres.writer import Key, Writer
+from marketstream.postgres.writer import SymbolKey, Writer
 from marketstream.processor import metrics
 from marketstream.processor.claimer import claim_symbols
 from marketstream.processor.committer import Committer
@@ -57,7 +57,7 @@ async def run_processor(
     """
     settings.require("kafka_bootstrap", "database_url", "redis_url", "exchange", "symbols")
     topics = topic_names(settings.topic_prefix, settings.exchange, settings.symbols)
-    keys = {topic: Key(settings.exchange, symbol) for topic, symbol in topics.items()}
+    keys = {topic: SymbolKey(settings.exchange, symbol) for topic, symbol in topics.items()}
     health = health or Health()
     started = asyncio.Event()
     health.add("start", lambda: None if started.is_set() else "Kafka, its topics or PostgreSQL are not there yet")
@@ -82,7 +82,7 @@ class _Processor:
     def __init__(
         self,
         settings: Settings,
-        keys: dict[str, Key],
+        keys: dict[str, SymbolKey],
         writer: Writer,
         live: LiveWriter,
         history: Exchange | None,

@@ -11,7 +11,7 @@ from marketstream.market.aggregator import Aggregator
 from marketstream.market.errors import TradeError
 from marketstream.market.ledger import Ledger
 from marketstream.market.trade import FUTURE_US, LATEST_US
-from marketstream.postgres.writer import Claim, Key, Numbered
+from marketstream.postgres.writer import Claim, Numbered, SymbolKey
 from marketstream.processor import metrics
 from marketstream.processor.joined import joined
 from marketstream.settings import Settings
@@ -30,7 +30,7 @@ class OwnedSymbol:
     """A symbol that this processor has claimed, from the claim to the loss of it."""
 
     def __init__(
-        self, key: Key, topic: str, claim: Claim, newest_row: Any, offsets: Offsets, settings: Settings
+        self, key: SymbolKey, topic: str, claim: Claim, newest_row: Any, offsets: Offsets, settings: Settings
     ) -> None:
         self.key: Final = key
         self.topic: Final = topic

@@ -1,13 +1,13 @@
-"""What can go wrong with Redis. A caller that catches CacheError has caught it all."""
+"""What can go wrong with Redis. A caller that catches LiveStoreError has caught it all."""
 
 
-class CacheError(Exception):
+class LiveStoreError(Exception):
     """Base of all that the cache raises."""
 
 
-class CacheUnavailableError(CacheError):
+class LiveStoreUnavailableError(LiveStoreError):
     """Redis is away or does not answer in time. Trying again later may help."""
 
 
-class CacheContentError(CacheError):
+class LiveStoreContentError(LiveStoreError):
     """A key holds something else than the processor writes: another program uses the same database."""

@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from marketstream.redis.errors import CacheContentError, CacheUnavailableError
-from marketstream.redis.reader import LiveCandle, Number, Stream
+from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
+from marketstream.redis.reader import LiveCandle, LiveStatus, Number
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -67,12 +67,12 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
     stream: dict[str, str] = {}
 
     def open_candle(self) -> LiveCandle | None:
-        """The open candle. Raises CacheContentError when the fields are not those of one."""
+        """The open candle. Raises LiveStoreContentError when the fields are not those of one."""
         return _converted(self.candle, LiveCandle) if self.candle else None
 
-    def freshness(self) -> Stream:
-        """How fresh the symbol is. Raises CacheContentError when the fields make no sense."""
-        freshness: Stream = _converted(self.stream, Stream)
+    def freshness(self) -> LiveStatus:
+        """How fresh the symbol is. Raises LiveStoreContentError when the fields make no sense."""
+        freshness: LiveStatus = _converted(self.stream, LiveStatus)
         return freshness
 
 
@@ -88,11 +88,11 @@ def channel_of(redis: Redis) -> str:
 
 
 def decode(data: bytes) -> Frame:
-    """The frame in `data`. Raises CacheContentError, saying what is wrong with it."""
+    """The frame in `data`. Raises LiveStoreContentError, saying what is wrong with it."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CacheContentError(f"a frame of {len(data)} bytes is not a processor's: {error}") from error
+        raise LiveStoreContentError(f"a frame of {len(data)} bytes is not a processor's: {error}") from error
 
 
 class FrameListener:
@@ -107,7 +107,7 @@ class FrameListener:
     async def subscribed(self) -> AsyncIterator[AsyncGenerator[Frame, None]]:
         """Once the block is entered, no frame is missed that the generator does not give.
 
-        Entering it and each frame raise CacheUnavailableError when Redis is away or falls silent.
+        Entering it and each frame raise LiveStoreUnavailableError when Redis is away or falls silent.
         """
         redis = Redis.from_url(
             self._url, socket_connect_timeout=CONNECT_S, socket_timeout=None, client_name="marketstream-frames"
@@ -132,7 +132,7 @@ class FrameListener:
                 continue
             try:
                 yield decode(message["data"])
-            except CacheContentError as error:
+            except LiveStoreContentError as error:
                 log.warning("frame set aside", error=str(error))
 
     async def _message(self, pubsub: PubSub) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class FrameListener:
                 await pubsub.ping()
                 message = await pubsub.get_message(timeout=self._silence_s)
         if message is None:
-            raise CacheUnavailableError("Redis is away: no answer in time")
+            raise LiveStoreUnavailableError("Redis is away: no answer in time")
         return dict(message)
 
 
@@ -153,7 +153,7 @@ def _told() -> Any:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise CacheUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
+        raise LiveStoreUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
 
 
 def _converted(fields: dict[str, str], form: type[msgspec.Struct]) -> Any:
@@ -161,4 +161,4 @@ def _converted(fields: dict[str, str], form: type[msgspec.Struct]) -> Any:
     try:
         return msgspec.convert({name: text or None for name, text in fields.items()}, form, strict=False)
     except msgspec.ValidationError as error:
-        raise CacheContentError(f"a frame is not what a processor writes: {error}") from error
+        raise LiveStoreContentError(f"a frame is not what a processor writes: {error}") from error

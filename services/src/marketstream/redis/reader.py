@@ -9,7 +9,7 @@ from msgspec import Meta
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from marketstream.redis.errors import CacheContentError, CacheUnavailableError
+from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
 from marketstream.redis.keys import Keys
 
 LIMIT_S: Final = 3.0
@@ -44,7 +44,7 @@ class LiveCandle(msgspec.Struct, frozen=True, gc=False):
     revision: int
 
 
-class Stream(msgspec.Struct, frozen=True, gc=False):
+class LiveStatus(msgspec.Struct, frozen=True, gc=False):
     """The newest price of a symbol and how fresh all about it is. Times are Unix seconds, with fraction."""
 
     price: str | None = None
@@ -67,7 +67,7 @@ class Live(msgspec.Struct, frozen=True, gc=False):
     price: str | None
     current_candle: LiveCandle | None
     last_candle: LiveCandle | None
-    stream: Stream | None
+    stream: LiveStatus | None
 
 
 class LiveReader:
@@ -78,7 +78,7 @@ class LiveReader:
         self._limit_s = limit_s
 
     async def live(self, symbols: Sequence[tuple[str, str]]) -> list[Live]:
-        """All of each symbol, in the order given. Raises CacheUnavailableError, CacheContentError."""
+        """All of each symbol, in the order given. Raises LiveStoreUnavailableError, LiveStoreContentError."""
         keys = [Keys.of(*symbol) for symbol in symbols]
         answers = await self._ask(
             [command for k in keys for command in (("GET", k.price), *(("HGETALL", name) for name in k[1:]))]
@@ -88,28 +88,31 @@ class LiveReader:
                 price,
                 _hash(k.current_candle, current, LiveCandle),
                 _hash(k.last_candle, last, LiveCandle),
-                _hash(k.stream, stream, Stream),
+                _hash(k.stream, stream, LiveStatus),
             )
             for k, price, current, last, stream in zip(
                 keys, answers[0::4], answers[1::4], answers[2::4], answers[3::4], strict=True
             )
         ]
 
-    async def streams(self, symbols: Sequence[tuple[str, str]]) -> list[Stream | None]:
-        """Price and freshness of each symbol, in the order given. Raises CacheUnavailableError, CacheContentError."""
+    async def streams(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | None]:
+        """Return price and freshness of each symbol, in the order given.
+
+        Raises LiveStoreUnavailableError, LiveStoreContentError.
+        """
         names = [Keys.of(*symbol).stream for symbol in symbols]
         answers = await self._ask([("HGETALL", name) for name in names])
-        return [_hash(name, answer, Stream) for name, answer in zip(names, answers, strict=True)]
+        return [_hash(name, answer, LiveStatus) for name, answer in zip(names, answers, strict=True)]
 
-    async def each_stream(self, symbols: Sequence[tuple[str, str]]) -> list[Stream | CacheContentError | None]:
+    async def each_stream(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | LiveStoreContentError | None]:
         """The same, but a key that holds something else is the error of its own symbol, in the place of that. Raises
-        CacheUnavailableError."""
+        LiveStoreUnavailableError."""
         names = [Keys.of(*symbol).stream for symbol in symbols]
         answers = await self._ask([("HGETALL", name) for name in names], raises=False)
         return [_stream(name, answer) for name, answer in zip(names, answers, strict=True)]
 
     async def ping(self) -> None:
-        """Raises CacheUnavailableError when Redis does not answer."""
+        """Raises LiveStoreUnavailableError when Redis does not answer."""
         await self._ask([("PING",)])
 
     async def _ask(self, commands: Sequence[tuple[str, ...]], *, raises: bool = True) -> list[Any]:
@@ -123,19 +126,19 @@ class LiveReader:
         except ResponseError as error:
             raise _refused(error) from error
         except (RedisError, OSError, TimeoutError) as error:
-            raise CacheUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
+            raise LiveStoreUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
 
 
-def _refused(error: ResponseError) -> CacheContentError:
-    return CacheContentError(f"Redis refuses to read: {error}")
+def _refused(error: ResponseError) -> LiveStoreContentError:
+    return LiveStoreContentError(f"Redis refuses to read: {error}")
 
 
-def _stream(key: str, answer: Any) -> Stream | CacheContentError | None:
+def _stream(key: str, answer: Any) -> LiveStatus | LiveStoreContentError | None:
     if isinstance(answer, ResponseError):
         return _refused(answer)
     try:
-        return _hash(key, answer, Stream)
-    except CacheContentError as error:
+        return _hash(key, answer, LiveStatus)
+    except LiveStoreContentError as error:
         return error
 
 
@@ -146,4 +149,4 @@ def _hash(key: str, fields: Mapping[str, str], form: type[T]) -> T | None:
     try:
         return msgspec.convert({name: text or None for name, text in fields.items()}, form, strict=False)
     except msgspec.ValidationError as error:
-        raise CacheContentError(f"the hash {key} in Redis is not what a processor writes: {error}") from error
+        raise LiveStoreContentError(f"the hash {key} in Redis is not what a processor writes: {error}") from error

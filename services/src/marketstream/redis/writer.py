@@ -9,7 +9,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from marketstream.redis.errors import CacheUnavailableError
+from marketstream.redis.errors import LiveStoreUnavailableError
 from marketstream.redis.frames import Frame, channel_of, encode
 from marketstream.redis.keys import Keys
 from marketstream.telemetry import logger
@@ -50,7 +50,7 @@ class LiveState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class LiveWriter:
     """The owner's side of the live state. Symbols are pairs of exchange and symbol, each with the owner's fence.
 
-    Every method raises CacheUnavailableError when Redis is away or does not answer in time.
+    Every method raises LiveStoreUnavailableError when Redis is away or does not answer in time.
     """
 
     def __init__(self, redis: Redis, default_exchange: str) -> None:
@@ -71,7 +71,7 @@ class LiveWriter:
                     pipeline.hget(Keys.of(*symbol).stream, "fence")
                 return [0 if fence == "foreign" else int(fence or 0) for fence in await _answers(pipeline)]
         except (RedisError, OSError, TimeoutError) as error:
-            raise CacheUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
+            raise LiveStoreUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
 
     async def claim(self, fences: dict[tuple[str, str], int]) -> dict[tuple[str, str], Outcome]:
         """From now on what owners with a lower fence write is refused. "fenced" where a later owner was here first,
@@ -117,7 +117,7 @@ class LiveWriter:
                 await self._tell_foreign(outcomes)
                 return outcomes
         except (RedisError, OSError, TimeoutError) as error:
-            raise CacheUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
+            raise LiveStoreUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
 
     async def _pipeline(self, calls: Iterable[Call]) -> list[Outcome]:
         pipeline = self._redis.pipeline(transaction=False)

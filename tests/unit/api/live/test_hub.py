@@ -12,10 +12,10 @@ from marketstream.api.live.client import Client
 from marketstream.api.live.hub import Hub
 from marketstream.api.live.symbol import LiveSymbol
 from marketstream.market.window import INTERVALS
-from marketstream.postgres.reader import Candle, StoreReader
-from marketstream.redis.errors import CacheUnavailableError
+from marketstream.postgres.reader import CandleRow, StoreReader
+from marketstream.redis.errors import LiveStoreUnavailableError
 from marketstream.redis.frames import Frame, FrameListener, FramePrice
-from marketstream.redis.reader import Live, LiveReader, Stream
+from marketstream.redis.reader import Live, LiveReader, LiveStatus
 from structlog.testing import capture_logs
 
 BTC = "binance", "BTCUSDT"
@@ -29,14 +29,14 @@ class Stores:
         self.open.set()
         self.waiting = asyncio.Event()
 
-    async def candles(self, *_: object) -> list[Candle]:
+    async def candles(self, *_: object) -> list[CandleRow]:
         self.waiting.set()
         await self.open.wait()
         return []
 
     async def live(self, symbols: Sequence[tuple[str, str]]) -> list[Live]:
         now = time.time()
-        return [Live("1", None, None, Stream("1", 1, now, now, 1, None, now)) for _ in symbols]
+        return [Live("1", None, None, LiveStatus("1", 1, now, now, 1, None, now)) for _ in symbols]
 
 
 class Listener:
@@ -123,7 +123,7 @@ async def test_nobody_is_told_of_a_half_while_all_is_read_again() -> None:
         await scene.price(7)
         scene.stores.open.clear()
         scene.stores.waiting.clear()
-        scene.listener.frames.put_nowait(CacheUnavailableError("gone"))
+        scene.listener.frames.put_nowait(LiveStoreUnavailableError("gone"))
         assert (await scene.outlet.next("state"))["freshness"]["state"] == "disconnected"
         async with asyncio.timeout(5):
             await scene.stores.waiting.wait()

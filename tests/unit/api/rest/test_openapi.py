@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from marketstream.api.app import create_app
 from marketstream.api.live.hub import Hub
-from marketstream.postgres.reader import Candle, StoreReader
+from marketstream.postgres.reader import CandleRow, StoreReader
 from marketstream.redis.reader import LiveReader
 from marketstream.service import Health
 from marketstream.settings import Settings
@@ -71,5 +71,5 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 def test_the_schema_of_a_candle_is_that_of_its_json(document: dict[str, Any]) -> None:
     schema = document["components"]["schemas"]["Candle"]
-    assert tuple(schema["properties"]) == Candle.__struct_fields__
-    assert set(schema["required"]) == set(Candle.__struct_fields__)
+    assert tuple(schema["properties"]) == CandleRow.__struct_fields__
+    assert set(schema["required"]) == set(CandleRow.__struct_fields__)

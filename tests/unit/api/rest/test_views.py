@@ -8,7 +8,7 @@ from marketstream.api.rest.queries import IntervalName
 from marketstream.api.rest.views import Price, State, candle_of, price_of, state_of, symbol_of, vwap
 from marketstream.cli import parser
 from marketstream.market.window import INTERVALS
-from marketstream.redis.reader import LiveCandle, Stream
+from marketstream.redis.reader import LiveCandle, LiveStatus
 
 NOW = 1_610_064_100.0
 
@@ -20,10 +20,10 @@ LIVE = LiveCandle(
 )  # fmt: skip
 
 
-def stream(**changes: Any) -> Stream:
+def stream(**changes: Any) -> LiveStatus:
     """A symbol of which a trade was heard a second ago."""
     fields: dict[str, Any] = {"price": "1.5", "price_id": 7, "price_time": NOW - 1, "last_trade_time": NOW - 1}
-    return Stream(**{**fields, "heard_until": NOW - 1, **changes})
+    return LiveStatus(**{**fields, "heard_until": NOW - 1, **changes})
 
 
 @pytest.mark.parametrize(

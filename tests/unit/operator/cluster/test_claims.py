@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 from marketstream_operator.cluster.claims import Claimant, Claims
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 
 BTC, ETH = ("binance", "BTCUSDT"), ("binance", "ETHUSDT")
-OLD = Claimant("2026-01-01T00:00:00Z", "b", Key("one", "old"))
-TIE = Claimant("2026-01-01T00:00:00Z", "c", Key("two", "tie"))
-NEW = Claimant("2026-01-01T00:00:01Z", "a", Key("one", "new"))
+OLD = Claimant("2026-01-01T00:00:00Z", "b", StreamKey("one", "old"))
+TIE = Claimant("2026-01-01T00:00:00Z", "c", StreamKey("two", "tie"))
+NEW = Claimant("2026-01-01T00:00:01Z", "a", StreamKey("one", "new"))
 
 
 def test_the_oldest_owns_a_symbol_and_of_two_as_old_the_one_of_lesser_uid() -> None:

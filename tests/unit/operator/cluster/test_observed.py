@@ -11,10 +11,10 @@ from marketstream_operator.cluster.claims import Claims
 from marketstream_operator.cluster.observed import Child, Deployment, Observed, child_of, stream_of
 from marketstream_operator.cluster.scope import Scope
 from marketstream_operator.kinds import DEPLOYMENT, MARKET_STREAM, POD, Kind
-from marketstream_operator.names import Key, identity, labels
+from marketstream_operator.names import StreamKey, identity, labels
 
 BTC = identity("binance", "BTCUSDT")
-OLD, NEW = Key("markets", "old"), Key("markets", "new")
+OLD, NEW = StreamKey("markets", "old"), StreamKey("markets", "new")
 
 
 def child(name: str = "pod", *, of: str = "old", uid: str = "1", version: int = 1, **changes: Any) -> dict[str, Any]:
@@ -99,8 +99,8 @@ class Lists:
         self._meanwhile()
 
 
-def looking(api: Lists) -> tuple[Scope, Observed, Claims, set[Key]]:
-    observed, claims, due = Observed(), Claims(), set[Key]()
+def looking(api: Lists) -> tuple[Scope, Observed, Claims, set[StreamKey]]:
+    observed, claims, due = Observed(), Claims(), set[StreamKey]()
     where = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD), ("markets",))
     applier = Applier(api, observed)  # type: ignore[arg-type]
     looks = Scope(api, where, observed, claims, applier, lambda _: True, lambda key, _: due.add(key))  # type: ignore[arg-type]

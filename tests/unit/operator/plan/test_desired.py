@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from marketstream.settings import Settings
-from marketstream_operator.names import ROLES, Key, Role
+from marketstream_operator.names import ROLES, Role, StreamKey
 from marketstream_operator.plan import desired
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Owner, Pair
@@ -15,7 +15,7 @@ from marketstream_operator.resource.spec import Spec
 from marketstream_operator.resource.validation import read_spec
 from marketstream_operator.settings import OperatorSettings
 
-OWNER = Owner(Key("markets", "majors"), "uid-1")
+OWNER = Owner(StreamKey("markets", "majors"), "uid-1")
 PAIR = Pair("btcusdt-1a2b3", ("BTCUSDT",))
 SETTINGS = OperatorSettings(pod_namespace="markets", services_image="registry/services:1.0")
 SECRETS = {

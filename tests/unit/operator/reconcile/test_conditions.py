@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from marketstream_operator.cluster.observed import Deployment
 from marketstream_operator.cluster.podproblems import Problem
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile.conditions import View, status_of, time_text, two_digits
 from marketstream_operator.reconcile.drain import Pause
@@ -15,7 +15,7 @@ from marketstream_operator.reconcile.topics import READY, TopicState
 from marketstream_operator.resource.durations import SpecError
 from marketstream_operator.resource.status import Condition, Status
 
-KEY = Key("markets", "majors")
+KEY = StreamKey("markets", "majors")
 THEN, NOW = "2026-03-01T12:00:00Z", "2026-03-01T12:05:00Z"
 PAIRS = (Pair("a", ("AAA",)), Pair("b", ("BBB",)))
 AT = 1_772_366_400.0  # THEN
@@ -87,8 +87,14 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
         ({"error": INVALID}, "Progressing", "False", "Settled", "nothing changes"),
         ({"pairs": (), "live": ()}, "ProducersReady", "False", "NotAllReady", "no pairs"),
         ({"error": INVALID}, "Degraded", "True", "Invalid", "spec.symbols[1]"),
-        ({"conflicts": {"AAA": Key("x", "y")}}, "SpecValid", "False", "Conflict", "AAA: run by the older MarketStream"),
-        ({"conflicts": {"AAA": Key("x", "y")}}, "Degraded", "True", "Conflict", "x/y"),
+        (
+            {"conflicts": {"AAA": StreamKey("x", "y")}},
+            "SpecValid",
+            "False",
+            "Conflict",
+            "AAA: run by the older MarketStream",
+        ),
+        ({"conflicts": {"AAA": StreamKey("x", "y")}}, "Degraded", "True", "Conflict", "x/y"),
         ({"topics": None}, "KafkaReady", "Unknown", "NotAsked", ""),
         ({"topics": NOT_READY}, "KafkaReady", "False", "TopicsNotReady", "Strimzi"),
         ({"topics": NOT_READY}, "Degraded", "False", "AsExpected", ""),

@@ -7,7 +7,7 @@ import pytest
 from marketstream.kafka.client import UnavailableError
 from marketstream.settings import Settings, SettingsError
 from marketstream_operator.cluster.observed import Deployment
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile import drain
@@ -15,7 +15,7 @@ from marketstream_operator.reconcile.drain import ABREAST, Drains
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
-KEY = Key("markets", "majors")
+KEY = StreamKey("markets", "majors")
 SPEC = Spec(exchange="binance", symbols=("BTCUSDT",), paused=True)
 PAIRS = [Pair(f"p{number}", (f"S{number}",)) for number in range(3 * ABREAST)]
 PROCESSOR = Deployment(

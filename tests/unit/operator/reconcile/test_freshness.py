@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from marketstream.redis.reader import Stream
+from marketstream.redis.reader import LiveStatus
 from marketstream.settings import Settings
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.reconcile import freshness as module
-from marketstream_operator.reconcile.freshness import POLL_S, Freshness, Pulse
+from marketstream_operator.reconcile.freshness import POLL_S, FreshnessMonitor, Pulse
 from redis.exceptions import ConnectionError as RedisAway
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from structlog.testing import capture_logs
@@ -19,11 +19,11 @@ MAX_AGE_S = 60.0
 START = 1_000_000.0
 
 
-def heard(at: float, last_id: int | None = None, *, traded: float | None = None, **more: int) -> Stream:
-    return Stream(heard_until=at, last_trade_time=at if traded is None else traded, last_trade_id=last_id, **more)
+def heard(at: float, last_id: int | None = None, *, traded: float | None = None, **more: int) -> LiveStatus:
+    return LiveStatus(heard_until=at, last_trade_time=at if traded is None else traded, last_trade_id=last_id, **more)
 
 
-def verdicts(pulse: Pulse, *reads: Stream | None, begin: float = START) -> list[bool | None]:
+def verdicts(pulse: Pulse, *reads: LiveStatus | None, begin: float = START) -> list[bool | None]:
     """What it says after each read, five seconds apart."""
     found = []
     for number, stream in enumerate(reads):
@@ -97,11 +97,11 @@ def test_complete_without_holes_and_proven_up_to_now(
 ) -> None:
     pulse = Pulse(START, starting=True)
     proven = None if complete_until is None else int(complete_until)
-    pulse.read(Stream(heard_until=START, complete_until=proven, open_holes=holes), START, MAX_AGE_S)
+    pulse.read(LiveStatus(heard_until=START, complete_until=proven, open_holes=holes), START, MAX_AGE_S)
     assert pulse.reading.is_complete is is_complete
 
 
-MAJORS, MINORS = Key("market", "majors"), Key("market", "minors")
+MAJORS, MINORS = StreamKey("market", "majors"), StreamKey("market", "minors")
 URL = "redis://cache:6379/0"
 HASH = {"heard_until": str(START), "last_trade_time": str(START)}
 
@@ -145,14 +145,16 @@ def caches(monkeypatch: pytest.MonkeyPatch) -> dict[str, Cache]:
     return found
 
 
-def following(*streams: tuple[Key, str], url: str = URL, changed: list[Key] | None = None) -> Freshness:
-    freshness = Freshness((changed if changed is not None else []).append, lambda: START)
+def following(
+    *streams: tuple[StreamKey, str], url: str = URL, changed: list[StreamKey] | None = None
+) -> FreshnessMonitor:
+    freshness = FreshnessMonitor((changed if changed is not None else []).append, lambda: START)
     for key, symbols in streams:
         follow(freshness, key, symbols, url)
     return freshness
 
 
-def follow(freshness: Freshness, key: Key, symbols: str, url: str = URL) -> None:
+def follow(freshness: FreshnessMonitor, key: StreamKey, symbols: str, url: str = URL) -> None:
     freshness.follow(key, Settings(redis_url=url), "simulator", symbols.split(), MAX_AGE_S, starting=False)
 
 
@@ -168,7 +170,7 @@ async def test_a_key_of_another_kind_concerns_its_own_symbol_only(
     caches: dict[str, Cache], bad: Any, said: str
 ) -> None:
     caches[URL] = Cache(AAA=HASH, BBB=bad, CCC=HASH)
-    changed: list[Key] = []
+    changed: list[StreamKey] = []
     freshness = following((MAJORS, "AAA BBB"), (MINORS, "CCC"), changed=changed)
     with capture_logs() as lines:
         for _ in range(3):
@@ -213,20 +215,20 @@ async def test_a_redis_that_comes_back_while_another_is_closed_is_read(caches: d
     freshness = following((MAJORS, "AAA"), url=urls[0])
     for number, url in enumerate(urls):
         caches[url] = Cache(AAA=HASH)
-        follow(freshness, Key("market", f"s{number}"), "AAA", url)
+        follow(freshness, StreamKey("market", f"s{number}"), "AAA", url)
     await freshness.read_once()
     for number in (1, 2):
-        freshness.forget(Key("market", f"s{number}"))
+        freshness.forget(StreamKey("market", f"s{number}"))
 
     def back() -> None:
         caches[urls[1]].on_close = caches[urls[2]].on_close = lambda: None
         for number in (1, 2):
-            follow(freshness, Key("market", f"s{number}"), "AAA", urls[number])
+            follow(freshness, StreamKey("market", f"s{number}"), "AAA", urls[number])
 
     caches[urls[1]].on_close = caches[urls[2]].on_close = back
     for _ in range(3):
         await freshness.read_once()
-    assert freshness.readings(Key("market", "s2"))["AAA"].is_fresh
+    assert freshness.readings(StreamKey("market", "s2"))["AAA"].is_fresh
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from marketstream_operator.cluster.observed import Observed, Stream
+from marketstream_operator.cluster.observed import MarketStream, Observed
 from marketstream_operator.kube.events import Recorder
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile.conditions import View, status_of
 from marketstream_operator.reconcile.drain import Pause
@@ -37,8 +37,8 @@ def test_times_in_a_message_are_no_news(fraction: str) -> None:
     assert _is_news(said(f"at 2026-03-01T12:00:00{fraction}Z: it fails otherwise"), before)
 
 
-def stream(name: str) -> Stream:
-    return Stream(Key("default", name), name, 1, 1, "2026-03-01T12:00:00Z", False, {}, {})
+def stream(name: str) -> MarketStream:
+    return MarketStream(StreamKey("default", name), name, 1, 1, "2026-03-01T12:00:00Z", False, {}, {})
 
 
 def counted(metric: str, label: str) -> dict[str, float]:
@@ -68,7 +68,7 @@ async def test_streams_are_counted_by_what_somebody_must_look_at() -> None:
         await reporter.tell(stream(name), view)
     assert counted("marketstream_operator_streams", "ready") == {"False": 3, "Paused": 2}
     assert counted("marketstream_operator_fresh", "fresh") == {"False": 1, "True": 1, "Unknown": 3}
-    reporter.forget(Key("default", "silent"))
-    reporter.forget(Key("default", "drained"))
+    reporter.forget(StreamKey("default", "silent"))
+    reporter.forget(StreamKey("default", "drained"))
     assert counted("marketstream_operator_streams", "ready") == {"False": 2, "Paused": 1}
     assert counted("marketstream_operator_fresh", "fresh") == {"True": 1, "Unknown": 2}

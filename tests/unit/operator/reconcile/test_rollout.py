@@ -2,10 +2,10 @@
 
 from marketstream_operator.cluster.observed import Deployment, Observed
 from marketstream_operator.kinds import DEPLOYMENT
-from marketstream_operator.names import Key
+from marketstream_operator.names import StreamKey
 from marketstream_operator.reconcile.rollout import Rollout
 
-MAJORS, MINORS = Key("markets", "majors"), Key("markets", "minors")
+MAJORS, MINORS = StreamKey("markets", "majors"), StreamKey("markets", "minors")
 
 
 class World:
@@ -17,7 +17,7 @@ class World:
 
     def has(
         self,
-        key: Key,
+        key: StreamKey,
         pair: str,
         *,
         is_settled: bool = True,

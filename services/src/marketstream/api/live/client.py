@@ -7,7 +7,7 @@ from typing import Any, Final
 from marketstream.api import metrics
 from marketstream.api.live.messages import frame
 from marketstream.api.live.outlet import Outlet
-from marketstream.api.live.subscription import Stream
+from marketstream.api.live.subscription import Subscription
 
 BEHIND: Final = 256 * 1024
 """Bytes waiting for a client beyond which it is sent nothing more until it has read them: a few seconds of messages,
@@ -29,7 +29,7 @@ class Client:
         self._behind_since: float | None = None
         self._full_since: float | None = None
         self.is_given_up = False
-        self.streams: Final[dict[Stream, int]] = {}
+        self.streams: Final[dict[Subscription, int]] = {}
         """What it follows, each with the most candles that it wants in a snapshot."""
 
     @property

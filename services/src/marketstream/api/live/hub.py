@@ -15,7 +15,7 @@ from marketstream.backoff import delays
 from marketstream.market.window import Interval
 from marketstream.postgres.errors import StoreError
 from marketstream.postgres.reader import StoreReader
-from marketstream.redis.errors import CacheContentError, CacheUnavailableError
+from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
 from marketstream.redis.frames import Frame, FrameListener
 from marketstream.redis.reader import LiveReader
 from marketstream.telemetry import logger
@@ -89,7 +89,7 @@ class Hub:
                     waits = delays(0.1, 2.0)
                     async for frame in frames:
                         self._take(frame)
-            except (CacheUnavailableError, StoreError) as error:
+            except (LiveStoreUnavailableError, StoreError) as error:
                 self._lose(str(error))
                 wait_s = next(waits)
                 log.warning("cut off from live data", error=str(error), retry_s=round(wait_s, 1))
@@ -123,7 +123,7 @@ class Hub:
         live = self._symbol(frame.exchange, frame.symbol)
         try:
             live.take(frame)
-        except CacheContentError as error:
+        except LiveStoreContentError as error:
             log.warning("frame set aside", exchange=frame.exchange, symbol=frame.symbol, error=str(error))
             return
         except Exception:

@@ -7,7 +7,7 @@ from marketstream.api.live.messages import KEPT
 from marketstream.api.rest.views import candle_of
 from marketstream.market.rollup import Child, roll_up
 from marketstream.market.window import INTERVALS, WINDOW_S, Interval
-from marketstream.postgres.reader import Candle
+from marketstream.postgres.reader import CandleRow
 from marketstream.redis.reader import LiveCandle
 
 _UNSETTLED: Final = 60
@@ -29,8 +29,8 @@ class Ladder:
     def __init__(self, exchange: str, symbol: str) -> None:
         self._exchange = exchange
         self._symbol = symbol
-        self._closed: dict[str, dict[int, Candle]] = {}
-        self._unsettled: dict[int, Candle] = {}
+        self._closed: dict[str, dict[int, CandleRow]] = {}
+        self._unsettled: dict[int, CandleRow] = {}
         self._open: LiveCandle | None = None
 
     @property
@@ -38,11 +38,11 @@ class Ladder:
         """The intervals whose closed candles are held."""
         return [INTERVALS[name] for name in self._closed]
 
-    def closed(self, interval: Interval) -> list[Candle]:
+    def closed(self, interval: Interval) -> list[CandleRow]:
         """The held closed candles, oldest first."""
         return list(self._closed[interval.name].values())
 
-    def hold(self, interval: Interval, candles: Iterable[Candle]) -> None:
+    def hold(self, interval: Interval, candles: Iterable[CandleRow]) -> None:
         """Holds the newest closed candles of an interval from now on; `candles` are oldest first."""
         self._closed[interval.name] = {candle.window_start: candle for candle in candles}
         self._settle()
@@ -52,7 +52,7 @@ class Ladder:
         names = {level.name for interval in needed for level in levels(interval)}
         self._closed = {name: candles for name, candles in self._closed.items() if name in names}
 
-    def correct(self, interval: Interval, candles: Iterable[Candle]) -> list[Candle]:
+    def correct(self, interval: Interval, candles: Iterable[CandleRow]) -> list[CandleRow]:
         """Takes closed candles that may be new or corrected; those that are, oldest first."""
         known = self._closed[interval.name]
         changed = [candle for candle in candles if known.get(candle.window_start) != candle]
@@ -72,15 +72,17 @@ class Ladder:
             self._settle()
         self._open = candle
 
-    def open_candles(self, intervals: Iterable[Interval]) -> dict[str, Candle]:
+    def open_candles(self, intervals: Iterable[Interval]) -> dict[str, CandleRow]:
         """The open candle of each of these intervals, as far as it has one; the lower levels must be held."""
         if self._open is None:
             return {}
-        made: dict[tuple[str, int], Candle | None] = {}
+        made: dict[tuple[str, int], CandleRow | None] = {}
         found = {i.name: self._candle(i, i.start_of(self._open.window_start), made) for i in intervals}
         return {name: candle for name, candle in found.items() if candle is not None}
 
-    def _candle(self, interval: Interval, start: int, made: dict[tuple[str, int], Candle | None]) -> Candle | None:
+    def _candle(
+        self, interval: Interval, start: int, made: dict[tuple[str, int], CandleRow | None]
+    ) -> CandleRow | None:
         """A candle that is not stored yet, made once for all that need it."""
         key = interval.name, start
         if key not in made:
@@ -89,12 +91,14 @@ class Ladder:
             )
         return made[key]
 
-    def _ten_seconds(self, start: int) -> Candle | None:
+    def _ten_seconds(self, start: int) -> CandleRow | None:
         if self._open is not None and self._open.window_start == start:
             return candle_of(self._open)
         return self._unsettled.get(start)
 
-    def _rolled_up(self, interval: Interval, start: int, made: dict[tuple[str, int], Candle | None]) -> Candle | None:
+    def _rolled_up(
+        self, interval: Interval, start: int, made: dict[tuple[str, int], CandleRow | None]
+    ) -> CandleRow | None:
         assert self._open is not None and interval.children is not None  # noqa: S101, PT018 - asked by open_candles
         shorter = INTERVALS[interval.children]
         stored = self._closed[shorter.name]

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from marketstream.api.rest.queries import IntervalName
 from marketstream.api.rest.views import State
-from marketstream.postgres.reader import Candle
+from marketstream.postgres.reader import CandleRow
 from marketstream.redis.frames import FrameTrade
 
 KEPT: Final = 300
@@ -102,8 +102,8 @@ class Freshness(msgspec.Struct, frozen=True):
 class Snapshot(_Numbered, frozen=True, tag="snapshot"):
     """All of a stream. What was known of it before is void."""
 
-    candles: list[Candle]
-    open: Candle | None
+    candles: list[CandleRow]
+    open: CandleRow | None
     price: LastPrice | None
     trades: list[FrameTrade]
     freshness: Freshness
@@ -113,7 +113,7 @@ class CandleMessage(_Numbered, frozen=True, tag="candle"):
     """The open candle, or a closed one that is new or corrected."""
 
     closed: bool
-    candle: Candle
+    candle: CandleRow
 
 
 class PriceMessage(_Numbered, frozen=True, tag="price"):

@@ -14,7 +14,7 @@ from marketstream.api.live.messages import (
     frame,
 )
 from marketstream.market.window import Interval
-from marketstream.postgres.reader import Candle
+from marketstream.postgres.reader import CandleRow
 from marketstream.redis.frames import FrameTrade
 
 
@@ -25,7 +25,7 @@ class Follower(Protocol):
         """Takes the frames now, or leaves them out and asks for a snapshot later. Never raises."""
 
 
-class Stream:
+class Subscription:
     """Numbers the messages, leaves out what has not changed, and encodes each once for all followers."""
 
     def __init__(self, exchange: str, symbol: str, interval: Interval, epoch: str) -> None:
@@ -53,7 +53,7 @@ class Stream:
         received_us: int | None,
         *,
         price: LastPrice | None,
-        candle: Candle | None,
+        candle: CandleRow | None,
         trades: Sequence[FrameTrade] = (),
         freshness: Freshness,
     ) -> None:
@@ -73,7 +73,7 @@ class Stream:
             frames.append(self._next(StateMessage, received_us, freshness=freshness))
         self._send(frames)
 
-    def correct(self, candles: Sequence[Candle]) -> None:
+    def correct(self, candles: Sequence[CandleRow]) -> None:
         """Sends closed candles that are new or corrected."""
         self._send([self._next(CandleMessage, None, closed=True, candle=candle) for candle in candles])
 
@@ -82,8 +82,8 @@ class Stream:
         received_us: int | None,
         limit: int,
         *,
-        candles: Sequence[Candle],
-        candle: Candle | None,
+        candles: Sequence[CandleRow],
+        candle: CandleRow | None,
         price: LastPrice | None,
         trades: Sequence[FrameTrade],
         freshness: Freshness,

@@ -7,15 +7,15 @@ from typing import Final
 
 from marketstream.api.live.ladder import Ladder, levels
 from marketstream.api.live.messages import KEPT, Freshness, LastPrice
-from marketstream.api.live.subscription import Stream as ClientStream
+from marketstream.api.live.subscription import Subscription
 from marketstream.api.rest.views import state_of
 from marketstream.backoff import delays
 from marketstream.market.window import Interval
 from marketstream.postgres.errors import StoreError
-from marketstream.postgres.reader import Candle, StoreReader
-from marketstream.redis.errors import CacheError
+from marketstream.postgres.reader import CandleRow, StoreReader
+from marketstream.redis.errors import LiveStoreError
 from marketstream.redis.frames import MOST_TRADES, Frame, FrameTrade
-from marketstream.redis.reader import Live, LiveReader, Stream
+from marketstream.redis.reader import Live, LiveReader, LiveStatus
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -43,10 +43,10 @@ class LiveSymbol:
         self.problem = feed.problem
         """Why frames of it were missed, until all of it was read again; None when none were."""
         self._feed = feed
-        self._streams: dict[str, ClientStream] = {}
+        self._streams: dict[str, Subscription] = {}
         self._ladder = Ladder(exchange, symbol)
         self._price: LastPrice | None = None
-        self._freshness = Stream()
+        self._freshness = LiveStatus()
         self._recent: deque[FrameTrade] = deque(maxlen=MOST_TRADES)
         self._fresh: deque[FrameTrade] = deque(maxlen=MOST_TRADES)
         self._received_us: int | None = None
@@ -55,7 +55,7 @@ class LiveSymbol:
         self._reading = asyncio.Lock()
 
     def take(self, frame: Frame) -> None:
-        """Takes a frame in; `flush` tells the clients. Raises CacheContentError, having taken nothing."""
+        """Takes a frame in; `flush` tells the clients. Raises LiveStoreContentError, having taken nothing."""
         candle, freshness = frame.open_candle(), frame.freshness()
         self._freshness = freshness
         if frame.price is not None:
@@ -86,7 +86,7 @@ class LiveSymbol:
                 price=self._price, candle=candles.get(name), trades=trades, freshness=freshness,
             )  # fmt: skip
 
-    async def follow(self, interval: Interval) -> ClientStream:
+    async def follow(self, interval: Interval) -> Subscription:
         """The stream of an interval, ready to give snapshots; until `forget` finds it without followers.
 
         Raises StoreError when its candles cannot be read.
@@ -95,7 +95,7 @@ class LiveSymbol:
             if interval.name not in self._streams:
                 await self._hold(interval)
                 self._remember(await self._recalled())
-                self._streams[interval.name] = ClientStream(*self.name, interval, self._feed.epoch)
+                self._streams[interval.name] = Subscription(*self.name, interval, self._feed.epoch)
         return self._streams[interval.name]
 
     def forget(self) -> None:
@@ -105,7 +105,7 @@ class LiveSymbol:
         self._streams = {name: stream for name, stream in self._streams.items() if stream.followers}
         self._ladder.release(stream.interval for stream in self._streams.values())
 
-    def snapshot(self, stream: ClientStream, limit: int) -> bytes:
+    def snapshot(self, stream: Subscription, limit: int) -> bytes:
         """A frame with all of one of its streams."""
         self.flush()
         open_candle = self._ladder.open_candles([stream.interval]).get(stream.interval.name)
@@ -115,7 +115,7 @@ class LiveSymbol:
             trades=self._recent, freshness=self._shown(),
         )  # fmt: skip
 
-    async def restart(self) -> list[ClientStream]:
+    async def restart(self) -> list[Subscription]:
         """Reads everything again, in a new epoch: frames were missed. The streams, which need new snapshots.
 
         Raises StoreError.
@@ -125,7 +125,7 @@ class LiveSymbol:
             read = {interval: await self._read(interval, None, None, KEPT) for interval in self._ladder.held}
             # Not a moment between here and the end: meanwhile clients are told of what was, not of a half.
             self.problem = self._feed.problem
-            self._price, self._freshness, self._received_us = None, Stream(), None
+            self._price, self._freshness, self._received_us = None, LiveStatus(), None
             self._ladder.move(None)
             self._remember(recalled)
             for interval, candles in read.items():
@@ -153,7 +153,7 @@ class LiveSymbol:
         """What Redis remembers. Without Redis, frames will tell."""
         try:
             (live,) = await self._feed.cache.live([self.name])
-        except CacheError as error:
+        except LiveStoreError as error:
             log.debug("live state cannot be read", symbol=self.name[1], error=str(error))
             return None
         return live
@@ -193,5 +193,5 @@ class LiveSymbol:
         if (stream := self._streams.get(interval.name)) is not None:
             stream.correct(new)
 
-    async def _read(self, interval: Interval, start: int | None, end: int | None, limit: int) -> list[Candle]:
+    async def _read(self, interval: Interval, start: int | None, end: int | None, limit: int) -> list[CandleRow]:
         return await self._feed.store.candles(*self.name, interval, start, end, limit)

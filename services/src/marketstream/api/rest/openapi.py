@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from marketstream.api.problems import Problem
 from marketstream.api.rest.views import Price, Symbol
-from marketstream.postgres.reader import Candle
+from marketstream.postgres.reader import CandleRow
 
 DESCRIPTION: Final = """
 Trades of exchanges as candles, each provably complete or visibly marked.
@@ -52,7 +52,7 @@ def install(app: FastAPI) -> None:
             document.update(get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=app.routes,
             ))  # fmt: skip
-            _, schemas = msgspec.json.schema_components((Candle, Price, Symbol, Problem), ref_template=_REFERENCE)
+            _, schemas = _components(CandleRow, Price, Symbol, Problem)
             document.setdefault("components", {})["schemas"] = schemas
         return document
 
@@ -60,5 +60,11 @@ def install(app: FastAPI) -> None:
 
 
 def _schema(form: Any) -> dict[str, Any]:
-    (schema,), _ = msgspec.json.schema_components((form,), ref_template=_REFERENCE)
+    (schema,), _ = _components(form)
     return {"schema": schema}
+
+
+def _components(*forms: Any) -> Any:
+    """Return the schemas of the forms, and those that they refer to by name. A client's Candle is the store's row."""
+    schemas = msgspec.json.schema_components(forms, ref_template=_REFERENCE)
+    return msgspec.json.decode(msgspec.json.encode(schemas).replace(b"CandleRow", b"Candle"))

@@ -12,7 +12,7 @@ from marketstream.api.rest.openapi import answers
 from marketstream.api.rest.queries import CandlesQuery, NoQuery, SymbolQuery
 from marketstream.api.rest.views import Price, Symbol, candle_of, price_of, symbol_of
 from marketstream.market.window import INTERVALS
-from marketstream.postgres.reader import Candle, StoreReader
+from marketstream.postgres.reader import CandleRow, StoreReader
 from marketstream.redis.reader import LiveReader
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -41,7 +41,7 @@ def routes(directory: Directory, store: StoreReader, live: LiveReader) -> APIRou
         operation_id="getCandles",
         summary="Closed candles of a symbol",
         responses=answers(
-            list[Candle], "The newest `limit` closed candles from start to end, oldest first.", 404, 422, 503
+            list[CandleRow], "The newest `limit` closed candles from start to end, oldest first.", 404, 422, 503
         ),
     )
     async def candles(query: Annotated[CandlesQuery, Query()]) -> Response:
@@ -53,7 +53,7 @@ def routes(directory: Directory, store: StoreReader, live: LiveReader) -> APIRou
         "/current-candle",
         operation_id="getCurrentCandle",
         summary="The open candle of a symbol",
-        responses=answers(Candle, "The 10-second candle that trades still go into.", 404, 422, 503),
+        responses=answers(CandleRow, "The 10-second candle that trades still go into.", 404, 422, 503),
     )
     async def current_candle(query: Annotated[SymbolQuery, Query()]) -> Response:
         exchange, symbol = await directory.find(query.exchange, query.symbol)

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from marketstream.market.number import decimal_text
-from marketstream.postgres.reader import Candle, Text
-from marketstream.redis.reader import LiveCandle, Stream
+from marketstream.postgres.reader import CandleRow, Text
+from marketstream.redis.reader import LiveCandle, LiveStatus
 
 QUIET_S: Final = 10
 """Seconds without a trade after which a symbol that is heard of is quiet."""
@@ -54,23 +54,23 @@ class Symbol(msgspec.Struct, frozen=True):
     ]
 
 
-def price_of(exchange: str, symbol: str, stream: Stream | None) -> Price | None:
+def price_of(exchange: str, symbol: str, stream: LiveStatus | None) -> Price | None:
     """The newest price, or None when no trade was heard yet."""
     if stream is None or stream.price is None or stream.price_time is None or stream.price_id is None:
         return None
     return Price(exchange, symbol, stream.price, stream.price_time, stream.price_id)
 
 
-def symbol_of(exchange: str, symbol: str, stream: Stream | None, now: float) -> Symbol:
+def symbol_of(exchange: str, symbol: str, stream: LiveStatus | None, now: float) -> Symbol:
     """The symbol at the Unix time `now`, in seconds."""
-    stream = stream or Stream()
+    stream = stream or LiveStatus()
     return Symbol(
         exchange, symbol, stream.price, stream.last_trade_time, stream.heard_until, stream.complete_until,
         stream.open_holes, state_of(exchange, stream, now),
     )  # fmt: skip
 
 
-def state_of(exchange: str, stream: Stream, now: float) -> State:
+def state_of(exchange: str, stream: LiveStatus, now: float) -> State:
     """The state of a symbol at the Unix time `now`, in seconds."""
     if stream.heard_until is None or now - stream.heard_until > stream.max_age:
         return "stale"
@@ -83,9 +83,9 @@ def state_of(exchange: str, stream: Stream, now: float) -> State:
     return "live"
 
 
-def candle_of(live: LiveCandle) -> Candle:
+def candle_of(live: LiveCandle) -> CandleRow:
     """The open candle in the form of the closed ones."""
-    return Candle(**msgspec.structs.asdict(live), vwap=vwap(live))
+    return CandleRow(**msgspec.structs.asdict(live), vwap=vwap(live))
 
 
 def vwap(candle: LiveCandle) -> str | None:
