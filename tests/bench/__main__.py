@@ -12,7 +12,7 @@ from marketstream.telemetry import configure_logging
 
 from tests.bench import commit, latency, pipeline, pure, report
 
-PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "performance.md"
 
 PARTS = "pure,pipeline,commit,latency"
 

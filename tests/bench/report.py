@@ -1,4 +1,4 @@
-"""What was measured, as tables of Markdown: for the terminal, and for docs/performance.md."""
+"""What was measured, as tables of Markdown: for the terminal, and for docs/reference/performance.md."""
 
 import os
 import platform

@@ -9,7 +9,7 @@ from marketstream.settings import Settings, SettingsError
 
 from tests.harness.needs import PROJECT
 
-OPERATIONS = PROJECT / "docs/operations.md"
+OPERATIONS = PROJECT / "docs/how-to/operate.md"
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

@@ -1,10 +1,10 @@
-"""The table of docs/operator.md that says where each promise is tested names tests that are there."""
+"""The table of docs/reference/marketstream.md that says where each promise is tested names tests that are there."""
 
 import re
 from pathlib import Path
 
 TESTS = Path(__file__).parents[2]
-DOCUMENT = TESTS.parent / "docs/operator.md"
+DOCUMENT = TESTS.parent / "docs/reference/marketstream.md"
 
 
 def test_every_test_that_is_named_exists() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import marketstream_operator
 
 PACKAGE = Path(marketstream_operator.__file__).parent
-DOCUMENT = Path(__file__).parents[3] / "docs/operator.md"
+DOCUMENT = Path(__file__).parents[3] / "docs/reference/marketstream.md"
 PLACE = {"Found": 2, "Problem": 0, "Pause": 0, "TopicState": 1}
 """Which argument of what makes a reason is the reason."""
 

@@ -18,7 +18,7 @@ from marketstream_operator.manifests.roles import AGGREGATE, PERMISSIONS, Scope
 FILES: Final = Path("charts/marketstream/files")
 """Where they are kept, from the top of the repository."""
 
-DOCUMENT: Final = Path("docs/operator.md")
+DOCUMENT: Final = Path("docs/reference/marketstream.md")
 
 _HEADER: Final = "# Made by `make generate` from operator/src/marketstream_operator/{source}: change that, not this.\n"
 

@@ -1,4 +1,4 @@
-"""The tables of docs/operator.md that follow from code: fields, permissions, settings."""
+"""The tables of docs/reference/marketstream.md that follow from code: fields, permissions, settings."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -1,6 +1,6 @@
 """From observations to the status of a MarketStream. Pure: no input or output, no clock of its own.
 
-Every reason here is documented in docs/operator.md; programs rely on them.
+Every reason here is documented in docs/reference/marketstream.md; programs rely on them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

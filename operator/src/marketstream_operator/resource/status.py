@@ -32,7 +32,7 @@ class Condition(Struct, frozen=True, kw_only=True, rename="camel"):
     status: Annotated[Literal["True", "False", "Unknown"], about("Whether it is so.")]
     reason: Annotated[
         Annotated[str, Meta(max_length=128, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")],
-        about("Why, in one word that programs can rely on; docs/operator.md lists them all."),
+        about("Why, in one word that programs can rely on; docs/reference/marketstream.md lists them all."),
     ]
     message: Annotated[Annotated[str, Meta(max_length=32_768)], about("Why, in words for people, and what to do.")]
     last_transition_time: Annotated[Time, about("When the status last turned from one to another.")]

@@ -107,7 +107,7 @@ def test_a_type_without_a_schema_is_refused(kind: Any) -> None:
 def test_check_shows_what_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / generate.DOCUMENT.parent).mkdir()
+    (tmp_path / generate.DOCUMENT.parent).mkdir(parents=True)
     places = "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in reference.TABLES)
     (tmp_path / generate.DOCUMENT).write_text(places)
     monkeypatch.chdir(tmp_path)
