@@ -113,8 +113,8 @@ def test_expressions_that_can_never_hold(expression: str) -> None:
 
 
 def test_what_to_do_is_said_for_every_alert() -> None:
-    text = (PROJECT / "docs" / "how-to" / "operate.md").read_text("utf-8")
-    table = text.split("\n### Alerts\n")[1].split("\n#")[0]
+    text = (PROJECT / "docs" / "how-to" / "monitor.md").read_text("utf-8")
+    table = text.split("\n## Alerts\n")[1].split("\n#")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [rule["alert"] for rule in alerts()]
 
 

@@ -45,7 +45,7 @@ def rows(page: str, heading: str) -> Iterator[list[str]]:
 def test_the_metrics_of_the_services_are_documented() -> None:
     documented = {
         name.strip("`"): frozenset(labels.split(", ")) - {""}
-        for name, labels, _ in rows("how-to/operate.md", "### Metrics")
+        for name, labels, _ in rows("reference/metrics.md", "## Services")
     }
     assert documented == {name: labels for name, labels in registered().items() if not name.startswith(OPERATOR)}
 
@@ -54,7 +54,7 @@ def test_the_metrics_of_the_operator_are_documented() -> None:
     """A cell names one metric or several, labels behind the name: `marketstream_operator_a{kind}`, `…_b`."""
     documented = {
         name.replace("…_", OPERATOR): frozenset(labels.split(",")) - {""}
-        for cell, *_ in rows("reference/marketstream.md", "### Health and metrics")
+        for cell, *_ in rows("reference/metrics.md", "## Operator")
         for name, labels in re.findall(r"`([^`{]+)(?:\{([^}]*)\})?`", cell)
     }
     assert documented == {name: labels for name, labels in registered().items() if name.startswith(OPERATOR)}

@@ -9,7 +9,7 @@ from marketstream.settings import Settings, SettingsError
 
 from tests.harness.needs import PROJECT
 
-OPERATIONS = PROJECT / "docs/how-to/operate.md"
+PAGE = PROJECT / "docs/reference/settings.md"
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -28,7 +28,7 @@ def test_the_table_of_the_docs_is_what_the_settings_say() -> None:
         for default in [str(field.default).lower() if isinstance(field.default, bool) else field.default]
         for choices in [f" ({', '.join(field.metadata['choices'])})" if "choices" in field.metadata else ""]
     ]
-    table = OPERATIONS.read_text().partition("### Settings")[2].partition("\n\n#")[0]
+    table = PAGE.read_text()
     assert [line for line in table.splitlines() if line.startswith("| `")] == rows
 
 

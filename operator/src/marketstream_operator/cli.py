@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="marketstream-operator",
         description="Makes running producer/processor pairs of MarketStream resources.",
-        epilog="Settings are read from the environment: docs/reference/marketstream.md lists them.",
+        epilog="Settings are read from the environment: docs/reference/operator.md lists them.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     run = commands.add_parser(

@@ -18,7 +18,11 @@ from marketstream_operator.manifests.roles import AGGREGATE, PERMISSIONS, Scope
 FILES: Final = Path("charts/marketstream/files")
 """Where they are kept, from the top of the repository."""
 
-DOCUMENT: Final = Path("docs/reference/marketstream.md")
+DOCUMENTS: Final = {
+    Path("docs/reference/marketstream.md"): ("spec", "status"),
+    Path("docs/reference/operator.md"): ("settings", "permissions"),
+}
+"""Documents with the names of the tables that they hold."""
 
 _HEADER: Final = "# Made by `make generate` from operator/src/marketstream_operator/{source}: change that, not this.\n"
 
@@ -63,10 +67,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing, fail when a file differs")
     check = parser.parse_args().check
     differs = False
-    document = reference.filled(DOCUMENT.read_text(encoding="utf-8"))
-    for path, wanted in (
-        (FILES / "crd.yaml", crd_yaml()), (FILES / "roles.yaml", roles_yaml()), (DOCUMENT, document),
-    ):  # fmt: skip
+    files = {FILES / "crd.yaml": crd_yaml(), FILES / "roles.yaml": roles_yaml()}
+    documents = {path: reference.filled(path.read_text(encoding="utf-8"), tables) for path, tables in DOCUMENTS.items()}
+    for path, wanted in (files | documents).items():
         if check:
             differs |= _differs(path, wanted)
         else:

@@ -1,7 +1,7 @@
-"""The tables of docs/reference/marketstream.md that follow from code: fields, permissions, settings."""
+"""Tables of docs/reference that follow from code: fields, permissions, settings."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final, get_args
 
@@ -19,10 +19,13 @@ WHERE: Final[dict[Scope, str]] = {
 }
 
 
-def filled(text: str) -> str:
-    """The document with its tables written anew, each between `<!-- name -->` and `<!-- /name -->`. Raises ValueError
-    for a table that it has no place for."""
-    for name, table in TABLES.items():
+def filled(text: str, tables: Sequence[str]) -> str:
+    """Return the document with these tables replaced, each between `<!-- name -->` and `<!-- /name -->`.
+
+    Raises ValueError when the document has no place for one of the tables.
+    """
+    for name in tables:
+        table = TABLES[name]
         place = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not place.search(text):
             raise ValueError(f"expected <!-- {name} --> and <!-- /{name} --> in the document")

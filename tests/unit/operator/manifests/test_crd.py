@@ -107,9 +107,10 @@ def test_a_type_without_a_schema_is_refused(kind: Any) -> None:
 def test_check_shows_what_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / generate.DOCUMENT.parent).mkdir(parents=True)
-    places = "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in reference.TABLES)
-    (tmp_path / generate.DOCUMENT).write_text(places)
+    assert sorted(name for tables in generate.DOCUMENTS.values() for name in tables) == sorted(reference.TABLES)
+    for document, tables in generate.DOCUMENTS.items():
+        (tmp_path / document).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / document).write_text("".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in tables))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["generate", "--check"])
     assert generate.main() == 1
