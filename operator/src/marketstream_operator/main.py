@@ -49,7 +49,7 @@ class Operator:
         self._settings = settings
         served: Where = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD), settings.namespaces)
         topics: Where = {KAFKA_TOPIC: (settings.pod_namespace,)} if settings.kafka_mode == "strimzi" else {}
-        self._api = Api(login)
+        self._api = Api(login, may_write=self._may_write)
         self._queue: WorkQueue[StreamKey] = WorkQueue()
         self._election = Election(self._api, settings.pod_namespace, settings.lease_name, identity(settings.pod_name))
         self._observed, claims = Observed(), Claims()
@@ -89,6 +89,10 @@ class Operator:
         )
         self._knows_kinds = False
         self._looked_at = time.monotonic()
+
+    def _may_write(self) -> bool:
+        """Return True while this process holds the lease; the API client calls this just before every write."""
+        return self._election.holds()
 
     def _watching(self, login: Configuration, namespaces: tuple[str, ...] | None, *kinds: Kind) -> Iterator[Watches]:
         """Watches of their own for each namespace: one that is refused ends those of no other."""

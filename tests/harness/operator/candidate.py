@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from kubernetes.aio.client.configuration import Configuration
 from marketstream.service import run_until_stopped
 from marketstream.telemetry import configure_logging
 from marketstream_operator.kinds import Kind
@@ -26,10 +27,14 @@ EXIT_LOST = 3
 
 
 class Candidate:
-    def __init__(self, api: Api, namespace: str, identity: str) -> None:
-        self._api, self._namespace, self._identity = api, namespace, identity
+    def __init__(self, login: Configuration, namespace: str, identity: str) -> None:
+        self._api = Api(login, may_write=self._may_write)
+        self._namespace, self._identity = namespace, identity
         self._numbers = itertools.count()
-        self._election = Election(api, namespace, LEASE_NAME, identity)
+        self._election = Election(self._api, namespace, LEASE_NAME, identity)
+
+    def _may_write(self) -> bool:
+        return self._election.holds()
 
     async def run(self) -> None:
         say("began", time.monotonic())
@@ -38,6 +43,7 @@ class Candidate:
             await self._election.run(self._lead)
         finally:
             watching.cancel()
+            await self._api.close()
 
     async def _watch(self) -> None:
         while True:
@@ -73,8 +79,8 @@ def say(what: str, at: float, version: str = "") -> None:
 
 async def main(stop: asyncio.Event) -> None:
     kubeconfig, namespace, identity = sys.argv[1:]
-    api = Api(await configuration(Path(kubeconfig), None))
-    running, stopping = asyncio.create_task(Candidate(api, namespace, identity).run()), asyncio.create_task(stop.wait())
+    candidate = Candidate(await configuration(Path(kubeconfig), None), namespace, identity)
+    running, stopping = asyncio.create_task(candidate.run()), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -85,8 +91,6 @@ async def main(stop: asyncio.Event) -> None:
     except LeaseLostError as error:
         print("lost", error, flush=True)
         sys.exit(EXIT_LOST)
-    finally:
-        await api.close()
 
 
 if __name__ == "__main__":

@@ -64,14 +64,18 @@ class NotLeadingError(Exception):
 
 
 class Api:
-    """One connection to the API server. `may_write` is asked just before every write; a lease is renewed without it."""
+    """A client of the API server.
 
-    def __init__(self, configuration: Configuration, *, may_write: Callable[[], bool] = lambda: True) -> None:
+    `may_write` is the guard of all writes but those of the Lease: it is called just before each write is sent, and
+    while it returns False, writes raise NotLeadingError. It has no default, so that no client writes by oversight.
+    """
+
+    def __init__(self, configuration: Configuration, *, may_write: Callable[[], bool]) -> None:
         configuration.connection_pool_maxsize = 64
         self._client = ApiClient(configuration)
         self._client.user_agent = MANAGER
         self._turns = asyncio.Semaphore(WRITES)
-        self.may_write = may_write
+        self._may_write = may_write
 
     async def close(self) -> None:
         """Ends its connections."""
@@ -159,7 +163,7 @@ class Api:
         self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str = "application/json"
     ) -> dict[str, Any]:
         async with self._turns:
-            if not self.may_write():
+            if not self._may_write():
                 raise NotLeadingError(f"{method} {path} is left: this process does not hold the lease")
             return await self._call(method, path, query, body, content_type, WRITE_S)
 

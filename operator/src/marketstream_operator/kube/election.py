@@ -50,7 +50,7 @@ class LeaseLostError(Exception):
 
 
 class Election:
-    """Candidate for, and then holder of, the Lease `name`. From its making on, `api` writes only while it is held.
+    """Candidate for, and then holder of, the Lease `name`. Of `api` it needs no more than to read and write the Lease.
 
     `holder` is unique to this process: see `identity`. `clock` is monotonic, in seconds.
     """
@@ -80,7 +80,6 @@ class Election:
         """Whether the Lease is, as far as we know, as we saw it: not after a write whose answer was lost."""
         self._has_written = False
         self._trouble = ""
-        api.may_write = self.holds
 
     def holds(self) -> bool:
         """Whether this process is the leader at this moment."""

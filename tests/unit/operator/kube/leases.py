@@ -54,8 +54,6 @@ class Store:
 class Link:
     """One candidate's way to the store."""
 
-    may_write: Callable[[], bool]
-
     def __init__(self, store: Store) -> None:
         self._store = store
         self.there_s = self.back_s = LATENCY_S

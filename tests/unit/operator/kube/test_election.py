@@ -29,13 +29,13 @@ def test_no_two_processes_have_the_same_identity() -> None:
 
 
 @virtually
-async def test_one_of_several_leads_and_only_it_may_write() -> None:
+async def test_one_of_several_leads_and_only_it_holds_the_lease() -> None:
     store = Store()
     candidates = [Candidate(store, name) for name in "abc"]
     await asyncio.sleep(300)
     (leader,) = (candidate for candidate in candidates if candidate.election.holds())
     assert leader.is_acting
-    assert [c.name for c in candidates if c.link.may_write()] == [leader.name]
+    assert [c.name for c in candidates if c.election.holds()] == [leader.name]
     assert store.spec["holderIdentity"] == leader.name
     assert store.spec["leaseDurationSeconds"] == DURATION_S
     assert store.spec["leaseTransitions"] == 0
@@ -236,6 +236,6 @@ def test_the_lease_is_given_back_when_the_work_ends_by_itself(error: Exception |
         with contextlib.nullcontext() if error is None else pytest.raises(ValueError, match="a bug"):
             await election.run(lead)
         assert store.spec["holderIdentity"] == ""
-        assert not link.may_write()
+        assert not election.holds()
 
     scenario()
