@@ -73,7 +73,7 @@ class _RefusedLogins(logging.Filter):
         self._told: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        from marketstream.kafka.client import REFUSED_LOGIN
+        from marketstream.kafka.errors import REFUSED_LOGIN
 
         if not (isinstance(record.args, tuple) and record.args and isinstance(record.args[-1], REFUSED_LOGIN)):
             return False

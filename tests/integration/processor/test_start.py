@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 from marketstream.kafka.admin import ensure_topics
-from marketstream.kafka.client import UnavailableError
+from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.postgres.errors import StoreRefusedError, StoreUnavailableError
 from marketstream.processor import metrics
 from marketstream.processor.service import run_processor
@@ -54,7 +54,7 @@ async def test_it_is_ready_once_all_that_it_waits_for_is_there(settings: Setting
 @pytest.mark.parametrize(
     ("away", "error", "said"),
     [
-        ({"kafka_bootstrap": NOBODY}, UnavailableError, f"could not be made within 1 s at {NOBODY}"),
+        ({"kafka_bootstrap": NOBODY}, BrokerUnavailableError, f"could not be made within 1 s at {NOBODY}"),
         ({"database_url": f"postgresql://x@{NOBODY}/x"}, StoreUnavailableError, "PostgreSQL did not answer for 1 s"),
     ],
 )

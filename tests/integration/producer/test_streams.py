@@ -7,7 +7,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from marketstream.codec import Heartbeat, encode
 from marketstream.kafka.admin import ensure_topics
-from marketstream.kafka.client import StreamError, connection
+from marketstream.kafka.client import connection
+from marketstream.kafka.errors import BrokerRefusedError, BrokerUnavailableError
 from marketstream.kafka.publisher import BATCH_BYTES, Publisher
 from marketstream.local.kafka import KafkaServer
 from marketstream.settings import Settings, SettingsError
@@ -46,17 +47,17 @@ async def test_a_topic_of_more_partitions_is_a_clear_error(settings: Settings, t
         await admin.create_topics([NewTopic(topic, 3, 1)])
     finally:
         await admin.close()
-    with pytest.raises(StreamError, match="has 3 partitions: expected 1"):
+    with pytest.raises(BrokerRefusedError, match="has 3 partitions: expected 1"):
         await ensure_topics(settings, [topic])
 
 
 async def test_a_name_that_kafka_refuses_is_a_clear_error(settings: Settings) -> None:
-    with pytest.raises(StreamError, match="refuses the topic 'no such name': InvalidTopicError"):
+    with pytest.raises(BrokerRefusedError, match="refuses the topic 'no such name': InvalidTopicError"):
         await ensure_topics(settings, ["no such name"])
 
 
 async def test_a_kafka_that_never_comes_is_an_error_in_time(settings: Settings) -> None:
-    with pytest.raises(StreamError, match=r"within 0\.5 s at 127\.0\.0\.1:1"):
+    with pytest.raises(BrokerUnavailableError, match=r"within 0\.5 s at 127\.0\.0\.1:1"):
         await ensure_topics(settings.but(kafka_bootstrap="127.0.0.1:1"), ["t"], limit_s=0.5)
 
 
@@ -111,7 +112,7 @@ async def test_send_waits_when_too_much_is_on_its_way(
 
 async def test_a_record_beyond_all_limits_is_a_clear_error(settings: Settings, topic_prefix: str) -> None:
     publisher = Publisher(settings)
-    with pytest.raises(StreamError, match="expected at most"):
+    with pytest.raises(BrokerRefusedError, match="expected at most"):
         await publisher.send(f"{topic_prefix}.x.y", bytes(BATCH_BYTES + 1))
     assert publisher.unacknowledged == 0
 

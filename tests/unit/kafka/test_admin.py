@@ -7,7 +7,7 @@ import pytest
 from aiokafka.errors import NoError, UnknownTopicOrPartitionError
 from marketstream.kafka import admin as module
 from marketstream.kafka.admin import ensure_topics
-from marketstream.kafka.client import StreamError
+from marketstream.kafka.errors import BrokerRefusedError, TopicMissingError
 from marketstream.kafka.positions import group_positions
 from marketstream.settings import Settings
 
@@ -51,7 +51,7 @@ def use(monkeypatch: pytest.MonkeyPatch, kafka: Kafka) -> None:
 async def test_one_topic_that_will_not_do_keeps_no_other_from_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
     kafka = Kafka(b=3)
     use(monkeypatch, kafka)
-    with pytest.raises(StreamError, match="the topic b has 3 partitions"):
+    with pytest.raises(BrokerRefusedError, match="the topic b has 3 partitions"):
         await ensure_topics(SETTINGS, ["a", "b", "c"])
     assert kafka.partitions == {"a": 1, "b": 3, "c": 1}
 
@@ -67,7 +67,7 @@ async def test_one_topic_that_will_not_do_keeps_no_other_from_being_made(monkeyp
 )
 async def test_a_message_names_a_few_topics(monkeypatch: pytest.MonkeyPatch, count: int, said: str) -> None:
     use(monkeypatch, Kafka())
-    with pytest.raises(StreamError) as caught:
+    with pytest.raises(BrokerRefusedError) as caught:
         await ensure_topics(SETTINGS.but(topic_create=False), MANY[:count], limit_s=0.05)
     assert said in str(caught.value)
     assert "not there yet: trades.x.symbol0000" in str(caught.value)
@@ -77,14 +77,14 @@ async def test_a_message_names_a_few_topics(monkeypatch: pytest.MonkeyPatch, cou
 async def test_who_is_not_patient_hears_at_once_that_topics_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, Kafka(a=1))
     async with asyncio.timeout(10):
-        with pytest.raises(StreamError, match="not there yet: b"):
+        with pytest.raises(TopicMissingError, match="not there yet: b"):
             await ensure_topics(SETTINGS.but(topic_create=False), ["a", "b"], limit_s=60, patient=False)
 
 
 @pytest.mark.parametrize("bootstrap", ["kafka:port", "kafka:", "kafka:9092,[::1", "kafka:99999"])
 async def test_an_address_of_kafka_that_is_none_is_a_clear_error(bootstrap: str) -> None:
     settings = Settings(kafka_bootstrap=bootstrap)
-    with pytest.raises(StreamError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of Kafka's brokers"):
+    with pytest.raises(BrokerRefusedError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of Kafka's brokers"):
         await ensure_topics(settings, ["a"], limit_s=1)
-    with pytest.raises(StreamError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of Kafka's brokers"):
+    with pytest.raises(BrokerRefusedError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of Kafka's brokers"):
         await group_positions(settings, "group", ["a"], limit_s=1)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from marketstream.kafka.client import StreamError
+from marketstream.kafka.errors import BrokerError
 from marketstream.kafka.positions import group_positions
 from marketstream.kafka.topics import topic_name
 from marketstream.settings import SettingsError
@@ -102,12 +102,12 @@ class Drains:
             )
         try:
             return await self._behind(key, spec, pairs, connection)
-        except (StreamError, SettingsError) as error:
+        except (BrokerError, SettingsError) as error:
             return str(error)
 
     async def _behind(self, key: StreamKey, spec: Spec, pairs: Sequence[Pair], connection: Connection) -> str:
         """The first pairs that have not read their topics to the end; the others are asked about when these have.
-        Raises StreamError, SettingsError."""
+        Raises BrokerError, SettingsError."""
 
         async def behind(pair: Pair) -> int:
             topics = [topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in pair.symbols]

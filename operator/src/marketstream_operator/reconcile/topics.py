@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from marketstream.kafka.admin import ensure_topics
-from marketstream.kafka.client import StreamError, UnavailableError
+from marketstream.kafka.errors import BrokerError, BrokerUnavailableError
 from marketstream.kafka.topics import topic_name
 from marketstream.settings import SettingsError
 
@@ -131,11 +131,11 @@ class ExternalTopics:
         )
         try:
             await ensure_topics(settings, due, KAFKA_S, patient=False)
-        except UnavailableError as error:
+        except BrokerUnavailableError as error:
             state = TopicState(False, "KafkaUnavailable", _unavailable(settings.kafka_bootstrap, error, due))
             self._away[kafka] = (time.monotonic(), state)
             return state
-        except (StreamError, SettingsError) as error:
+        except (BrokerError, SettingsError) as error:
             return TopicState(False, "TopicsNotReady", str(error))
         self._away.pop(kafka, None)
         now = time.monotonic()
@@ -144,7 +144,7 @@ class ExternalTopics:
         return READY
 
 
-def _unavailable(bootstrap: str, error: UnavailableError, topics: Iterable[str]) -> str:
+def _unavailable(bootstrap: str, error: BrokerUnavailableError, topics: Iterable[str]) -> str:
     """What is wrong with a Kafka, without the topics for which it was asked."""
     cause = error.__cause__
     said = str(cause) if cause is not None else f"no answer within {KAFKA_S:g} s"

@@ -73,7 +73,7 @@ def _local(given: Namespace) -> int:
 def _expected(error: Exception) -> bool:
     """Whether the message of the error is made for the person at the terminal."""
     from marketstream.exchanges.base import ExchangeError
-    from marketstream.kafka.client import StreamError
+    from marketstream.kafka.errors import BrokerError
     from marketstream.local.errors import LocalError
     from marketstream.postgres.errors import StoreError
     from marketstream.redis.errors import LiveStoreError
@@ -81,5 +81,5 @@ def _expected(error: Exception) -> bool:
 
     return isinstance(
         error,
-        SettingsError | LocalError | StoreError | LiveStoreError | StreamError | ExchangeError | OSError,
+        SettingsError | LocalError | StoreError | LiveStoreError | BrokerError | ExchangeError | OSError,
     )

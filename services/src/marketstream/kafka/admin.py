@@ -17,7 +17,8 @@ from aiokafka.errors import (
 )
 
 from marketstream.backoff import delays
-from marketstream.kafka.client import StreamError, UnavailableError, connection
+from marketstream.kafka.client import connection
+from marketstream.kafka.errors import BrokerRefusedError, BrokerUnavailableError, TopicMissingError
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -33,9 +34,9 @@ async def ensure_topics(
     """Makes those of `topics` that are missing, with the retention and the replicas of the settings; or, with
     TOPIC_CREATE=false, waits for them, unless it is not `patient`.
 
-    Tries again while Kafka is not there. Raises UnavailableError when it is not there within `limit_s` seconds (or
-    START_LIMIT_S), StreamError when the topics are not, when it refuses, or, with the others made, when a topic has
-    more than one partition, in which a symbol's trades would lose their order.
+    Tries again while Kafka is not there. Raises BrokerUnavailableError when it is not there within `limit_s` seconds
+    (or START_LIMIT_S), TopicMissingError when the topics are not, BrokerRefusedError when it refuses, or, with the
+    others made, when a topic has more than one partition, in which a symbol's trades would lose their order.
     """
     wanted = sorted(set(topics))
     limit_s = settings.start_limit_s if limit_s is None else limit_s
@@ -48,11 +49,11 @@ async def ensure_topics(
                 except (KafkaError, OSError) as error:
                     last = error
                     if not patient and _must_others_make(settings, error):
-                        raise StreamError(str(error)) from error
+                        raise TopicMissingError(str(error)) from error
                     log.warning("topics cannot be made yet", error=str(error), retry_s=round(delay, 1))
                 await asyncio.sleep(delay)
     except TimeoutError:
-        kind = StreamError if isinstance(last, UnknownTopicOrPartitionError) else UnavailableError
+        kind = TopicMissingError if isinstance(last, UnknownTopicOrPartitionError) else BrokerUnavailableError
         raise kind(
             f"the topics {_named(wanted)} could not be made within {limit_s:g} s at {settings.kafka_bootstrap}: "
             f"{last or 'Kafka does not answer'}"
@@ -87,7 +88,7 @@ async def _missing(admin: Any, topics: list[str]) -> tuple[list[str], list[Excep
         try:
             if not _is_there(described):
                 missing.append(described["topic"])
-        except (StreamError, KafkaError) as error:
+        except (BrokerRefusedError, KafkaError) as error:
             errors.append(error)
     return missing, errors
 
@@ -100,7 +101,7 @@ def _is_there(described: Mapping[str, Any]) -> bool:
         raise _refusal(topic, error)
     partitions = len(described["partitions"])
     if partitions != 1:
-        raise StreamError(
+        raise BrokerRefusedError(
             f"the topic {topic} has {partitions} partitions: expected 1, for only one partition keeps a symbol's "
             f"trades in order. Delete the topic, or choose another TOPIC_PREFIX"
         )
@@ -133,4 +134,4 @@ def _refusal(topic: str, error: Any, *message: str | None) -> Exception:
     if error.retriable:
         return cast("Exception", error(topic))
     said = " ".join(filter(None, (error.__name__, *message)))
-    return StreamError(f"Kafka refuses the topic {topic!r}: {said}")
+    return BrokerRefusedError(f"Kafka refuses the topic {topic!r}: {said}")

@@ -1,30 +1,19 @@
 """What every Kafka client of ours is given."""
 
 import ssl
-from typing import Any, Final
+from typing import Any
 
 from aiokafka.conn import collect_hosts
-from aiokafka.errors import IllegalSaslStateError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
+from marketstream.kafka.errors import BrokerRefusedError
 from marketstream.settings import Settings, SettingsError
-
-REFUSED_LOGIN: Final = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError, ssl.SSLError)
-"""What a login that is refused, by either side, comes to in aiokafka. It only logs them, and calls Kafka away."""
-
-
-class StreamError(Exception):
-    """Kafka does not do what was asked for, and waiting does not help; the message says what was expected."""
-
-
-class UnavailableError(StreamError):
-    """Kafka does not answer."""
 
 
 def connection(settings: Settings) -> dict[str, Any]:
     """The arguments by which an aiokafka client (producer, consumer or admin) reaches and trusts the brokers.
 
-    Raises SettingsError when a setting is missing or the authority's file cannot be read, StreamError when the brokers'
-    addresses are none.
+    Raises SettingsError when a setting is missing or the authority's file cannot be read, BrokerRefusedError when
+    the brokers' addresses are none.
     """
     settings.require("kafka_bootstrap")
     _check_addresses(settings.kafka_bootstrap)
@@ -48,7 +37,7 @@ def _check_addresses(bootstrap: str) -> None:
     except ValueError:
         ports = [-1]
     if not all(0 < port < 2**16 for port in ports):
-        raise StreamError(
+        raise BrokerRefusedError(
             f"KAFKA_BOOTSTRAP is {bootstrap!r}: expected host:port of Kafka's brokers, separated by commas"
         )
 

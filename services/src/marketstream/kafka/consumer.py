@@ -9,6 +9,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from marketstream.kafka.client import connection
+from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -21,10 +22,6 @@ POLL_RECORDS: Final = 1_000
 """Most messages of a poll: what is read in between other work, such as a heartbeat of the group."""
 
 STOP_LIMIT_S: Final = 2.0
-
-
-class ConsumerError(Exception):
-    """Kafka is away or refuses; a new consumer may do better."""
 
 
 class Offsets(NamedTuple):
@@ -68,12 +65,12 @@ class Consumer:
         )
 
     async def start(self) -> None:
-        """Joins the group. Raises ConsumerError when Kafka is away."""
+        """Joins the group. Raises BrokerUnavailableError when Kafka is away."""
         try:
             await self._client.start()
         except (KafkaError, OSError) as error:
             await self.stop()
-            raise ConsumerError(f"cannot reach Kafka: {error}") from error
+            raise BrokerUnavailableError(f"cannot reach Kafka: {error}") from error
         self._client.subscribe(list(self._topics), listener=self._listener)
 
     async def stop(self) -> None:
@@ -87,23 +84,26 @@ class Consumer:
     async def poll(self) -> dict[str, list[Any]]:
         """The next messages by topic, in order, each with `offset` and `value`; nothing when none come for a while.
 
-        Raises ConsumerError.
+        Raises BrokerUnavailableError.
         """
         try:
             batches = await self._client.getmany(timeout_ms=int(POLL_S * 1000), max_records=POLL_RECORDS)
         except (KafkaError, OSError) as error:
-            raise ConsumerError(f"cannot read from Kafka: {error}") from error
+            raise BrokerUnavailableError(f"cannot read from Kafka: {error}") from error
         return {partition.topic: messages for partition, messages in batches.items()}
 
     async def offsets(self, topics: Iterable[str], limit_s: float = 10.0) -> dict[str, Offsets]:
-        """What each topic holds now. Raises ConsumerError when Kafka does not say so within `limit_s` seconds."""
+        """Return the first and the next offset of each topic.
+
+        Raises BrokerUnavailableError when Kafka does not report them within `limit_s` seconds.
+        """
         partitions = [TopicPartition(topic, 0) for topic in topics]
         try:
             async with asyncio.timeout(limit_s):
                 begins = await self._client.beginning_offsets(partitions)
                 ends = await self._client.end_offsets(partitions)
         except (KafkaError, OSError, TimeoutError, ValueError) as error:
-            raise ConsumerError(f"Kafka does not say what its topics hold: {error or 'time-out'}") from error
+            raise BrokerUnavailableError(f"Kafka does not say what its topics hold: {error or 'time-out'}") from error
         return {partition.topic: Offsets(begins[partition], ends[partition]) for partition in partitions}
 
     def read_from(self, topic: str, offset: int) -> bool:

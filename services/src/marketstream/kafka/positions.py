@@ -7,7 +7,8 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from marketstream.kafka.client import UnavailableError, connection
+from marketstream.kafka.client import connection
+from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.settings import Settings
 
 
@@ -29,7 +30,7 @@ async def group_positions(
     """Where the consumer group stands in each topic. It does not join the group, so its members notice nothing.
 
     The ends are asked for first: what is committed afterwards and has reached them, had reached them then. Raises
-    UnavailableError when Kafka does not answer within `limit_s` seconds or lacks a topic, SettingsError.
+    BrokerUnavailableError when Kafka does not answer within `limit_s` seconds or lacks a topic, SettingsError.
     """
     partitions = [TopicPartition(topic, 0) for topic in topics]
     consumer = AIOKafkaConsumer(**connection(settings), group_id=group, enable_auto_commit=False)
@@ -43,7 +44,7 @@ async def group_positions(
                 for partition in partitions
             }
     except (KafkaError, OSError, TimeoutError, ValueError) as error:
-        raise UnavailableError(
+        raise BrokerUnavailableError(
             f"Kafka at {settings.kafka_bootstrap} does not say how far the group {group} has come: "
             f"{error or f'no answer within {limit_s:g} s'}"
         ) from error

@@ -16,7 +16,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from marketstream.backoff import delays
-from marketstream.kafka.client import StreamError, connection
+from marketstream.kafka.client import connection
+from marketstream.kafka.errors import BrokerRefusedError
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -81,10 +82,10 @@ class Publisher:
         The answer becomes True when Kafka has acknowledged the record, False when it was given up. Answers of one
         topic come in the order of its records; await them with asyncio.wait, which does not cancel them.
 
-        Raises StreamError for a record that Kafka never takes.
+        Raises BrokerRefusedError for a record that Kafka never takes.
         """
         if len(value) > BATCH_BYTES:
-            raise StreamError(f"a record of {len(value)} bytes for {topic}: expected at most {BATCH_BYTES}")
+            raise BrokerRefusedError(f"a record of {len(value)} bytes for {topic}: expected at most {BATCH_BYTES}")
         while self._is_full():
             self._room.clear()
             await self._room.wait()

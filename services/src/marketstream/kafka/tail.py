@@ -7,16 +7,13 @@ from typing import Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from marketstream.kafka.client import StreamError, connection
+from marketstream.kafka.client import connection
+from marketstream.kafka.errors import BrokerUnavailableError, TopicMissingError
 from marketstream.kafka.topics import topic_name
 from marketstream.settings import Settings
 
 START_LIMIT_S: Final = 15
 """Seconds for which Kafka may take to answer at first."""
-
-
-class TailError(StreamError):
-    """Kafka is away, or there is no such topic."""
 
 
 class Stored(NamedTuple):
@@ -33,7 +30,8 @@ async def tail(
     """The records of the topics of `symbols` (all when none is given) on `exchange` (any when None), as they come.
 
     With `from_start` the records that the topics already hold come first. Order holds within a topic only, and topics
-    that are made later are not followed. Raises TailError when there is no such topic or Kafka is away.
+    that are made later are not followed. Raises TopicMissingError when there is no such topic,
+    BrokerUnavailableError when Kafka is away.
     """
     consumer = AIOKafkaConsumer(**connection(settings), group_id=None, enable_auto_commit=False)
     try:
@@ -41,7 +39,9 @@ async def tail(
         async for message in consumer:
             yield Stored(message.topic, message.offset, message.value or b"")
     except (KafkaError, TimeoutError) as error:
-        raise TailError(f"Kafka at {settings.kafka_bootstrap} is away: {error or 'no answer in time'}") from error
+        raise BrokerUnavailableError(
+            f"Kafka at {settings.kafka_bootstrap} is away: {error or 'no answer in time'}"
+        ) from error
     finally:
         await consumer.stop()
 
@@ -69,7 +69,7 @@ async def _assign(
         if not chosen:
             known = ", ".join(matching(topics, prefix, None, ())) or "none yet"
             wanted = " or ".join(symbols) or "any symbol"
-            raise TailError(f"there is no topic of {wanted} on {exchange or 'any exchange'}; topics: {known}")
+            raise TopicMissingError(f"there is no topic of {wanted} on {exchange or 'any exchange'}; topics: {known}")
         partitions = [TopicPartition(topic, 0) for topic in chosen]
         consumer.assign(partitions)
         seek = consumer.seek_to_beginning if from_start else consumer.seek_to_end

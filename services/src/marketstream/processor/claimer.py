@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from marketstream.backoff import delays
-from marketstream.kafka.consumer import Consumer, ConsumerError
+from marketstream.kafka.consumer import Consumer
+from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.postgres.errors import StoreUnavailableError
 from marketstream.postgres.writer import SymbolKey, Writer
 from marketstream.processor.committer import Committer
@@ -36,7 +37,7 @@ async def claim_symbols(
             try:
                 await _claim(settings, holdings, keys, writer, live, consumer, committer)
                 break
-            except (StoreUnavailableError, ConsumerError) as error:
+            except (StoreUnavailableError, BrokerUnavailableError) as error:
                 if str(error) not in told:  # once of each kind: it may last for hours
                     told.add(str(error))
                     log.warning("symbols cannot be claimed yet; trying until they are", error=str(error))

@@ -5,7 +5,8 @@ import time
 from typing import Any, Final
 
 from marketstream.backoff import delays
-from marketstream.kafka.consumer import Consumer, ConsumerError
+from marketstream.kafka.consumer import Consumer
+from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.processor import metrics
 from marketstream.processor.holdings import Holdings, reclaim_after_s
 from marketstream.processor.live import live_state, seconds, take_frame
@@ -60,14 +61,14 @@ class LivePublisher:
                 await self.publish()
                 waits = delays(0.1, 2.0)
                 wait_s = self._interval_s
-            except (LiveStoreUnavailableError, ConsumerError) as error:
+            except (LiveStoreUnavailableError, BrokerUnavailableError) as error:
                 metrics.PUBLISH_FAILURES.inc()
                 wait_s = next(waits)
                 log.warning("live state cannot be written", error=str(error), retry_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)
 
     async def publish(self) -> None:
-        """Writes what has changed, in one round trip. Raises LiveStoreUnavailableError, ConsumerError."""
+        """Writes what has changed, in one round trip. Raises LiveStoreUnavailableError, BrokerUnavailableError."""
         owned = list(self._holdings.owned.values())
         self._published = {symbol: self._published.get(symbol) or _Published() for symbol in owned}
         await self._open_gates([symbol for symbol in owned if self._is_shut(symbol)])

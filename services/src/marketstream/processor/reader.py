@@ -11,7 +11,7 @@ MAX_PENDING: Final = 2_000
 
 
 async def read_records(holdings: Holdings, consumer: Consumer) -> None:
-    """Reads until cancelled. Raises ConsumerError when Kafka is away or refuses."""
+    """Reads until cancelled. Raises BrokerUnavailableError when Kafka is away or refuses."""
     paused: set[str] = set()
     while True:
         batches = await consumer.poll()

@@ -12,7 +12,8 @@ from marketstream.backfill.service import Backfill
 from marketstream.backoff import delays
 from marketstream.exchanges.base import Exchange
 from marketstream.kafka.admin import ensure_topics
-from marketstream.kafka.consumer import Consumer, ConsumerError
+from marketstream.kafka.consumer import Consumer
+from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.kafka.publisher import Publisher
 from marketstream.kafka.topics import topic_names
 from marketstream.postgres.connect import Pool, close_pool, lazy_pool, wait_for
@@ -53,7 +54,7 @@ async def run_processor(
     """Processes the symbols of the settings until `stop` is set. Holes are filled from `history`; without one they
     stay until their trades come.
 
-    Raises SettingsError, StoreError or StreamError when it cannot begin.
+    Raises SettingsError, StoreError or BrokerError when it cannot begin.
     """
     settings.require("kafka_bootstrap", "database_url", "redis_url", "exchange", "symbols")
     topics = topic_names(settings.topic_prefix, settings.exchange, settings.symbols)
@@ -102,7 +103,7 @@ class _Processor:
         for delay in delays(0.2, 5.0):
             try:
                 await self._consume(stop)
-            except ConsumerError as error:
+            except BrokerUnavailableError as error:
                 log.warning("the consumer failed; beginning anew", error=str(error), retry_s=round(delay, 1))
             if await _stopped_within(stop, delay):
                 return

@@ -28,7 +28,7 @@ async def run_producer(
 
     Sets `ready` when topics and Kafka are there and the feed is being read. A feed or a Kafka that breaks is taken
     anew; what cannot mend itself (no such symbol or recording, a topic of two partitions) is raised: ExchangeError,
-    StreamError, SettingsError.
+    BrokerError, SettingsError.
     """
     symbols = symbols_of(settings)
     topic_names(settings.topic_prefix, settings.exchange, symbols)  # raises where two would share a topic

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from marketstream.kafka.client import UnavailableError
+from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.settings import Settings, SettingsError
 from marketstream_operator.cluster.observed import Deployment
 from marketstream_operator.names import StreamKey
@@ -32,7 +32,9 @@ class NoPods:
             yield pod
 
 
-@pytest.mark.parametrize("error", [UnavailableError("Kafka is away"), SettingsError("the login lacks a password")])
+@pytest.mark.parametrize(
+    "error", [BrokerUnavailableError("Kafka is away"), SettingsError("the login lacks a password")]
+)
 async def test_a_kafka_that_cannot_be_asked_ends_in_a_time_out_that_says_so(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from marketstream.kafka.client import UnavailableError
+from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.settings import Settings
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claimant, Claims
@@ -33,7 +33,7 @@ async def test_a_kafka_that_refuses_one_streams_login_is_asked_for_another(monke
         assert not patient
         asked.append(settings.kafka_sasl_username)
         if settings.kafka_sasl_username == "wrong":
-            raise UnavailableError("no answer")
+            raise BrokerUnavailableError("no answer")
 
     monkeypatch.setattr(topics, "ensure_topics", ensure)
     external = ExternalTopics(SETTINGS)
@@ -50,7 +50,7 @@ async def test_a_kafka_that_is_away_is_told_to_each_stream_without_the_topics_of
 ) -> None:
     async def ensure(_: Settings, names: list[str], *__: Any, patient: bool) -> None:
         assert not patient
-        raise UnavailableError(f"the topics {names} could not be made") from cause
+        raise BrokerUnavailableError(f"the topics {names} could not be made") from cause
 
     monkeypatch.setattr(topics, "ensure_topics", ensure)
     external = ExternalTopics(SETTINGS)
