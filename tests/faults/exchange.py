@@ -12,7 +12,7 @@ from typing import Final
 
 from marketstream.exchanges.base import Clock, Heard, Newest
 from marketstream.exchanges.clock import now_us
-from marketstream.exchanges.market_model import MarketModel
+from marketstream.exchanges.simulator.market_model import MarketModel
 from marketstream.market.trade import Trade, Trades
 
 NAME: Final = "unreliable"

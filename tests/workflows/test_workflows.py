@@ -127,5 +127,5 @@ def test_tests_without_recordings() -> None:
         return {line for line in ran.stdout.splitlines() if "::" in line}
 
     everything, rest = collected(), collected("-p", "tests.workflows.without_recordings")
-    assert "tests/unit/exchanges/test_replay.py" in {line.split("::")[0] for line in everything - rest}
+    assert "tests/unit/exchanges/replay/test_exchange.py" in {line.split("::")[0] for line in everything - rest}
     assert len(rest) > len(everything - rest) > 0

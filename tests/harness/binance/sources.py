@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from marketstream.exchanges.replay import symbol_of
+from marketstream.exchanges.replay.exchange import symbol_of
 
 
 class ServerTrade(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 import asyncpg
 import pytest
 from marketstream.exchanges.base import Clock, Heard
-from marketstream.exchanges.simulator import Simulator
+from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.local.kafka import KafkaServer
 from marketstream.market.trade import Trades
 from marketstream.processor.service import run_processor

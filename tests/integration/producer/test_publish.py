@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from marketstream.codec import Heartbeat, Record, TradesRecord
 from marketstream.exchanges.base import Exchange, Heard
-from marketstream.exchanges.replay import Replay
-from marketstream.exchanges.simulator import Simulator
+from marketstream.exchanges.replay.exchange import Replay
+from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.local.kafka import KafkaServer
 from marketstream.producer.service import run_producer
 from marketstream.service import Health

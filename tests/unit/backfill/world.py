@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from marketstream.backfill.service import Backfill
 from marketstream.exchanges.base import ExchangeError, Newest, UnusableError
-from marketstream.exchanges.simulator import Simulator
+from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.kafka.publisher import Publisher
 from marketstream.market.counted import Run
 from marketstream.market.progress import Progress

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.registry import open_exchange, symbols_of
-from marketstream.exchanges.replay import Replay
-from marketstream.exchanges.simulator import Simulator
+from marketstream.exchanges.replay.exchange import Replay
+from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.settings import Settings, SettingsError
 
 RECORDING = "binance-BTCUSDT-trades-2021-01-08.csv"

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from marketstream.exchanges.base import Exchange
 from marketstream.exchanges.binance.exchange import REST_URL, WS_URL, Binance
-from marketstream.exchanges.replay import Replay, parse_speed, symbol_of
-from marketstream.exchanges.simulator import Simulator
+from marketstream.exchanges.replay.exchange import Replay, symbol_of
+from marketstream.exchanges.replay.pace import parse_speed
+from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.redis.budget import Budget
 from marketstream.redis.client import connect
 from marketstream.settings import Settings, SettingsError

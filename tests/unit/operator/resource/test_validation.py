@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from marketstream.exchanges.base import UnknownSymbolError
-from marketstream.exchanges.simulator import Simulator
+from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.local import manifest
 from marketstream.settings import Settings
 from marketstream_operator.resource.durations import UNITS, SpecError, duration_s

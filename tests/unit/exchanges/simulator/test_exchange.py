@@ -3,8 +3,8 @@ from itertools import pairwise
 
 import pytest
 from marketstream.exchanges.base import Clock, Heard, UnknownSymbolError
-from marketstream.exchanges.market_model import EPOCH_US, MarketModel
-from marketstream.exchanges.simulator import Simulator
+from marketstream.exchanges.simulator.exchange import Simulator
+from marketstream.exchanges.simulator.market_model import EPOCH_US, MarketModel
 from marketstream.market.trade import Trade
 
 from tests.unit.clocks import VirtualTime

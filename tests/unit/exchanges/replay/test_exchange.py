@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
-from marketstream.exchanges.dump import RecordingError
 from marketstream.exchanges.refusals import REFUSED
-from marketstream.exchanges.replay import MOST_TRADES, Replay, parse_speed, symbol_of
+from marketstream.exchanges.replay.dump import RecordingError
+from marketstream.exchanges.replay.exchange import MOST_TRADES, Replay, symbol_of
 from marketstream.market.trade import Trade
 from marketstream.settings import SettingsError
 
@@ -192,11 +192,3 @@ def test_symbol_of_a_file(name: str, symbols: tuple[str, ...], expected: str) ->
 def test_a_file_of_no_or_many_symbols_is_a_clear_error(name: str, symbols: tuple[str, ...]) -> None:
     with pytest.raises(SettingsError, match="give the one symbol in SYMBOLS"):
         symbol_of(Path(name), symbols)
-
-
-def test_speed() -> None:
-    assert parse_speed("max") == math.inf
-    assert parse_speed("2.5") == 2.5
-    for text in ("0", "-1", "fast", "nan", "inf", ""):
-        with pytest.raises(SettingsError, match="a number above 0, or max"):
-            parse_speed(text)

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from marketstream.exchanges.market_model import EPOCH_US, KNOWN, MarketModel
+from marketstream.exchanges.simulator.market_model import EPOCH_US, KNOWN, MarketModel
 from marketstream.market.trade import Trade
 
 START_US = 1_790_000_000_000_000

@@ -10,7 +10,7 @@ from typing import Final
 
 from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
 from marketstream.exchanges.clock import Now, Sleep, now_us
-from marketstream.exchanges.market_model import MarketModel
+from marketstream.exchanges.simulator.market_model import MarketModel
 from marketstream.market.trade import Trades
 
 CLOCK_US: Final = 250_000

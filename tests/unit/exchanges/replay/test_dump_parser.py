@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketstream.exchanges.dump_parser import DumpParser
+from marketstream.exchanges.replay.dump_parser import DumpParser
 from marketstream.market.number import MAX_VALUE, to_decimal, to_text
 from marketstream.market.trade import EARLIEST_US, Trades
 

@@ -1,7 +1,6 @@
 """A recording as an exchange: Binance's public trade dumps, at their own pace, faster, or as fast as possible."""
 
 import asyncio
-import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -11,9 +10,10 @@ from typing import Final
 from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
 from marketstream.exchanges.clock import Now, Sleep, now_us
 from marketstream.exchanges.columns import cut
-from marketstream.exchanges.dump import Dump
-from marketstream.exchanges.dump_parser import DumpParser
 from marketstream.exchanges.refusals import Refusals
+from marketstream.exchanges.replay.dump import Dump
+from marketstream.exchanges.replay.dump_parser import DumpParser
+from marketstream.exchanges.replay.pace import Pace
 from marketstream.market.trade import Trades
 from marketstream.settings import SettingsError
 
@@ -32,19 +32,6 @@ BATCH_S: Final = 0.005
 _NAMES: Final = (re.compile(r"binance-([A-Za-z0-9]+)-"), re.compile(r"([A-Za-z0-9]+)-trades-"))
 
 
-def parse_speed(text: str) -> float:
-    """How many times faster than recorded: a number above 0, or infinity for `max`. Raises SettingsError."""
-    if text == "max":
-        return math.inf
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = math.nan
-    if not 0 < speed < math.inf:
-        raise SettingsError(f"REPLAY_SPEED is {text!r}: expected a number above 0, or max")
-    return speed
-
-
 def symbol_of(path: Path, symbols: Sequence[str] = ()) -> str:
     """The symbol whose trades the file holds: the one that is given, or that of a file name such as
     binance-BTCUSDT-….csv or BTCUSDT-trades-….zip.
@@ -60,26 +47,6 @@ def symbol_of(path: Path, symbols: Sequence[str] = ()) -> str:
             f"is {path.name}: give the one symbol in SYMBOLS, or name the file binance-<SYMBOL>-… or <SYMBOL>-trades-…"
         )
     return match[1].upper()
-
-
-class Pace:
-    """Where a replay is: the file's time runs `speed` times as fast as ours, from its first trade on."""
-
-    def __init__(self, speed: float, now: Now) -> None:
-        self._speed = speed
-        self._now = now
-        self._start: tuple[int, int] | None = None
-
-    def time_us(self, first_us: int) -> float:
-        """The file's time now (µs), infinite for a replay as fast as possible; it starts at `first_us`."""
-        if self._start is None:
-            self._start = (self._now(), first_us)
-        ours, files = self._start
-        return math.inf if self._speed == math.inf else files + (self._now() - ours) * self._speed
-
-    def seconds(self, span_us: float) -> float:
-        """How long so much of the file's time takes, in seconds."""
-        return span_us / self._speed / 1_000_000
 
 
 class Replay:

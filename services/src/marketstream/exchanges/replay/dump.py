@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 from marketstream.exchanges.base import UnusableError
-from marketstream.exchanges.dump_parser import COLUMNS, DumpParser
+from marketstream.exchanges.replay.dump_parser import COLUMNS, DumpParser
 
 BLOCK_BYTES: Final = 64 * 1024
 """About 900 lines: enough for C-speed parsing, little enough to hold the event loop for under a millisecond or two."""

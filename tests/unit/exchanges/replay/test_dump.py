@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketstream.exchanges import dump
-from marketstream.exchanges.dump import Dump
+from marketstream.exchanges.replay import dump
+from marketstream.exchanges.replay.dump import Dump
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Replay of recordings: Binance's public trade dumps as an exchange."""
