@@ -20,7 +20,7 @@ from marketstream.redis.keys import Keys
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 
-from tests.integration.postgres.rows import add_candles, add_symbol
+from tests.harness.rows import add_candles, add_symbol
 
 PUBLISH_S: Final = 0.02
 

@@ -11,7 +11,7 @@ from playwright.async_api import Page, WebSocketRoute, expect
 from tests.browser.conftest import Api
 from tests.browser.market import Market
 from tests.browser.test_dashboard import drawn, show
-from tests.integration.postgres.rows import add_symbol
+from tests.harness.rows import add_symbol
 
 LAST = "() => window.marketstream.drawn().at(-1)"
 SHOWN_TIMES = "() => window.marketstream.drawn().filter((bar) => 'open' in bar).map(({ time }) => time)"

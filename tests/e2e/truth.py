@@ -17,8 +17,8 @@ from marketstream.postgres.writer import SymbolKey
 
 from tests.faults.observer import assert_same
 from tests.harness.binance.server import BinanceServer
+from tests.harness.tables import COLUMNS, assert_rollups_follow, row_of, stored_rows
 from tests.integration.live.exchange import Truth
-from tests.integration.processor.tables import COLUMNS, assert_rollups_follow, row_of, stored_rows
 
 EXCHANGE: Final = "binance"
 AHEAD_S: Final = 60

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from tests.faults.exchange import NAME, RATES
 from tests.faults.truth import Truth
 from tests.harness.model import Row, reference_rollup
-from tests.integration.processor.tables import COLUMNS, row_of
+from tests.harness.tables import COLUMNS, row_of
 
 _LOOK_S: Final = 0.05
 

@@ -18,8 +18,8 @@ from tests.faults.observer import CandleObserver, LiveObserver, assert_same
 from tests.faults.pipeline import Pipeline, Servers, settings_for
 from tests.faults.topics import Topics
 from tests.faults.truth import Truth
+from tests.harness.clients import within
 from tests.harness.model import reference_rollup
-from tests.integration.local.clients import within
 
 RECOVERY_S: Final = 40
 """Seconds after which everything that was published before must be stored."""

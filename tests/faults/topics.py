@@ -11,7 +11,7 @@ from marketstream.codec import Record, TradesRecord, decode, encode
 from marketstream.kafka.topics import topic_name
 
 from tests.faults.exchange import NAME, RATES
-from tests.integration.local.clients import within
+from tests.harness.clients import within
 
 
 class Topics:

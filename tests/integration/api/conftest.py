@@ -8,8 +8,8 @@ import pytest
 from marketstream.settings import Settings
 
 from tests.browser.market import Market
+from tests.harness.rows import add_candles, add_symbol
 from tests.integration.api.serving import FIRST, fill_redis, ready, running, until
-from tests.integration.postgres.rows import add_candles, add_symbol
 
 
 @pytest.fixture

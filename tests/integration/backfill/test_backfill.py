@@ -15,7 +15,7 @@ from marketstream.producer.service import run_producer
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 
-from tests.integration.local.clients import query, within
+from tests.harness.clients import query, within
 
 SYMBOLS = ("BTCUSDT", "SOLUSDT")
 LIMIT_S = 3 * 60  # three times the goal, which is also for how long the exchange is asked for what it lacks

@@ -17,7 +17,7 @@ from marketstream.market.trade import Trade, Trades
 from marketstream.postgres.migrate import migrate
 from marketstream.settings import Settings
 
-from tests.integration.postgres.rows import add_candles, add_symbol
+from tests.harness.rows import add_candles, add_symbol
 
 RECEIVED = 1_610_064_046_400_000
 LIMIT_S = 60

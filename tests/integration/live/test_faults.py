@@ -15,11 +15,11 @@ from marketstream.settings import Settings
 from redis.asyncio import Redis
 
 from tests.harness.binance.server import BinanceServer
+from tests.harness.clients import query, within
 from tests.integration.exchanges.listener import IMPATIENT, until
 from tests.integration.live import faults
 from tests.integration.live.exchange import BUSY, ForgetfulMarket, live_server
 from tests.integration.live.watch import EXCHANGE, LIMIT_S, Watch
-from tests.integration.local.clients import query, within
 
 MAX_AGE_S = 4
 """Seconds; after half of it a quiet symbol is asked about: twenty of the exchange's."""

@@ -10,7 +10,7 @@ from marketstream.local.loopback import free_port
 from marketstream.settings import Settings
 
 from tests.harness.binance.server import BinanceServer
-from tests.integration.local.clients import within
+from tests.harness.clients import within
 from tests.integration.local.test_run import running
 
 LIMIT_S = 60

@@ -12,9 +12,9 @@ from marketstream.settings import Settings
 
 from tests.faults.service import Service
 from tests.harness.binance.server import BinanceServer
+from tests.harness.clients import within
 from tests.integration.live.exchange import live_server
 from tests.integration.live.watch import LIMIT_S, Watch
-from tests.integration.local.clients import within
 
 NAMES: Final = ("processor", "producer", "api")
 RATES: Final = {"BTCUSDT": 10.0, "ETHUSDT": 4.0, "XMRUSDT": 0.5}

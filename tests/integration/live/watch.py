@@ -21,8 +21,8 @@ from redis.asyncio import Redis
 from tests.faults.observer import assert_same
 from tests.harness.binance.server import BinanceServer
 from tests.harness.model import Row
+from tests.harness.tables import COLUMNS, assert_rollups_follow, row_of, stored_rows
 from tests.integration.live.exchange import Truth
-from tests.integration.processor.tables import COLUMNS, assert_rollups_follow, row_of, stored_rows
 
 EXCHANGE: Final = "binance"
 GOAL_S: Final = 60

@@ -12,7 +12,7 @@ from marketstream.local.directory import DataDirectory, end_leftovers, server_pr
 from marketstream.local.errors import DirectoryInUseError, DirectoryUnusableError
 from marketstream.local.servers import EmbeddedServers
 
-from tests.integration.local.clients import eventually, query, start_copy
+from tests.harness.clients import eventually, query, start_copy
 
 
 def test_a_second_copy_is_refused(tmp_path: Path) -> None:

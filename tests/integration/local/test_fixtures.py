@@ -6,7 +6,7 @@ from marketstream.local.kafka import KafkaServer
 from marketstream.local.postgres import PostgresServer
 from redis.asyncio import Redis
 
-from tests.integration.local.clients import consume, make_topic, produce, query
+from tests.harness.clients import consume, make_topic, produce, query
 
 
 async def test_each_test_has_its_own_database(database_url: str) -> None:

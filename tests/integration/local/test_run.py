@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 from redis.asyncio import Redis
 
-from tests.integration.local.clients import within
+from tests.harness.clients import within
 
 START_LIMIT_S = 90
 STOP_LIMIT_S = 15  # the goal is 5

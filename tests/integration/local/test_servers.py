@@ -13,7 +13,7 @@ from marketstream.local.errors import ServerDiedError, ServerStartError
 from marketstream.local.servers import EmbeddedServers
 from redis.asyncio import Redis
 
-from tests.integration.local.clients import consume, make_topic, produce, query
+from tests.harness.clients import consume, make_topic, produce, query
 
 STOP_LIMIT_S = 15  # the goal is 5
 

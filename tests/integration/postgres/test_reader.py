@@ -13,7 +13,7 @@ from marketstream.postgres.migrate import Connection, migrate
 from marketstream.postgres.reader import CandleRow, Followed, StoreReader
 from marketstream.settings import Settings
 
-from tests.integration.postgres.rows import CANDLE, add_candles, add_symbol
+from tests.harness.rows import CANDLE, add_candles, add_symbol
 
 FIRST = 1610064000
 TEN, MINUTE = INTERVALS["10s"], INTERVALS["1m"]

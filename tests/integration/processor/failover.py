@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from marketstream.settings import Settings
 
-from tests.integration.local.clients import query
+from tests.harness.clients import query
 
 
 def admin_url(settings: Settings) -> str:

@@ -14,8 +14,8 @@ from marketstream.postgres.writer import SymbolKey
 from marketstream.processor.service import run_processor
 from marketstream.settings import Settings
 
+from tests.harness.clients import produce, within
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
-from tests.integration.local.clients import produce, within
 
 EXCHANGE: Final = "binance"
 SYMBOL: Final = "BTCUSDT"

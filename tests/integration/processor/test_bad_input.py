@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from tests.harness.model import reference_candles
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
+from tests.harness.tables import assert_rollups_follow, stored_rows
 from tests.integration.processor.market import EXCHANGE, KEY, SYMBOL, Market, heartbeat, record, trade
-from tests.integration.processor.tables import assert_rollups_follow, stored_rows
 
 GOOD = [trade(trade_id, 0.5 + trade_id / 2, price=100 + trade_id) for trade_id in range(12)]
 

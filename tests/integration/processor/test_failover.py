@@ -15,7 +15,7 @@ from marketstream.redis.keys import Keys
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 
-from tests.integration.local.clients import within
+from tests.harness.clients import within
 from tests.integration.processor.failover import add_user, set_read_only, set_refused
 from tests.integration.processor.market import EXCHANGE, KEY, LIMIT_S, SYMBOL, Market, heartbeat, record, trade
 

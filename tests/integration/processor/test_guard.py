@@ -15,8 +15,8 @@ from marketstream.postgres.errors import StoreError, StoreUnavailableError
 from marketstream.postgres.statements import CLAIM
 from marketstream.postgres.writer import Claim, Numbered, SymbolKey, Writer
 
-from tests.integration.local.clients import within
-from tests.integration.processor.tables import account, stored_reasons
+from tests.harness.clients import within
+from tests.harness.tables import account, stored_reasons
 
 KEY, OTHER = SymbolKey("binance", "BTCUSDT"), SymbolKey("binance", "ETHUSDT")
 TOPICS = {KEY: "trades.binance.btcusdt", OTHER: "trades.binance.ethusdt"}

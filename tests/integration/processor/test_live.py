@@ -12,8 +12,8 @@ from marketstream.redis.keys import Keys
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tests.harness.clients import within
 from tests.harness.scenarios import EPOCH
-from tests.integration.local.clients import within
 from tests.integration.processor.market import EXCHANGE, KEY, LIMIT_S, SYMBOL, Market, heartbeat, quiet, record, trade
 
 KEYS = Keys.of(EXCHANGE, SYMBOL)

@@ -12,10 +12,10 @@ from marketstream.market.window import WINDOW_S, WINDOW_US
 from marketstream.postgres.errors import StoreUnavailableError
 from marketstream.postgres.writer import Committed, Numbered, Writer
 
+from tests.harness.clients import within
 from tests.harness.scenarios import EPOCH, FAR, GRACE_US, PRICE_SCALE, QUANTITY_SCALE
-from tests.integration.local.clients import within
+from tests.harness.tables import stored_reasons
 from tests.integration.processor.market import KEY, trade
-from tests.integration.processor.tables import stored_reasons
 
 TOPICS = {KEY: "trades.binance.btcusdt"}
 START = EPOCH // 1_000_000

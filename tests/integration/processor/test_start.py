@@ -14,7 +14,7 @@ from marketstream.processor.service import run_processor
 from marketstream.service import Health
 from marketstream.settings import Settings, SettingsError
 
-from tests.integration.local.clients import within
+from tests.harness.clients import within
 from tests.integration.processor.failover import set_read_only
 from tests.integration.processor.market import LIMIT_S, Market, record, trade
 

@@ -14,7 +14,7 @@ from marketstream.postgres.writer import Claim, Numbered, SymbolKey, Writer
 
 from tests.harness.model import MemoryStore, reference_candles
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE, Reading, Scenario, random_scenario
-from tests.integration.processor.tables import account, assert_rollups_follow, stored_reasons, stored_rows
+from tests.harness.tables import account, assert_rollups_follow, stored_reasons, stored_rows
 
 SYMBOLS = 12
 SEED = os.environ.get("FAULT_SEED", "1")

@@ -4,7 +4,7 @@ import pytest
 from marketstream.backfill import attempts, pages, service
 from marketstream.processor import symbol
 
-from tests.unit.backfill.virtual import VirtualClock
+from tests.unit.virtual import VirtualClock
 
 
 @pytest.fixture(autouse=True)

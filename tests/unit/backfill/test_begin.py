@@ -10,9 +10,9 @@ from marketstream.processor.symbol import OwnedSymbol
 from structlog.testing import capture_logs
 
 from tests.harness.scenarios import EPOCH
-from tests.unit.backfill.virtual import seconds_until, virtually
 from tests.unit.backfill.world import FIRST, OTHER, Exchange, backfilled, hear, trade
 from tests.unit.processor.owners import owner
+from tests.unit.virtual import seconds_until, virtually
 
 
 def early(trade_id: int) -> Trade:

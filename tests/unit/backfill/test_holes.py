@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from marketstream.backfill.attempts import PATIENCE_S
 
-from tests.unit.backfill.virtual import VirtualClock, seconds_until, virtually
 from tests.unit.backfill.world import FIRST, OTHER, STRAY, Exchange, backfilled, hear, is_whole, known, trade
 from tests.unit.processor.owners import counted
+from tests.unit.virtual import VirtualClock, seconds_until, virtually
 
 
 @virtually

@@ -10,9 +10,9 @@ from marketstream.settings import Settings
 
 from tests.harness.model import MemoryStore
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
-from tests.unit.backfill.virtual import now_us, seconds_until, virtually
 from tests.unit.backfill.world import PAGE, QUIET_S, Exchange, backfilled, hear, known, trade
 from tests.unit.processor.owners import counted
+from tests.unit.virtual import now_us, seconds_until, virtually
 
 
 @virtually

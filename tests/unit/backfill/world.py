@@ -16,8 +16,8 @@ from marketstream.postgres.writer import SymbolKey
 from marketstream.processor.symbol import OwnedSymbol
 
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
-from tests.unit.backfill.virtual import VirtualClock, now_us
 from tests.unit.processor.owners import apply, owner, record
+from tests.unit.virtual import VirtualClock, now_us
 
 FIRST, OTHER = SymbolKey("simulator", "FIRST"), SymbolKey("simulator", "OTHER")
 PAGE = 10

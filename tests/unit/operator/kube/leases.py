@@ -12,7 +12,7 @@ from marketstream_operator.kinds import LEASE, Kind
 from marketstream_operator.kube.api import ApiError, ConflictError, NotFoundError
 from marketstream_operator.kube.election import DURATION_S, RENEW_DEADLINE_S, Election
 
-from tests.unit.backfill.virtual import seconds_until
+from tests.unit.virtual import seconds_until
 
 LATENCY_S = 0.01
 

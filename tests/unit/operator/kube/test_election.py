@@ -15,8 +15,8 @@ from marketstream_operator.kube.election import (
     identity,
 )
 
-from tests.unit.backfill.virtual import seconds_until, virtually
 from tests.unit.operator.kube.leases import Candidate, Link, Store, now
+from tests.unit.virtual import seconds_until, virtually
 
 
 def test_a_write_that_is_under_way_when_the_lease_runs_out_ends_before_the_next_leader_begins() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from marketstream_operator.kube.api import WRITE_S, ApiError
 from marketstream_operator.kube.election import DURATION_S, LeaseLostError
 
-from tests.unit.backfill.virtual import virtually
 from tests.unit.operator.kube.leases import LATENCY_S, Candidate, Store, now
+from tests.unit.virtual import virtually
 
 FAULTS = st.lists(
     st.tuples(

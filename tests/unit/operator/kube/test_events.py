@@ -10,7 +10,7 @@ from marketstream_operator.kinds import EVENT, Kind
 from marketstream_operator.kube.api import ApiError, ConflictError, NotFoundError, NotLeadingError
 from marketstream_operator.kube.events import ATTEMPTS, BURST, MOST_WAITING, REFILL_S, Recorder, _name
 
-from tests.unit.backfill.virtual import VirtualClock, virtually
+from tests.unit.virtual import VirtualClock, virtually
 
 ABOUT = {"apiVersion": "v1", "kind": "Pod", "namespace": "ns", "name": "majors", "uid": "u1"}
 

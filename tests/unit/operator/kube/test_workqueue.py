@@ -15,7 +15,7 @@ from marketstream_operator import metrics
 from marketstream_operator.kube.api import ApiError, NotLeadingError
 from marketstream_operator.kube.workqueue import WorkQueue, work
 
-from tests.unit.backfill.virtual import virtually
+from tests.unit.virtual import virtually
 
 Handle = Callable[[str], Awaitable[None]]
 LIMIT_S = 30.0
