@@ -1,27 +1,11 @@
-"""A migrated database, and a processor in this process, for whoever asks."""
+"""A processor in this process, and the topic of its symbol."""
 
-from collections.abc import AsyncIterator
-
-import asyncpg
 import pytest
 from marketstream.kafka.admin import ensure_topics
 from marketstream.local.kafka import KafkaServer
-from marketstream.postgres.connect import close_pool, open_pool
-from marketstream.postgres.migrate import migrate
 from marketstream.settings import Settings
 
 from tests.integration.processor.market import EXCHANGE, SYMBOL, Market
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
-    """Connections, as a processor has them, to a database of this test with all tables."""
-    opened = await open_pool(Settings(database_url=database_url), size=4)
-    try:
-        await migrate(opened)
-        yield opened
-    finally:
-        await close_pool(opened)
 
 
 @pytest.fixture

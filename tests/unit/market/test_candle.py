@@ -1,9 +1,12 @@
-"""What a review of the core has found, and must not come back."""
+"""A candle counts trades as columns and one by one; both give the same, and columns are counted as such."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.candle import Candle
 from marketstream.market.progress import Progress
@@ -11,9 +14,37 @@ from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
 
 from tests.harness.model import MemoryStore
-from tests.harness.scenarios import EPOCH, FAR, GRACE_US
+from tests.harness.scenarios import EPOCH, FAR, GRACE_US, PRICE_SCALE, QUANTITY_SCALE
+from tests.unit.histories import history, split, stored
 
 SIZE = 10
+
+
+def aggregator(grace_us: int) -> Aggregator:
+    return Aggregator(Progress(), grace_us=grace_us, max_id_jump=10**6, max_holes=10**6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 300))
+def test_records_in_order_give_what_each_trade_alone_gives_in_any_order(seed: int, size: int) -> None:
+    """The one goes the fast ways, the other the general one, with windows open for as long as that takes."""
+    rng = random.Random(seed)
+    trades = history(rng, size)
+    end_us, grace_us = trades[-1].time + 2 * WINDOW_US, trades[-1].time - EPOCH + WINDOW_US
+    fast, general = aggregator(grace_us), aggregator(grace_us)
+    for offset, record in enumerate(split(rng, trades, (1, 2, 10, 50))):
+        fast.apply(record, offset, end_us)
+    rng.shuffle(trades)
+    for offset, trade in enumerate(trades):
+        general.apply(Trades.of([trade], PRICE_SCALE, QUANTITY_SCALE), offset, end_us)
+    for one in (fast, general):
+        one.heartbeat(end_us + grace_us)
+    assert fast.counters.counted == general.counters.counted == size
+    stores = MemoryStore(), MemoryStore()
+    for store, one in zip(stores, (fast, general), strict=True):
+        store.apply(one.take(size))
+    assert stored(stores[0]) == stored(stores[1])
+    assert fast.ledger.closed_until == (end_us // WINDOW_US)
 
 
 @pytest.fixture
@@ -44,16 +75,16 @@ def columns(first_id: int, window: float, price_scale: int, quantity_scale: int)
 def test_after_a_change_of_scale_the_next_window_is_counted_as_columns_again(
     calls: dict[str, int], before: tuple[int, int], after: tuple[int, int]
 ) -> None:
-    aggregator, store = Aggregator(Progress(), grace_us=GRACE_US, max_id_jump=10**6, max_holes=10), MemoryStore()
+    counting, store = Aggregator(Progress(), grace_us=GRACE_US, max_id_jump=10**6, max_holes=10), MemoryStore()
     log = [columns(0, 0.1, *before), *(columns(SIZE * n, 0.1 + n / 10, *after) for n in (1, 2, 3))]
     for offset, record in enumerate(log):
-        aggregator.apply(record, offset, FAR)
+        counting.apply(record, offset, FAR)
     calls.update(add=0, extend=0)
     for n in range(4, 10):
-        aggregator.apply(columns(SIZE * n, 1 + (n - 4) * 0.6, *after), n, FAR)
+        counting.apply(columns(SIZE * n, 1 + (n - 4) * 0.6, *after), n, FAR)
     assert calls == {"add": 0, "extend": 6}
-    aggregator.heartbeat(FAR)
-    store.apply(aggregator.take(10))
+    counting.heartbeat(FAR)
+    store.apply(counting.take(10))
     assert sum(candle.trade_count for candle in store.candles.values()) == 10 * SIZE
     rows = list(store.rows().values())
     assert {str(row.open.normalize()) for row in rows} == {"1"}

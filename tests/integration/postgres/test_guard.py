@@ -124,6 +124,14 @@ async def test_a_claim_waits_for_the_commit_that_was_there_first_and_sees_it(poo
     assert account(new.progress) == account(commit.commit.progress)
 
 
+async def test_a_claim_is_above_every_fence_that_is_known(pool: asyncpg.Pool) -> None:
+    writer, topics = Writer(pool), {KEY: TOPICS[KEY]}
+    assert (await writer.claim(topics, {KEY: 41}))[KEY].fence == 42
+    assert (await writer.claim(topics, {KEY: 50}))[KEY].fence == 51
+    assert (await writer.claim(topics, {KEY: 7}))[KEY].fence == 52
+    assert (await writer.claim(topics))[KEY].fence == 53
+
+
 async def test_a_lock_that_another_holds_for_too_long_is_a_failure_that_passes(
     pool: asyncpg.Pool, database_url: str
 ) -> None:

@@ -1,7 +1,6 @@
-"""The fast way and the general way of counting trades are the same to the digit."""
+"""Messages that are joined, so that they are decoded and counted together, give what each of them alone gives."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketstream.codec import Heartbeat, Record, TradesRecord, encode
 from marketstream.kafka.consumer import Offsets
-from marketstream.market.aggregator import Aggregator
-from marketstream.market.candle import Candle
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
@@ -20,10 +17,11 @@ from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 
 from tests.harness.model import MemoryStore
+from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
+from tests.unit.histories import fields, history, split, stored
 
-EPOCH = 1_610_064_000_000_000
 KEY = SymbolKey("binance", "BTCUSDT")
-SCALES = PRICE_SCALE, QUANTITY_SCALE = 2, 6
+SCALES = PRICE_SCALE, QUANTITY_SCALE
 
 
 @dataclass(frozen=True)
@@ -34,35 +32,8 @@ class Message:
     value: bytes
 
 
-def history(rng: random.Random, size: int) -> list[Trade]:
-    """Consecutive ids with times that follow them, a few windows long."""
-    time, trades = EPOCH + rng.randrange(WINDOW_US), []
-    for trade_id in range(1_000, 1_000 + size):
-        time += rng.choice((0, 1, 50_000, 400_000, 2_000_000))
-        trades.append(Trade(trade_id, 1, time, rng.randrange(1, 10**6), rng.randrange(10**7), rng.random() < 0.5))
-    return trades
-
-
-def split(rng: random.Random, trades: Sequence[Trade], sizes: Sequence[int]) -> list[Trades]:
-    """The trades as records of random sizes."""
-    records, start = [], 0
-    while start < len(trades):
-        end = start + rng.choice(sizes)
-        records.append(Trades.of(trades[start:end], PRICE_SCALE, QUANTITY_SCALE))
-        start = end
-    return records
-
-
-def aggregator(grace_us: int) -> Aggregator:
-    return Aggregator(Progress(), grace_us=grace_us, max_id_jump=10**6, max_holes=10**6)
-
-
 def owner() -> OwnedSymbol:
     return OwnedSymbol(KEY, "trades.binance.btcusdt", Claim(1, 0, Progress()), None, Offsets(0, 0), Settings())
-
-
-def fields(candle: Candle) -> dict[str, Any]:
-    return {name: getattr(candle, name) for name in candle.__slots__}
 
 
 def seen(owned: OwnedSymbol) -> tuple[Any, ...]:
@@ -75,37 +46,6 @@ def seen(owned: OwnedSymbol) -> tuple[Any, ...]:
         fields(newest) if newest else None,
         list(owned.ledger.holes()),
     )
-
-
-def stored(store: MemoryStore) -> tuple[Any, ...]:
-    """Everything in a store of commits."""
-    progress = store.progress
-    counted = [(run.low, run.high, run.low_time, run.high_time) for run in progress.counted]
-    candles = {window: fields(candle) for window, candle in store.candles.items()}
-    return candles, store.reasons, store.empty, counted, progress.closed_until, progress.position, progress.settled_id
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.integers(0, 2**32), st.integers(1, 300))
-def test_records_in_order_give_what_each_trade_alone_gives_in_any_order(seed: int, size: int) -> None:
-    """The one goes the fast ways, the other the general one, with windows open for as long as that takes."""
-    rng = random.Random(seed)
-    trades = history(rng, size)
-    end_us, grace_us = trades[-1].time + 2 * WINDOW_US, trades[-1].time - EPOCH + WINDOW_US
-    fast, general = aggregator(grace_us), aggregator(grace_us)
-    for offset, record in enumerate(split(rng, trades, (1, 2, 10, 50))):
-        fast.apply(record, offset, end_us)
-    rng.shuffle(trades)
-    for offset, trade in enumerate(trades):
-        general.apply(Trades.of([trade], PRICE_SCALE, QUANTITY_SCALE), offset, end_us)
-    for one in (fast, general):
-        one.heartbeat(end_us + grace_us)
-    assert fast.counters.counted == general.counters.counted == size
-    stores = MemoryStore(), MemoryStore()
-    for store, one in zip(stores, (fast, general), strict=True):
-        store.apply(one.take(size))
-    assert stored(stores[0]) == stored(stores[1])
-    assert fast.ledger.closed_until == (end_us // WINDOW_US)
 
 
 def disturbed(rng: random.Random, trades: list[Trade]) -> list[Record]:

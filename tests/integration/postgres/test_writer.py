@@ -15,6 +15,8 @@ from marketstream.postgres.writer import Claim, Numbered, SymbolKey, Writer
 from tests.harness.model import MemoryStore, reference_candles
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE, Reading, Scenario, random_scenario
 from tests.harness.tables import account, assert_rollups_follow, stored_reasons, stored_rows
+from tests.integration.postgres.owner import START, WHOLE, Owner
+from tests.integration.processor.market import trade
 
 SYMBOLS = 12
 SEED = os.environ.get("FAULT_SEED", "1")
@@ -108,3 +110,23 @@ async def test_one_verdict_adds_no_more_than_a_week_of_empty_windows(pool: async
     week = MAX_EMPTY_WINDOWS * WINDOW_S // (24 * 3600)
     days = await pool.fetch("SELECT complete FROM candles_1d ORDER BY window_start")
     assert [day["complete"] for day in days] == [False, False, *([True] * (week - 1)), False], "the oldest stay unknown"
+
+
+async def test_a_commit_sent_again_says_again_what_it_has_changed(pool: asyncpg.Pool) -> None:
+    owner, writer = await Owner.of(pool), Writer(pool)
+    commit = owner.take(*WHOLE, until=9)
+    first = await writer.commit({KEY: commit})
+    again = await writer.commit({KEY: commit})
+    assert not again.fenced
+    assert again.changed == first.changed == {KEY: {START, START + WINDOW_S, START + 2 * WINDOW_S}}
+    assert again.newest_closed == first.newest_closed
+    assert again.newest_closed[KEY]["window_start"] == START + 2 * WINDOW_S
+
+
+async def test_verdicts_sent_again_say_again_what_they_have_changed(pool: asyncpg.Pool) -> None:
+    owner, writer = await Owner.of(pool), Writer(pool)
+    await owner.store(*WHOLE, until=9)
+    commit = owner.take(trade(5, 5.5), until=9)
+    first = await writer.commit({KEY: commit})
+    assert first.changed[KEY] == {START + number * WINDOW_S for number in (2, 3, 4, 5)}
+    assert (await writer.commit({KEY: commit})).changed == first.changed

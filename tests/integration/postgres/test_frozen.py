@@ -1,0 +1,69 @@
+"""A commit while PostgreSQL is frozen: its processes are stopped, and connections to it stay open."""
+
+import asyncio
+import time
+
+import asyncpg
+import pytest
+from marketstream.local.postgres import PostgresServer
+from marketstream.postgres.errors import StoreUnavailableError
+from marketstream.postgres.writer import Numbered, Writer
+
+from tests.harness.clients import within
+from tests.integration.postgres.owner import WHOLE, Owner
+from tests.integration.processor.market import KEY, LIMIT_S
+
+
+async def stored_once(pool: asyncpg.Pool, commit: Numbered) -> None:
+    """Returns when the commit, sent again, is stored."""
+
+    async def is_sent() -> None:
+        async with asyncio.timeout(2 * LIMIT_S):
+            await Writer(pool).commit({KEY: commit})
+
+    await within(4 * LIMIT_S, is_sent)
+    counts = await pool.fetch("SELECT trade_count FROM candles_10s ORDER BY window_start")
+    assert [row["trade_count"] for row in counts] == [1, 2, 1]
+
+
+async def test_a_commit_ends_in_time_although_the_database_is_frozen(
+    pool: asyncpg.Pool, postgres: PostgresServer
+) -> None:
+    commit = (await Owner.of(pool)).take(*WHOLE, until=9)
+    postgres.pause()
+    try:
+        started = time.monotonic()
+        with pytest.raises((TimeoutError, StoreUnavailableError)):
+            async with asyncio.timeout(2):
+                await Writer(pool).commit({KEY: commit})
+        assert time.monotonic() - started < LIMIT_S
+    finally:
+        postgres.resume()
+    await stored_once(pool, commit)
+
+
+async def test_a_commit_ends_in_time_although_the_database_freezes_under_it(
+    pool: asyncpg.Pool, postgres: PostgresServer
+) -> None:
+    """It waits for a lock when that happens, with its transaction open."""
+    commit = (await Owner.of(pool)).take(*WHOLE, until=9)
+    async with pool.acquire() as connection:
+        obstacle = connection.transaction()
+        await obstacle.start()
+        await connection.execute("LOCK TABLE candles_10s IN EXCLUSIVE MODE")
+        committing = asyncio.create_task(Writer(pool).commit({KEY: commit}))
+
+        async def it_waits() -> None:
+            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            assert await pool.fetch(waiting)
+
+        await within(LIMIT_S, it_waits)
+        postgres.pause()
+        try:
+            committing.cancel()
+            await asyncio.wait([committing], timeout=LIMIT_S)
+            assert committing.cancelled()
+        finally:
+            postgres.resume()
+        await obstacle.rollback()
+    await stored_once(pool, commit)
