@@ -10,7 +10,7 @@ from typing import Final
 
 from kubernetes.aio.client.configuration import Configuration
 from marketstream.backoff import delays
-from marketstream.service import Health, health_app, serving
+from marketstream.service import Health, health_app, run_until, serving
 from marketstream.telemetry import logger
 
 from marketstream_operator import metrics
@@ -199,11 +199,4 @@ async def run(settings: OperatorSettings, stop: asyncio.Event, kubeconfig: Path 
     """Runs the operator until `stop` is set. Raises LoginError, LeaseLostError."""
     login = await configuration(kubeconfig, context)
     async with _served(settings) as health:
-        operating = asyncio.create_task(Operator(settings, login).run(health), name="operator")
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([operating, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if operating.done():
-            await operating
-        operating.cancel()
-        await asyncio.wait([operating])
+        await run_until(stop, Operator(settings, login).run(health))

@@ -20,6 +20,8 @@ log = logger(__name__)
 
 Check = Callable[[], str | None]
 
+Work = Coroutine[Any, Any, None] | asyncio.Future[None]
+
 STOP_LIMIT_S = 4
 """Seconds for which open HTTP connections may delay a stop."""
 
@@ -103,17 +105,25 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
     uvloop.run(run())
 
 
-async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Does the work, unless `stop` comes first: then it is cancelled, and the answer is False."""
-    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+async def run_until(stop: asyncio.Event, *works: Work, end_s: float | None = None) -> bool:
+    """Run the works side by side until `stop` is set or one of them ends, then cancel the others and wait for them.
+
+    Return False if `stop` was set first, True if a work ended by itself; raise the exception with which it ended.
+    Exceptions raised after the cancellation are only logged. A work that takes longer than `end_s` seconds to end is
+    left behind; by default there is no such limit.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        ended = [task for task in tasks if task.done()]
     finally:
-        stopping.cancel()
-        if not task.done():
+        for task in (stopping, *tasks):
             task.cancel()
-            await asyncio.wait([task])
-    if task.cancelled():
-        return False
-    await task
-    return True
+        await asyncio.wait([stopping, *tasks], timeout=end_s)
+    for task in tasks:
+        if task not in ended[:1] and task.done() and not task.cancelled() and (error := task.exception()):
+            log.warning("task failed while being stopped", error=repr(error))
+    for task in ended[:1]:
+        task.result()
+    return bool(ended)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from kubernetes.aio.client.configuration import Configuration
-from marketstream.service import run_until_stopped
+from marketstream.service import run_until, run_until_stopped
 from marketstream.telemetry import configure_logging
 from marketstream_operator.kinds import Kind
 from marketstream_operator.kube.api import Api, ApiError, NotLeadingError
@@ -80,14 +80,8 @@ def say(what: str, at: float, version: str = "") -> None:
 async def main(stop: asyncio.Event) -> None:
     kubeconfig, namespace, identity = sys.argv[1:]
     candidate = Candidate(await configuration(Path(kubeconfig), None), namespace, identity)
-    running, stopping = asyncio.create_task(candidate.run()), asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        running.cancel()
-        await running
-    except asyncio.CancelledError:
-        pass
+        await run_until(stop, candidate.run())
     except LeaseLostError as error:
         print("lost", error, flush=True)
         sys.exit(EXIT_LOST)

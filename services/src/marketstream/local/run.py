@@ -18,7 +18,7 @@ from marketstream.local.options import LocalOptions
 from marketstream.local.servers import EmbeddedServers
 from marketstream.processor.service import run_processor
 from marketstream.producer.service import run_producer
-from marketstream.service import run_until_stopped
+from marketstream.service import run_until, run_until_stopped
 from marketstream.settings import Settings
 from marketstream.telemetry import configure_logging
 
@@ -91,14 +91,11 @@ async def _run_services(
         asyncio.create_task(run_processor(settings, ending, history=history)),
         asyncio.create_task(run_producer(settings, ending, exchange=exchange)),
     ]
-    watching: list[asyncio.Task[Any]] = [asyncio.create_task(servers.watch()), asyncio.create_task(stop.wait())]
-    done, _ = await asyncio.wait([*services, *watching], return_when=asyncio.FIRST_COMPLETED)
-    ending.set()
-    for task in watching:
-        task.cancel()
-    await asyncio.gather(*services, *watching, return_exceptions=True)
-    for task in done:
-        task.result()
+    try:
+        await run_until(stop, servers.watch(), *map(asyncio.shield, services))  # services end by `ending`
+    finally:
+        ending.set()
+        await asyncio.gather(*services, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

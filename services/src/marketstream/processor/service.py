@@ -6,7 +6,7 @@ Seven tasks share the owned symbols in one event loop, without locks: none of th
 import asyncio
 import contextlib
 import time
-from typing import Any, Final
+from typing import Final
 
 from marketstream.backfill.service import Backfill
 from marketstream.backoff import delays
@@ -28,7 +28,7 @@ from marketstream.processor.reader import read_records
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.redis.client import connect
 from marketstream.redis.writer import LiveWriter
-from marketstream.service import Health, unless_stopped
+from marketstream.service import Health, run_until
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -62,14 +62,14 @@ async def run_processor(
     health = health or Health()
     started = asyncio.Event()
     health.add("start", lambda: None if started.is_set() else "Kafka, its topics or PostgreSQL are not there yet")
-    if not await unless_stopped(stop, ensure_topics(settings, keys)):
+    if not await run_until(stop, ensure_topics(settings, keys)):
         return
     async with contextlib.AsyncExitStack() as stack:
         pool = await lazy_pool(settings, size=4)
         stack.push_async_callback(close_pool, pool)
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
-        if await unless_stopped(stop, _prepare(pool, settings.start_limit_s)):
+        if await run_until(stop, _prepare(pool, settings.start_limit_s)):
             live = LiveWriter(redis, settings.default_exchange)
             await _Processor(settings, keys, Writer(pool), live, history, health, started).run(stop)
 
@@ -113,7 +113,7 @@ class _Processor:
         consumer = Consumer(self._settings, list(self._keys), assigned=holdings.assign, revoked=holdings.revoke)
         committer = Committer(self._settings, holdings, self._writer)
         publisher = LivePublisher(self._settings, holdings, self._live, consumer)
-        if not await unless_stopped(stop, consumer.start()):
+        if not await run_until(stop, consumer.start()):
             await consumer.stop()
             return
         self._started.set()
@@ -133,11 +133,8 @@ class _Processor:
             self._health.watch(name, task)
         self._health.add("commits", lambda: _failing(committer))
         try:
-            await _first_of(stop, list(tasks.values()))
+            await run_until(stop, *tasks.values(), end_s=END_TASKS_S)
         finally:
-            for task in tasks.values():
-                task.cancel()
-            await asyncio.wait(tasks.values(), timeout=END_TASKS_S)
             try:
                 await _commit_at_last(committer, consumer)
             finally:
@@ -167,17 +164,6 @@ async def _commit_at_last(committer: Committer, consumer: Consumer) -> None:
             await committer.tell_group_once(consumer)
     except TimeoutError:
         log.warning("the last commit took too long; the next owner reads those records again")
-
-
-async def _first_of(stop: asyncio.Event, tasks: list["asyncio.Task[Any]"]) -> None:
-    """Returns when `stop` is set; raises what the first task that ends has raised."""
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        stopping.cancel()
 
 
 async def _stopped_within(stop: asyncio.Event, limit_s: float) -> bool:

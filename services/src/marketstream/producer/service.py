@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Final
 
 from marketstream.exchanges.base import Exchange
 from marketstream.exchanges.registry import open_exchange, symbols_of
 from marketstream.kafka.topics import topic_names
 from marketstream.producer.pipeline import Pipeline
-from marketstream.service import Health, unless_stopped
+from marketstream.service import Health, run_until
 from marketstream.settings import Settings
 
 FLUSH_S: Final = 1.5
@@ -38,7 +37,7 @@ async def run_producer(
     started = asyncio.Event()
     health.add("start", lambda: None if started.is_set() else "the feed is not being read yet")
     try:
-        if not await unless_stopped(stop, pipeline.open()):
+        if not await run_until(stop, pipeline.open()):
             return
         reading = asyncio.create_task(pipeline.read(), name="feed")
         health.watch("feed", reading)
@@ -47,7 +46,7 @@ async def run_producer(
         started.set()
         if ready is not None:
             ready.set()
-        await _run_until(stop, reading, [pipeline.send(), *map(pipeline.beat, symbols)])
+        await run_until(stop, reading, pipeline.send(), *map(pipeline.beat, symbols))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await pipeline.send_packed()
@@ -55,20 +54,3 @@ async def run_producer(
         await pipeline.close()
         if exchange is None:  # one that was given belongs to the caller
             await opened.close()
-
-
-async def _run_until(
-    stop: asyncio.Event, reading: "asyncio.Task[None]", works: list[Coroutine[Any, Any, None]]
-) -> None:
-    """Runs all, none of which ends by itself, until `stop`; what one of them raises ends all and is raised."""
-    stopping = asyncio.create_task(stop.wait())
-    tasks = [stopping, reading, *map(asyncio.create_task, works)]
-    done: set[asyncio.Task[Any]] = set()
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    for task in done:
-        task.result()
