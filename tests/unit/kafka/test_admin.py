@@ -67,7 +67,7 @@ async def test_one_topic_that_will_not_do_keeps_no_other_from_being_made(monkeyp
 )
 async def test_a_message_names_a_few_topics(monkeypatch: pytest.MonkeyPatch, count: int, said: str) -> None:
     use(monkeypatch, Kafka())
-    with pytest.raises(BrokerRefusedError) as caught:
+    with pytest.raises(TopicMissingError) as caught:
         await ensure_topics(SETTINGS.but(topic_create=False), MANY[:count], limit_s=0.05)
     assert said in str(caught.value)
     assert "not there yet: trades.x.symbol0000" in str(caught.value)
