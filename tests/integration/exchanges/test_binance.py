@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from marketstream.exchanges.base import Alive, Clock, Heard, UnknownSymbolError
+from marketstream.exchanges.base import Alive, Clock, Heard
 from marketstream.exchanges.binance import metrics
-from marketstream.exchanges.binance.errors import RateLimitedError
 from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.binance.feed import Feed
 from marketstream.exchanges.binance.scales import Scale, Scales
+from marketstream.exchanges.errors import RateLimitedError, UnknownSymbolError
 from marketstream.exchanges.refusals import REFUSED
 from marketstream.redis.budget import Budget
 

@@ -5,7 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 
 from marketstream.backfill.service import Backfill
-from marketstream.exchanges.base import ExchangeError, Newest, UnusableError
+from marketstream.exchanges.base import Newest
+from marketstream.exchanges.errors import ExchangeError, PermanentError
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.kafka.publisher import Publisher
 from marketstream.market.counted import Run
@@ -53,7 +54,7 @@ class Exchange(Simulator):
         if symbol in self.broken:
             raise ExchangeError("no answer")
         if symbol in self.refused:
-            raise UnusableError("no such symbol")
+            raise PermanentError("no such symbol")
         known = self.trades[symbol]
         page = [known[trade_id] for trade_id in sorted(known) if first_id <= trade_id <= last_id][:PAGE]
         return Trades.of(page, PRICE_SCALE, QUANTITY_SCALE) if page else None

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 from marketstream.codec import Heartbeat, Record, TradesRecord, decode
-from marketstream.exchanges.base import Alive, Clock, ExchangeError, FeedError, Heard, UnknownSymbolError
+from marketstream.exchanges.base import Alive, Clock, Heard
+from marketstream.exchanges.errors import ExchangeError, FeedError, UnknownSymbolError
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.market.trade import Trades
 from marketstream.producer import pipeline

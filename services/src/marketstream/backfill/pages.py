@@ -7,7 +7,7 @@ from typing import Final
 from marketstream.backfill import metrics
 from marketstream.backfill.account import Account
 from marketstream.codec import TradesRecord, encode
-from marketstream.exchanges.base import ExchangeError
+from marketstream.exchanges.errors import ExchangeError
 from marketstream.kafka.publisher import Publisher
 from marketstream.market.errors import TradeError
 from marketstream.market.trade import Trade, Trades

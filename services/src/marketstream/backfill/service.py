@@ -18,7 +18,8 @@ from marketstream.backfill.begin import Beginnings, reach_back
 from marketstream.backfill.pages import Pages
 from marketstream.backoff import delays
 from marketstream.codec import Quiet, encode
-from marketstream.exchanges.base import Exchange, ExchangeError, Newest, UnusableError
+from marketstream.exchanges.base import Exchange, Newest
+from marketstream.exchanges.errors import ExchangeError, PermanentError
 from marketstream.kafka.publisher import Publisher
 from marketstream.market.counted import Run
 from marketstream.telemetry import logger
@@ -109,7 +110,7 @@ class Backfill:
                 )
                 if page is not None:
                     begins = await self._pages.publish(account, page)
-            except UnusableError as error:
+            except PermanentError as error:
                 log.warning("the exchange refuses to fill a hole", symbol=account.symbol, error=str(error))
             except ExchangeError:
                 self._attempts.fail(account, hole)  # others may be filled meanwhile
@@ -139,7 +140,7 @@ class Backfill:
             is_proven = False
             try:
                 is_proven = await reach_back(self._exchange, self._pages, account)
-            except UnusableError as error:
+            except PermanentError as error:
                 # To ask again would be refused again: the first window stays unconfirmed, for all to see.
                 log.warning("the exchange refuses to tell the beginning", symbol=account.symbol, error=str(error))
             except ExchangeError:

@@ -72,7 +72,7 @@ def _local(given: Namespace) -> int:
 
 def _expected(error: Exception) -> bool:
     """Whether the message of the error is made for the person at the terminal."""
-    from marketstream.exchanges.base import ExchangeError
+    from marketstream.exchanges.errors import ExchangeError
     from marketstream.kafka.errors import BrokerError
     from marketstream.local.errors import LocalError
     from marketstream.postgres.errors import StoreError

@@ -8,22 +8,6 @@ import msgspec
 from marketstream.market.trade import Trades
 
 
-class ExchangeError(Exception):
-    """Base of all that an exchange answers but trades."""
-
-
-class UnusableError(ExchangeError):
-    """What was asked for is wrong and stays wrong: waiting does not help. All other errors may pass."""
-
-
-class UnknownSymbolError(UnusableError):
-    """Symbols that the exchange does not list; the message names them."""
-
-
-class FeedError(ExchangeError):
-    """The feed broke; the reader takes a new one after a while."""
-
-
 class Heard(msgspec.Struct, frozen=True, gc=False):
     """Trades of one symbol that the feed brought. `event_us` is the exchange's own time of the message (Unix µs),
     `received_us` the local time at which it was heard."""

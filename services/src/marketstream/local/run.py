@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from marketstream.api.main import run_api
-from marketstream.exchanges.base import Exchange, ExchangeError, UnknownSymbolError
+from marketstream.exchanges.base import Exchange
+from marketstream.exchanges.errors import ExchangeError, UnknownSymbolError
 from marketstream.exchanges.registry import open_exchange, symbols_of
 from marketstream.local.errors import LocalError
 from marketstream.local.manifest import read_manifest

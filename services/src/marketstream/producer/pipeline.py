@@ -17,8 +17,9 @@ from typing import Final
 
 from marketstream.backoff import delays
 from marketstream.codec import Heartbeat, TradesRecord, encode
-from marketstream.exchanges.base import Alive, Exchange, ExchangeError, FeedError, UnusableError
+from marketstream.exchanges.base import Alive, Exchange
 from marketstream.exchanges.clock import now_us
+from marketstream.exchanges.errors import ExchangeError, FeedError, PermanentError
 from marketstream.exchanges.refusals import Refusals
 from marketstream.kafka.admin import ensure_topics
 from marketstream.kafka.publisher import Publisher
@@ -80,12 +81,12 @@ class Pipeline:
         log.info("publishing", exchange=self._exchange.name, symbols=list(self._symbols))
 
     async def _check(self) -> None:
-        """Raises UnusableError when the exchange does not have what is asked for; waits for one that is away."""
+        """Raises PermanentError when the exchange does not have what is asked for; waits for one that is away."""
         for delay in delays(0.5, 30.0):
             try:
                 await self._exchange.check(list(self._symbols))
                 break
-            except UnusableError:
+            except PermanentError:
                 raise
             except ExchangeError as error:
                 log.warning("the exchange does not answer yet", error=str(error), retry_s=round(delay, 1))

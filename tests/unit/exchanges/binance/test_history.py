@@ -1,9 +1,9 @@
 import itertools
 
 import pytest
-from marketstream.exchanges.binance.errors import HistoryUnavailableError
 from marketstream.exchanges.binance.history import aggregates_are_cheaper, page_of_hole
 from marketstream.exchanges.binance.scales import Scale, Scales
+from marketstream.exchanges.errors import HistoryUnavailableError
 from marketstream.market.number import parse_at
 from marketstream.market.trade import Trade, Trades
 

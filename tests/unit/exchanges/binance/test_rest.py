@@ -1,7 +1,7 @@
 import httpx
 import pytest
 from marketstream.exchanges.binance import endpoints
-from marketstream.exchanges.binance.errors import HistoryUnavailableError, RateLimitedError, RequestRefusedError
+from marketstream.exchanges.errors import HistoryUnavailableError, RateLimitedError, RequestRefusedError
 
 from tests.harness.binance.sources import ServerTrade
 from tests.unit.exchanges.binance.rest_sides import Case

@@ -1,9 +1,9 @@
 from collections.abc import Sequence
 
-from marketstream.exchanges.base import ExchangeError, Heard
-from marketstream.exchanges.binance.errors import RequestRefusedError
+from marketstream.exchanges.base import Heard
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.exchanges.binance.watchdog import Watchdog
+from marketstream.exchanges.errors import ExchangeError, RequestRefusedError
 from marketstream.market.trade import Trades
 from structlog.testing import capture_logs
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
+from marketstream.exchanges.base import Clock, Heard, Newest
+from marketstream.exchanges.errors import RecordingError, UnknownSymbolError
 from marketstream.exchanges.refusals import REFUSED
-from marketstream.exchanges.replay.dump import RecordingError
 from marketstream.exchanges.replay.exchange import MOST_TRADES, Replay, symbol_of
 from marketstream.market.trade import Trade
 from marketstream.settings import SettingsError

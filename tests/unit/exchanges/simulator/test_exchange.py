@@ -2,7 +2,8 @@ from collections.abc import AsyncGenerator
 from itertools import pairwise
 
 import pytest
-from marketstream.exchanges.base import Clock, Heard, UnknownSymbolError
+from marketstream.exchanges.base import Clock, Heard
+from marketstream.exchanges.errors import UnknownSymbolError
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.exchanges.simulator.market_model import EPOCH_US, MarketModel
 from marketstream.market.trade import Trade

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from marketstream.exchanges.base import UnknownSymbolError
+from marketstream.exchanges.errors import UnknownSymbolError
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.local import manifest
 from marketstream.settings import Settings

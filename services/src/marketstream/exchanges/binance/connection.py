@@ -10,11 +10,11 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from marketstream.exchanges.binance.errors import ConnectionFailedError
 from marketstream.exchanges.binance.inbox import Inbox
 from marketstream.exchanges.binance.messages import Answer, MessageError, ServerShutdown, TradeEvent, decode
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.exchanges.clock import Now
+from marketstream.exchanges.errors import ConnectionFailedError
 from marketstream.exchanges.refusals import Refusals
 from marketstream.telemetry import logger
 

@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
-from marketstream.exchanges.binance.errors import RequestRefusedError
 from marketstream.exchanges.binance.messages import EARLIEST_MICROSECONDS
 from marketstream.exchanges.binance.rest import Rest
+from marketstream.exchanges.errors import RequestRefusedError
 
 PAGE: Final = 1000
 """Most trades, or aggregates, in one answer."""
@@ -17,6 +17,8 @@ AGGREGATES_WEIGHT: Final = 4
 
 _TICKERS: Final = 20  # symbols that one request of weight 2 takes
 _NAMED: Final = 100  # symbols that fit well into one address; for more the whole list is fetched
+
+_UNLISTED: Final = (-1100, -1121)  # BAD_SYMBOL, and ILLEGAL_CHARS for what is not even spelled like a symbol
 
 
 class Filter(msgspec.Struct, rename={"kind": "filterType", "tick": "tickSize", "step": "stepSize"}):
@@ -81,6 +83,11 @@ def microseconds(time: int) -> int:
     return time if time >= EARLIEST_MICROSECONDS else time * 1000
 
 
+def is_unlisted(error: RequestRefusedError) -> bool:
+    """Return True if one of the requested symbols is not listed (chapter Error Codes). Binance does not say which."""
+    return error.code in _UNLISTED
+
+
 async def listed(rest: Rest, symbols: Sequence[str]) -> dict[str, Listed]:
     """Those of `symbols` that the exchange lists (GET /api/v3/exchangeInfo, weight 20)."""
     wanted = set(symbols)
@@ -89,7 +96,7 @@ async def listed(rest: Rest, symbols: Sequence[str]) -> dict[str, Listed]:
             info = await _exchange_info(rest, msgspec.json.encode(sorted(wanted)).decode())
         except RequestRefusedError as error:
             # One that is not listed has the whole request refused, without a word which: the whole list will tell.
-            if not error.is_unlisted:
+            if not is_unlisted(error):
                 raise
             info = await _exchange_info(rest)
     else:

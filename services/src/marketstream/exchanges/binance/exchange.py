@@ -5,15 +5,15 @@ from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Final
 
-from marketstream.exchanges.base import Alive, Clock, ExchangeError, FeedError, Heard, Newest, UnknownSymbolError
+from marketstream.exchanges.base import Alive, Clock, Heard, Newest
 from marketstream.exchanges.binance import endpoints
 from marketstream.exchanges.binance.endpoints import Listed
-from marketstream.exchanges.binance.errors import HistoryUnavailableError
 from marketstream.exchanges.binance.feed import Feed
 from marketstream.exchanges.binance.history import page_of_hole
 from marketstream.exchanges.binance.rest import Rest
 from marketstream.exchanges.binance.scales import Scale, Scales
 from marketstream.exchanges.binance.timing import Timing
+from marketstream.exchanges.errors import ExchangeError, FeedError, HistoryUnavailableError, UnknownSymbolError
 from marketstream.market.errors import NumberError
 from marketstream.market.trade import Trades
 from marketstream.redis.budget import Budget

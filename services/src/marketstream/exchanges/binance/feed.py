@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from random import Random
 from typing import Final
 
-from marketstream.exchanges.base import Alive, Clock, FeedError, Heard
+from marketstream.exchanges.base import Alive, Clock, Heard
 from marketstream.exchanges.binance.connection import MOST_STREAMS, Connection
 from marketstream.exchanges.binance.inbox import MOST_TRADES, Inbox
 from marketstream.exchanges.binance.scales import Scales
@@ -15,6 +15,7 @@ from marketstream.exchanges.binance.shard import Shard
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.exchanges.binance.watchdog import NewestIds, Watchdog
 from marketstream.exchanges.clock import Now, now_us
+from marketstream.exchanges.errors import FeedError
 from marketstream.exchanges.refusals import Refusals
 
 CLOCK_SAFETY_US: Final = 250_000

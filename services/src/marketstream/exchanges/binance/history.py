@@ -20,9 +20,9 @@ from marketstream.exchanges.binance.endpoints import (
     microseconds,
     trades_from,
 )
-from marketstream.exchanges.binance.errors import HistoryUnavailableError
 from marketstream.exchanges.binance.rest import Rest
 from marketstream.exchanges.binance.scales import Scales
+from marketstream.exchanges.errors import HistoryUnavailableError
 from marketstream.market.errors import NumberError
 from marketstream.market.trade import Trade, Trades
 

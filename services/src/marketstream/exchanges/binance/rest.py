@@ -17,9 +17,9 @@ import msgspec
 
 from marketstream.backoff import delays
 from marketstream.exchanges.binance import metrics
-from marketstream.exchanges.binance.errors import HistoryUnavailableError, RateLimitedError, RequestRefusedError
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.exchanges.clock import Sleep
+from marketstream.exchanges.errors import HistoryUnavailableError, RateLimitedError, RequestRefusedError
 from marketstream.redis.budget import Budget, BudgetSpentError
 from marketstream.telemetry import logger
 

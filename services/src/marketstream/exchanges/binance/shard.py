@@ -14,9 +14,9 @@ from typing import Any, Final
 from marketstream.backoff import delays
 from marketstream.exchanges.binance import metrics
 from marketstream.exchanges.binance.connection import Connection
-from marketstream.exchanges.binance.errors import ConnectionFailedError
 from marketstream.exchanges.binance.inbox import Inbox
 from marketstream.exchanges.binance.timing import Timing
+from marketstream.exchanges.errors import ConnectionFailedError
 from marketstream.telemetry import logger
 
 log = logger(__name__)

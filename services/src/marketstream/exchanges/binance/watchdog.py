@@ -11,9 +11,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from marketstream.exchanges.base import ExchangeError, Heard
-from marketstream.exchanges.binance.errors import RequestRefusedError
+from marketstream.exchanges.base import Heard
+from marketstream.exchanges.binance.endpoints import is_unlisted
 from marketstream.exchanges.binance.timing import Timing
+from marketstream.exchanges.errors import ExchangeError, RequestRefusedError
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -94,7 +95,7 @@ class Watchdog:
         try:
             return await self._newest_ids(symbols)
         except RequestRefusedError as error:
-            if not error.is_unlisted:
+            if not is_unlisted(error):
                 raise
         if len(symbols) == 1:
             log.warning("the exchange does not list a symbol any more; it is not asked for again", symbol=symbols[0])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from marketstream.exchanges.base import UnusableError
+from marketstream.exchanges.errors import RecordingError
 from marketstream.exchanges.replay.dump_parser import COLUMNS, DumpParser
 
 BLOCK_BYTES: Final = 64 * 1024
@@ -15,10 +15,6 @@ BLOCK_BYTES: Final = 64 * 1024
 
 _LONGEST_LINE: Final = 1024 * 1024
 _HEAD_LINES: Final = 10
-
-
-class RecordingError(UnusableError):
-    """A recording that is missing, damaged, or no dump of trades."""
 
 
 class Block(NamedTuple):

@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
+from marketstream.exchanges.base import Clock, Heard, Newest
 from marketstream.exchanges.clock import Now, Sleep, now_us
 from marketstream.exchanges.columns import cut
+from marketstream.exchanges.errors import UnknownSymbolError
 from marketstream.exchanges.refusals import Refusals
 from marketstream.exchanges.replay.dump import Dump
 from marketstream.exchanges.replay.dump_parser import DumpParser

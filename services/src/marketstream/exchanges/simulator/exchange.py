@@ -8,8 +8,9 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Final
 
-from marketstream.exchanges.base import Clock, Heard, Newest, UnknownSymbolError
+from marketstream.exchanges.base import Clock, Heard, Newest
 from marketstream.exchanges.clock import Now, Sleep, now_us
+from marketstream.exchanges.errors import UnknownSymbolError
 from marketstream.exchanges.simulator.market_model import MarketModel
 from marketstream.market.trade import Trades
 
