@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
-from marketstream_operator.cluster.observed import Deployment, Observed, Topic, child_of, managed_fields
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.projections import Deployment, Topic, child_of, managed_fields
 from marketstream_operator.kinds import Kind
 from marketstream_operator.kube.api import Api, ApiError, NotLeadingError
 

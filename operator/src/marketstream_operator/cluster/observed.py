@@ -1,172 +1,25 @@
-"""What the operator has seen of the cluster: small projections of objects, never the objects.
+"""What the operator has seen of the cluster: projections of objects, by MarketStream.
 
 Watches tell every change; a look at everything, each minute, finds what they have missed. Of two sights of an object
 the one of the higher resourceVersion holds, wherever it came from.
 """
 
-import hashlib
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
 
 import msgspec
 
-from marketstream_operator import names
 from marketstream_operator.cluster.claims import Symbol
-from marketstream_operator.cluster.podproblems import Problem, has_ended, problem_of
-from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, MANAGER, MARKET_STREAM, POD, Kind
+from marketstream_operator.cluster.projections import (
+    CHILD_KINDS,
+    Child,
+    Deployment,
+    MarketStream,
+    Pod,
+    Topic,
+    symbols_of,
+)
+from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, POD, Kind
 from marketstream_operator.names import StreamKey
-
-
-class MarketStream(msgspec.Struct, frozen=True):
-    """A MarketStream as it was last seen."""
-
-    key: StreamKey
-    uid: str
-    version: int
-    generation: int
-    created: str
-    is_deleted: bool
-    spec: dict[str, Any]
-    status: dict[str, Any]
-
-    @property
-    def about(self) -> dict[str, str]:
-        """The MarketStream as an Event names it."""
-        return {
-            "apiVersion": MARKET_STREAM.api_version, "kind": MARKET_STREAM.name, "namespace": self.key.namespace,
-            "name": self.key.name, "uid": self.uid,
-        }  # fmt: skip
-
-
-class Deployment(msgspec.Struct, frozen=True):
-    """A pair's producer or processor."""
-
-    key: StreamKey
-    name: str
-    uid: str
-    version: int
-    pair: str
-    role: str
-    exchange: str
-    symbols: tuple[str, ...]
-    owner_uid: str
-    digest: str
-    spec_digest: str
-    managed: str
-    """A digest of the operator's entry in managedFields: another one means that somebody changed a field of ours."""
-    replicas: int
-    generation: int
-    is_settled: bool
-    """Whether the pods of the newest version have replaced all others, and are available."""
-    is_ready: bool
-    """Whether as many pods are available as are wanted, and at least one."""
-    is_stuck: bool = False
-    """Whether its newest version has not got on for so long that Kubernetes no longer believes in it."""
-
-
-class Pod(msgspec.Struct, frozen=True):
-    """A pod of a pair."""
-
-    key: StreamKey
-    name: str
-    uid: str
-    version: int
-    pair: str
-    role: str
-    exchange: str
-    symbols: tuple[str, ...]
-    problem: Problem | None
-
-
-class Topic(msgspec.Struct, frozen=True):
-    """A KafkaTopic."""
-
-    key: StreamKey
-    name: str
-    uid: str
-    version: int
-    owner_uid: str
-    digest: str
-    managed: str
-    is_ready: bool
-    problem: str
-    """What Strimzi says is wrong with it; empty when nothing is."""
-
-
-Child = Deployment | Pod | Topic
-
-CHILD_KINDS: Final = (DEPLOYMENT, POD, KAFKA_TOPIC)
-
-
-def stream_of(raw: Mapping[str, Any]) -> MarketStream:
-    """The projection of a MarketStream."""
-    meta = raw["metadata"]
-    return MarketStream(
-        StreamKey(meta["namespace"], meta["name"]), meta["uid"], int(meta["resourceVersion"]), meta["generation"],
-        meta["creationTimestamp"], "deletionTimestamp" in meta, raw.get("spec") or {}, raw.get("status") or {},
-    )  # fmt: skip
-
-
-def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
-    """The projection of an object that carries the operator's labels; None when it is of no stream, or has ended."""
-    meta = raw["metadata"]
-    of = meta.get("labels") or {}
-    stream = of.get(names.STREAM)
-    if not stream or (kind == POD and has_ended(raw)):
-        return None
-    notes = meta.get("annotations") or {}
-    key = StreamKey(meta["namespace"], stream)
-    name, uid, version = meta["name"], meta["uid"], int(meta["resourceVersion"])
-    pair, role = of.get(names.PAIR, ""), of.get(names.COMPONENT, "")
-    exchange = of.get(names.EXCHANGE, "")
-    symbols = tuple(filter(None, notes.get(names.SYMBOLS, "").split(",")))
-    if kind == POD:
-        return Pod(key, name, uid, version, pair, role, exchange, symbols, problem_of(raw))
-    owner_uid = next((o["uid"] for o in meta.get("ownerReferences") or () if o.get("controller")), "")
-    digest, managed = notes.get(names.DIGEST, ""), managed_fields(meta)
-    if kind == KAFKA_TOPIC:
-        ready, problem = _condition(raw)
-        return Topic(key, name, uid, version, owner_uid, digest, managed, ready, problem)
-    return Deployment(
-        key, name, uid, version, pair, role, exchange, symbols, owner_uid, digest, notes.get(names.SPEC_DIGEST, ""),
-        managed, raw["spec"].get("replicas", 1), meta["generation"], *_rollout(raw),
-    )  # fmt: skip
-
-
-def managed_fields(meta: Mapping[str, Any]) -> str:
-    """A digest of the fields that the operator has applied and still owns."""
-    for entry in meta.get("managedFields") or ():
-        if entry.get("manager") == MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
-            return hashlib.sha256(msgspec.json.encode(entry.get("fieldsV1"), order="sorted")).hexdigest()[:16]
-    return ""
-
-
-def _rollout(raw: Mapping[str, Any]) -> tuple[bool, bool, bool]:
-    """Whether it is settled, is ready, is stuck."""
-    wanted, status = raw["spec"].get("replicas", 1), raw.get("status") or {}
-    available = status.get("availableReplicas", 0)
-    is_of_newest = status.get("observedGeneration", 0) >= raw["metadata"]["generation"]
-    is_settled = (
-        is_of_newest
-        and status.get("replicas", 0) == wanted
-        and status.get("updatedReplicas", 0) == wanted
-        and available == wanted
-    )
-    is_stuck = is_of_newest and any(
-        (each.get("type"), each.get("status"), each.get("reason"))
-        == ("Progressing", "False", "ProgressDeadlineExceeded")
-        for each in status.get("conditions") or ()
-    )
-    return is_settled, wanted > 0 and available >= wanted, is_stuck
-
-
-def _condition(raw: Mapping[str, Any]) -> tuple[bool, str]:
-    for condition in (raw.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "Ready":
-            if condition.get("status") == "True":
-                return True, ""
-            return False, str(condition.get("message") or condition.get("reason") or "not ready")
-    return False, ""
 
 
 class Observed:
@@ -270,8 +123,3 @@ class Observed:
     def run_by(self, key: StreamKey) -> set[Symbol]:
         """What the Deployments of a stream run."""
         return {symbol for child in self.deployments(key) if child.replicas for symbol in symbols_of(child)}
-
-
-def symbols_of(child: Child) -> set[Symbol]:
-    """The symbols that it stands for."""
-    return set() if isinstance(child, Topic) else {names.identity(child.exchange, symbol) for symbol in child.symbols}

@@ -11,7 +11,8 @@ from marketstream.telemetry import logger
 from marketstream_operator import metrics, names
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claimant, Claims
-from marketstream_operator.cluster.observed import Child, MarketStream, Observed, child_of, stream_of, symbols_of
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.projections import Child, MarketStream, child_of, stream_of, symbols_of
 from marketstream_operator.kinds import MARKET_STREAM, Kind
 from marketstream_operator.kube.api import Api, ApiError
 from marketstream_operator.names import StreamKey

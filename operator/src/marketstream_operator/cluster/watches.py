@@ -19,7 +19,7 @@ from marketstream.backoff import delays
 from marketstream.telemetry import logger
 
 from marketstream_operator import names
-from marketstream_operator.cluster.observed import child_of, stream_of
+from marketstream_operator.cluster.projections import child_of, stream_of
 from marketstream_operator.cluster.scope import Scope
 from marketstream_operator.kinds import MARKET_STREAM, Kind
 from marketstream_operator.kube.api import CHUNK

@@ -9,8 +9,8 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from marketstream_operator.cluster.observed import Deployment
 from marketstream_operator.cluster.podproblems import Problem
+from marketstream_operator.cluster.projections import Deployment
 from marketstream_operator.names import ROLES, Role, StreamKey
 from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile.drain import NOT_PAUSED, Pause

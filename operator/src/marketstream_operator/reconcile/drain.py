@@ -15,8 +15,8 @@ from marketstream.kafka.topics import topic_name
 from marketstream.settings import SettingsError
 
 from marketstream_operator import names
-from marketstream_operator.cluster.observed import Deployment
 from marketstream_operator.cluster.podproblems import has_ended
+from marketstream_operator.cluster.projections import Deployment
 from marketstream_operator.kinds import POD
 from marketstream_operator.kube.api import Api
 from marketstream_operator.names import StreamKey

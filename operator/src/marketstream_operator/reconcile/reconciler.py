@@ -13,7 +13,8 @@ from typing import Any, Final
 from marketstream_operator import names
 from marketstream_operator.cluster.apply import Applier, abreast
 from marketstream_operator.cluster.claims import Claims
-from marketstream_operator.cluster.observed import Deployment, MarketStream, Observed
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.projections import Deployment, MarketStream
 from marketstream_operator.kinds import DEPLOYMENT, MARKET_STREAM
 from marketstream_operator.kube.api import Api, ApiError, ConflictError, GoneError, NotFoundError
 from marketstream_operator.names import ROLES, Role, StreamKey

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from marketstream_operator import metrics
-from marketstream_operator.cluster.observed import MarketStream, Observed, stream_of
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.projections import MarketStream, stream_of
 from marketstream_operator.kinds import MARKET_STREAM
 from marketstream_operator.kube.api import Api
 from marketstream_operator.kube.events import Recorder

@@ -3,7 +3,8 @@
 A pair that gets stuck on its turn keeps it, so that an image that does not start comes no further.
 """
 
-from marketstream_operator.cluster.observed import Deployment, Observed
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.projections import Deployment
 from marketstream_operator.kinds import DEPLOYMENT
 from marketstream_operator.names import StreamKey
 

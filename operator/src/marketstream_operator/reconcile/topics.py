@@ -13,7 +13,8 @@ from marketstream.settings import SettingsError
 from marketstream_operator import names
 from marketstream_operator.cluster.apply import Applier, abreast
 from marketstream_operator.cluster.claims import Claims
-from marketstream_operator.cluster.observed import Observed, Topic
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.projections import Topic
 from marketstream_operator.kinds import KAFKA_TOPIC
 from marketstream_operator.kube.api import Api
 from marketstream_operator.plan import desired

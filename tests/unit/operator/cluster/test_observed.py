@@ -8,7 +8,8 @@ import pytest
 from marketstream_operator.cluster import scope
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claims
-from marketstream_operator.cluster.observed import Child, Deployment, Observed, child_of, stream_of
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.projections import Child, Deployment, child_of, stream_of
 from marketstream_operator.cluster.scope import Scope
 from marketstream_operator.kinds import DEPLOYMENT, MARKET_STREAM, POD, Kind
 from marketstream_operator.names import StreamKey, identity, labels

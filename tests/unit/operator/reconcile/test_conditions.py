@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from marketstream_operator.cluster.observed import Deployment
 from marketstream_operator.cluster.podproblems import Problem
+from marketstream_operator.cluster.projections import Deployment
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile.conditions import View, status_of, time_text, two_digits

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.settings import Settings, SettingsError
-from marketstream_operator.cluster.observed import Deployment
+from marketstream_operator.cluster.projections import Deployment
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Pair

@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from marketstream_operator.cluster.observed import MarketStream, Observed
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.projections import MarketStream
 from marketstream_operator.kube.events import Recorder
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.desired import Pair

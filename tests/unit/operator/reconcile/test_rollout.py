@@ -1,6 +1,7 @@
 """Whose turn it is to roll when the operator's own settings have changed."""
 
-from marketstream_operator.cluster.observed import Deployment, Observed
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.projections import Deployment
 from marketstream_operator.kinds import DEPLOYMENT
 from marketstream_operator.names import StreamKey
 from marketstream_operator.reconcile.rollout import Rollout

@@ -7,7 +7,8 @@ from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.settings import Settings
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claimant, Claims
-from marketstream_operator.cluster.observed import Observed, Topic
+from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.projections import Topic
 from marketstream_operator.kinds import KAFKA_TOPIC
 from marketstream_operator.names import StreamKey, identity
 from marketstream_operator.plan.connection import Connection
