@@ -17,7 +17,7 @@ from typing import Any
 from marketstream.service import run_until_stopped
 from marketstream.settings import Settings
 from marketstream_operator import names
-from marketstream_operator.cluster.apply import ABREAST
+from marketstream_operator.cluster.apply import PARALLEL_WRITES
 from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, Kind
 from marketstream_operator.kube.api import Api
 from marketstream_operator.kube.login import configuration
@@ -62,7 +62,7 @@ async def main(_: asyncio.Event) -> None:
     kubeconfig, namespace, streams, symbols = sys.argv[1:]
     api = Api(await configuration(Path(kubeconfig), None), may_write=lambda: True)  # it has no rival
     bodies = list(objects(namespace, int(streams), int(symbols)))
-    turns = asyncio.Semaphore(SETTINGS.workers * ABREAST)
+    turns = asyncio.Semaphore(SETTINGS.workers * PARALLEL_WRITES)
 
     async def apply(kind: Kind, body: dict[str, Any]) -> None:
         async with turns:

@@ -17,15 +17,15 @@ from marketstream_operator.kube.api import Api, ApiError, NotLeadingError
 
 Written = tuple[Kind, str, str]
 
-ABREAST: Final = 8
+PARALLEL_WRITES: Final = 8
 """Writes of one MarketStream that are under way at the same time."""
 
 
-async def abreast(writes: Iterable[Callable[[], Awaitable[object]]]) -> None:
+async def write_all(writes: Iterable[Callable[[], Awaitable[object]]]) -> None:
     """Makes these writes, a few at the same time. One that is refused keeps no other from being made; when the API
     server cannot do any now, no more are begun. Raises the ApiError of the first of these writes after that: the status
     tells it, and should not change with who was faster."""
-    turns, errors = asyncio.Semaphore(ABREAST), dict[int, ApiError | NotLeadingError]()
+    turns, errors = asyncio.Semaphore(PARALLEL_WRITES), dict[int, ApiError | NotLeadingError]()
 
     async def make(number: int, write: Callable[[], Awaitable[object]]) -> None:
         async with turns:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from marketstream_operator import names
-from marketstream_operator.cluster.apply import Applier, abreast
+from marketstream_operator.cluster.apply import Applier, write_all
 from marketstream_operator.cluster.claims import Claims
 from marketstream_operator.cluster.observed import Observed
 from marketstream_operator.cluster.projections import Deployment, MarketStream
@@ -221,7 +221,7 @@ class Reconciler:
                     waiting.add(pair.id)
                     continue
                 writes.append(partial(apply, pair, role, int(runs), digest, child))
-        await abreast(writes)
+        await write_all(writes)
         for other in self.rollout.settle(owner.key):  # a write may have changed no pod
             self._again(other, 0)
         return len(waiting)
@@ -234,7 +234,7 @@ class Reconciler:
     async def _prune(self, owner: Owner, pairs: Iterable[Pair]) -> None:
         """Deletes the Deployments of pairs that are no longer wanted; what has another owner is not ours to delete."""
         wanted = {names.child_name(owner.key.name, pair.id, role) for pair in pairs for role in ROLES}
-        await abreast(
+        await write_all(
             partial(self._api.delete, DEPLOYMENT, owner.key.namespace, child.name, child.uid, child.version)
             for child in self._observed.deployments(owner.key)
             if child.name not in wanted and child.owner_uid == owner.uid

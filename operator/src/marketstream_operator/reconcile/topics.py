@@ -11,7 +11,7 @@ from marketstream.kafka.topics import topic_name
 from marketstream.settings import SettingsError
 
 from marketstream_operator import names
-from marketstream_operator.cluster.apply import Applier, abreast
+from marketstream_operator.cluster.apply import Applier, write_all
 from marketstream_operator.cluster.claims import Claims
 from marketstream_operator.cluster.observed import Observed
 from marketstream_operator.cluster.projections import Topic
@@ -77,7 +77,7 @@ class StrimziTopics:
             if self._applier.is_due(KAFKA_TOPIC, live.get(name), digest):
                 body = desired.topic(owner, spec, symbol, self._settings, digest)
                 writes.append(partial(self._applier.apply, KAFKA_TOPIC, body, live.get(name)))
-        await abreast(writes)
+        await write_all(writes)
         unready = sorted(name for name in wanted if name not in live or not live[name].is_ready)
         if not unready:
             return READY

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
-from marketstream_operator.cluster.apply import ABREAST, abreast
+from marketstream_operator.cluster.apply import PARALLEL_WRITES, write_all
 from marketstream_operator.kube.api import ApiError, ConflictError, NotLeadingError
 
 
@@ -34,16 +34,16 @@ class Writes:
 
 async def test_a_few_are_under_way_at_the_same_time() -> None:
     writes = Writes(50)
-    await abreast(writes)
+    await write_all(writes)
     assert sorted(writes.begun) == list(range(50))
-    assert writes.most == ABREAST
+    assert writes.most == PARALLEL_WRITES
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 422])
 async def test_one_that_is_refused_keeps_no_other_from_being_made(status: int) -> None:
     writes = Writes(50, n0=ApiError("refused", status), n7=ConflictError("changed", 409))
     with pytest.raises(ApiError, match="refused"):
-        await abreast(writes)
+        await write_all(writes)
     assert len(writes.begun) == 50
 
 
@@ -53,10 +53,10 @@ async def test_one_that_is_refused_keeps_no_other_from_being_made(status: int) -
 async def test_no_more_are_begun_when_none_can_be_made(error: Exception) -> None:
     writes = Writes(50, n3=error)
     with pytest.raises(type(error)):
-        await abreast(writes)
-    assert len(writes.begun) <= 2 * ABREAST
+        await write_all(writes)
+    assert len(writes.begun) <= 2 * PARALLEL_WRITES
 
 
 async def test_a_bug_is_no_failure_of_the_api() -> None:
     with pytest.raises(ExceptionGroup):
-        await abreast(Writes(3, n1=KeyError("bug")))
+        await write_all(Writes(3, n1=KeyError("bug")))
