@@ -1,14 +1,27 @@
-"""The settings that the services read and those that the operator writes are the same."""
+"""Every setting of the services is set in one place for a pod, or stays at its default there."""
 
 from dataclasses import fields
 
 from marketstream.settings import Settings
-from marketstream_operator.plan import podenv
+from marketstream_operator.plan.podenv import REQUIRED, SECRET
 from marketstream_operator.resource.spec import TUNING
+
+WRITTEN = {
+    "exchange", "symbols", "exchange_ws_url", "exchange_rest_url", "default_exchange", "topic_prefix", "topic_create",
+    "consumer_group", "max_age_s", "start_limit_s", "log_level", "log_format",
+}  # fmt: skip
+"""Settings that the operator writes, from the MarketStream and from its own settings: plan.desired."""
+
+FIXED = {"topic_retention_ms", "topic_replication", "recording", "replay_speed", "http_host", "http_port"}
+"""Settings that keep their default in a pod: the operator creates the topics, a pod replays nothing."""
 
 
 def test_every_setting_of_the_services_has_one_who_sets_it() -> None:
     """A setting that is added to the services only, or to the operator only, fails here."""
-    groups = [podenv.SECRET, podenv.WRITTEN, podenv.FIXED, {name.lower() for name in TUNING}]
+    groups = [SECRET, WRITTEN, FIXED, {name.lower() for name in TUNING}]
     known = [name for group in groups for name in group]
     assert sorted(known) == sorted(each.name for each in fields(Settings))
+
+
+def test_what_a_connection_secret_cannot_lack_is_read_from_it() -> None:
+    assert set(REQUIRED) <= SECRET
