@@ -16,8 +16,9 @@ from marketstream.telemetry import logger
 from marketstream_operator import metrics
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claims
+from marketstream_operator.cluster.listing import Where
 from marketstream_operator.cluster.observed import Observed
-from marketstream_operator.cluster.scope import Scope, Where
+from marketstream_operator.cluster.scope import Scope
 from marketstream_operator.cluster.watches import Watches
 from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM, POD, Kind
 from marketstream_operator.kube.api import Api, ApiError
@@ -149,7 +150,7 @@ class Operator:
     async def _begin(self) -> None:
         for delay in delays(0.5, 10.0):
             try:
-                await self._scope.begin()
+                await self._scope.first_sync()
                 break
             except ApiError as error:
                 log.warning("the first look at everything failed", error=str(error), retry_s=round(delay, 1))
@@ -163,7 +164,7 @@ class Operator:
         while True:
             await asyncio.sleep(self._settings.resync_s)
             try:
-                await self._scope.look()
+                await self._scope.resync()
                 self._looked_at = time.monotonic()
             except ApiError as error:
                 log.warning("a look at everything failed; the next will make up for it", error=str(error))

@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from marketstream.telemetry import logger
 
 from marketstream_operator import metrics, names
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claimant, Claims
+from marketstream_operator.cluster.listing import Lister, Where
 from marketstream_operator.cluster.observed import Observed
-from marketstream_operator.cluster.projections import Child, MarketStream, child_of, stream_of, symbols_of
+from marketstream_operator.cluster.projections import Child, MarketStream, symbols_of
 from marketstream_operator.kinds import MARKET_STREAM, Kind
 from marketstream_operator.kube.api import Api, ApiError
 from marketstream_operator.names import StreamKey
@@ -24,22 +25,8 @@ log = logger(__name__)
 SETTLE_S: Final = 0.1
 """Seconds for which changes of children are gathered: a rollout changes a Deployment many times in a row."""
 
-FORBIDDEN: Final = 403
-"""The status for a namespace that is gone with its RoleBinding, or was never granted. (A kind that is gone is 404.)"""
-
 WATCH_LAG_S: Final = 3.0
 """Seconds after which a watch should have told what a list has shown."""
-
-
-Where = Mapping[Kind, tuple[str, ...] | None]
-"""The kinds that are looked at, and in which namespaces each; all for None."""
-
-
-class Listed(NamedTuple):
-    """What lists have shown."""
-
-    streams: list[MarketStream]
-    children: dict[Kind, list[Child]]
 
 
 class Scope:
@@ -56,15 +43,14 @@ class Scope:
         serves: Callable[[str], bool],
         due: Callable[[StreamKey, float], None],
     ) -> None:
-        self._api = api
-        self._where: dict[Kind, tuple[str | None, ...]] = {kind: of or (None,) for kind, of in where.items()}
+        self._lister = Lister(api, where)
         self._kinds = [kind for kind in where if kind != MARKET_STREAM]
         self._observed = observed
         self._claims = claims
         self._applier = applier
         self._serves = serves
         self._due = due
-        self._is_looking = False
+        self._is_syncing = False
         self._gone: set[str] = set()
         """The uids of what has ended since a look began, while it is under way: it must not come back from a list that
         is older."""
@@ -143,7 +129,7 @@ class Scope:
         return True
 
     def _end(self, uid: str) -> None:
-        if self._is_looking:
+        if self._is_syncing:
             self._gone.add(uid)
 
     def _runners_beside(self, child: Child) -> set[StreamKey]:
@@ -151,16 +137,16 @@ class Scope:
         owners = {self._claims.owner(symbol) for symbol in symbols_of(child)}
         return {owner for owner in owners if owner is not None and owner != child.key}
 
-    async def begin(self) -> None:
+    async def first_sync(self) -> None:
         """Looks at everything for the first time: the watches may not have told all yet. Raises ApiError."""
         with self._noting_ends():
-            await self._look(0)
+            await self._sync(0)
 
-    async def look(self) -> int:
+    async def resync(self) -> int:
         """Looks at everything, gives the watches a little time to tell the same, and takes over what they have not
         told. Returns how many changes that were. Raises ApiError."""
         with self._noting_ends():
-            missed = await self._look(WATCH_LAG_S)
+            missed = await self._sync(WATCH_LAG_S)
         for kind, changes in missed.items():
             metrics.WATCH_MISSED.labels(kind.plural).inc(changes)
         if total := sum(missed.values()):
@@ -169,31 +155,32 @@ class Scope:
 
     @contextlib.contextmanager
     def _noting_ends(self) -> Iterator[None]:
-        self._is_looking = True
+        self._is_syncing = True
         try:
             yield
         finally:
-            self._is_looking = False
+            self._is_syncing = False
             self._gone.clear()
 
-    async def _look(self, lag_s: float) -> Counter[Kind]:
+    async def _sync(self, lag_s: float) -> Counter[Kind]:
         known = {kind: list(self._observed.all(kind)) for kind in self._kinds}
         known_streams = list(self._observed.streams.values())
-        (streams, children), refused = await self._list_all()
+        streams, children, refusals = await self._lister.list_all()
+        self._note(refusals)
         await asyncio.sleep(lag_s)
         missed = Counter[Kind]()
         for stream in streams:
             missed[MARKET_STREAM] += stream.uid not in self._gone and self._see_stream(stream)
         listed = {stream.uid for stream in streams}
         for stream in known_streams:
-            if stream.uid not in listed and stream.key.namespace not in refused:
+            if stream.uid not in listed and stream.key.namespace not in refusals:
                 missed[MARKET_STREAM] += self._lose_stream(stream)
         for kind in self._kinds:
-            lasting = [child for child in known[kind] if child.key.namespace not in refused]
+            lasting = [child for child in known[kind] if child.key.namespace not in refusals]
             missed[kind] += self._take_over(kind, lasting, children[kind])
         for stream in self._observed.streams.values():
             self._claim(stream)  # what a stream runs may have been seen after the stream itself
-        self._refused = refused  # only now is what came back known
+        self._refused = set(refusals)  # only now is what came back known
         return missed
 
     def _take_over(self, kind: Kind, known: Iterable[Child], listed: Iterable[Child]) -> int:
@@ -209,38 +196,6 @@ class Scope:
             if child.uid not in there:
                 missed += self._lose(kind, child.key.namespace, child.name, child.uid)
         return missed
-
-    async def _list_all(self) -> tuple[Listed, set[str]]:
-        """What is there, and the namespaces of which that is not known, as one of their lists is forbidden. Raises
-        ApiError, also when that is so of all MarketStreams."""
-        everything = Listed([], {kind: [] for kind in self._kinds})
-        refusals: dict[str, ApiError] = {}
-        for namespace in dict.fromkeys(place for places in self._where.values() for place in places):
-            try:
-                found = await self._list(namespace)
-            except ApiError as error:
-                if error.status != FORBIDDEN or namespace is None:
-                    raise
-                refusals[namespace] = error
-                continue
-            everything.streams.extend(found.streams)
-            for kind, children in found.children.items():
-                everything.children[kind].extend(children)
-        if all(namespace in refusals for namespace in self._where[MARKET_STREAM]):
-            raise next(iter(refusals.values()))
-        self._note(refusals)
-        return everything, set(refusals)
-
-    async def _list(self, namespace: str | None) -> Listed:
-        """All kinds together: one that is forbidden must not look as if there were none."""
-        found = Listed([], {})
-        if namespace in self._where[MARKET_STREAM]:
-            found.streams.extend([stream_of(raw) async for raw in self._api.list(MARKET_STREAM, namespace)])
-        for kind in self._kinds:
-            if namespace in self._where[kind]:
-                raws = self._api.list(kind, namespace, names.SELECTOR)
-                found.children[kind] = [child async for raw in raws if (child := child_of(kind, raw))]
-        return found
 
     def _note(self, refusals: Mapping[str, ApiError]) -> None:
         """Says which namespaces are refused, and which are no more, when that turns."""

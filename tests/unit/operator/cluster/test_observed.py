@@ -116,7 +116,7 @@ async def test_what_ends_during_a_look_does_not_come_back(monkeypatch: pytest.Mo
     api.objects = {MARKET_STREAM: [stream("old", uid="o")], DEPLOYMENT: [], POD: [child()]}
     looks.stream_event(False, gone)
     looks.child_event(POD, seen(POD, child()))
-    assert await asyncio.wait_for(looks.look(), 5) == 0
+    assert await asyncio.wait_for(looks.resync(), 5) == 0
     assert (observed.streams, observed.pods(OLD), claims.owner(BTC)) == ({}, [], None)
 
 
@@ -126,7 +126,7 @@ async def test_what_ends_is_remembered_only_during_a_look(monkeypatch: pytest.Mo
     looks, *_ = looking(Lists(lambda: looks.child_lost(POD, "markets", "pod", "1")))
     looks.child_lost(POD, "markets", "pod", "2")
     assert looks._gone == set()
-    await asyncio.wait_for(looks.look(), 5)
+    await asyncio.wait_for(looks.resync(), 5)
     assert looks._gone == set()
 
 
@@ -140,7 +140,7 @@ async def test_what_a_watch_has_missed_is_found(monkeypatch: pytest.MonkeyPatch)
         DEPLOYMENT: [],
         POD: [child("missed-begin", of="new", uid="2")],
     }
-    assert await asyncio.wait_for(looks.look(), 5) == 3
+    assert await asyncio.wait_for(looks.resync(), 5) == 3
     assert ([each.name for each in observed.pods(NEW)], observed.pods(OLD)) == (["missed-begin"], [])
     assert due == {OLD, NEW}
 
@@ -162,7 +162,7 @@ async def test_a_new_leader_knows_what_a_spec_that_cannot_work_still_runs() -> N
         stream("old", uid="o", symbols=["?"]), stream("new", uid="n", created="2026-01-02T00:00:00Z")
     ]  # fmt: skip
     api.objects[DEPLOYMENT] = [child("old-p0-producer")]
-    await looks.begin()
+    await looks.first_sync()
     assert claims.owner(BTC) == OLD
 
 
