@@ -16,9 +16,9 @@ from marketstream.telemetry import logger
 from marketstream_operator import metrics
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claims
+from marketstream_operator.cluster.informer import Informer
 from marketstream_operator.cluster.listing import Where
 from marketstream_operator.cluster.observed import Observed
-from marketstream_operator.cluster.scope import Scope
 from marketstream_operator.cluster.watches import Watches
 from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM, POD, Kind
 from marketstream_operator.kube.api import Api, ApiError
@@ -57,7 +57,7 @@ class Operator:
         self._applier = Applier(self._api, self._observed)
         self._freshness = FreshnessMonitor(self._queue.add)
         self._recorder = Recorder(self._api, "marketstream-operator", settings.pod_name)
-        self._scope = Scope(
+        self._informer = Informer(
             self._api,
             {**served, **topics},
             self._observed,
@@ -86,7 +86,7 @@ class Operator:
             freshness=self._freshness,
             reporter=Reporter(self._api, self._observed, self._recorder),
             again=self._queue.add_after,
-            lost=partial(self._scope.stream_event, True),
+            lost=partial(self._informer.stream_event, True),
         )
         self._knows_kinds = False
         self._looked_at = time.monotonic()
@@ -99,7 +99,7 @@ class Operator:
         """Watches of their own for each namespace: one that is refused ends those of no other."""
         known = partial(self._wait_for, tuple(kind for kind in kinds if kind in self._kinds))
         for each in [None] if namespaces is None else [(namespace,) for namespace in dict.fromkeys(namespaces)]:
-            yield Watches(self._scope, login, each, kinds, known)
+            yield Watches(self._informer, login, each, kinds, known)
 
     async def run(self, health: Health) -> None:
         """Watches, and reconciles while it leads, until cancelled. Raises LeaseLostError."""
@@ -150,7 +150,7 @@ class Operator:
     async def _begin(self) -> None:
         for delay in delays(0.5, 10.0):
             try:
-                await self._scope.first_sync()
+                await self._informer.first_sync()
                 break
             except ApiError as error:
                 log.warning("the first look at everything failed", error=str(error), retry_s=round(delay, 1))
@@ -164,7 +164,7 @@ class Operator:
         while True:
             await asyncio.sleep(self._settings.resync_s)
             try:
-                await self._scope.resync()
+                await self._informer.resync()
                 self._looked_at = time.monotonic()
             except ApiError as error:
                 log.warning("a look at everything failed; the next will make up for it", error=str(error))
@@ -172,7 +172,7 @@ class Operator:
 
     async def _reconcile(self, key: StreamKey) -> None:
         """What cannot be seen is left alone: a stream without sight of its Deployments would be given others."""
-        if self._scope.sees(key.namespace):
+        if self._informer.sees(key.namespace):
             await self._reconciler.reconcile(key)
 
     def _add_all(self) -> None:

@@ -19,8 +19,8 @@ from marketstream.backoff import delays
 from marketstream.telemetry import logger
 
 from marketstream_operator import names
+from marketstream_operator.cluster.informer import Informer
 from marketstream_operator.cluster.projections import child_of, stream_of
-from marketstream_operator.cluster.scope import Scope
 from marketstream_operator.kinds import MARKET_STREAM, Kind
 from marketstream_operator.kube.api import CHUNK
 from marketstream_operator.kube.login import kopf_login
@@ -38,18 +38,20 @@ DELETED: Final = "DELETED"
 
 
 class Watches:
-    """Tells `scope` of every change to objects of these kinds in these namespaces (all for None), in the event loop in
-    which `run` runs. `known` waits until the API server serves all the kinds."""
+    """Watches that report every change to objects of `kinds` in `namespaces` (None: in all) to `informer`.
+
+    `informer` is called in the event loop in which `run` runs. `known` waits until the API server serves all the kinds.
+    """
 
     def __init__(
         self,
-        scope: Scope,
+        informer: Informer,
         login: Configuration,
         namespaces: tuple[str, ...] | None,
         kinds: tuple[Kind, ...],
         known: Callable[[], Awaitable[None]],
     ) -> None:
-        self._scope = scope
+        self._informer = informer
         self._login = login
         self._namespaces = namespaces
         self._kinds = kinds
@@ -125,12 +127,12 @@ class Watches:
             async def changed(event: kopf.RawEvent, **_: Any) -> None:
                 is_deleted, raw = event["type"] == DELETED, event["object"]
                 if kind == MARKET_STREAM:
-                    tell(self._scope.stream_event, is_deleted, stream_of(raw))
+                    tell(self._informer.stream_event, is_deleted, stream_of(raw))
                 elif not is_deleted and (child := child_of(kind, raw)):
-                    tell(self._scope.child_event, kind, child)
+                    tell(self._informer.child_event, kind, child)
                 else:
                     meta = raw["metadata"]
-                    tell(self._scope.child_lost, kind, meta["namespace"], meta["name"], meta["uid"])
+                    tell(self._informer.child_lost, kind, meta["namespace"], meta["name"], meta["uid"])
 
         for kind in self._kinds:
             watch(kind)

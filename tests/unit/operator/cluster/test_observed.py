@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from marketstream_operator.cluster import scope
+from marketstream_operator.cluster import informer
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claims
+from marketstream_operator.cluster.informer import Informer
 from marketstream_operator.cluster.observed import Observed
 from marketstream_operator.cluster.projections import Child, Deployment, child_of, stream_of
-from marketstream_operator.cluster.scope import Scope
 from marketstream_operator.kinds import DEPLOYMENT, MARKET_STREAM, POD, Kind
 from marketstream_operator.names import StreamKey, identity, labels
 
@@ -100,16 +100,16 @@ class Lists:
         self._meanwhile()
 
 
-def looking(api: Lists) -> tuple[Scope, Observed, Claims, set[StreamKey]]:
+def looking(api: Lists) -> tuple[Informer, Observed, Claims, set[StreamKey]]:
     observed, claims, due = Observed(), Claims(), set[StreamKey]()
     where = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD), ("markets",))
     applier = Applier(api, observed)  # type: ignore[arg-type]
-    looks = Scope(api, where, observed, claims, applier, lambda _: True, lambda key, _: due.add(key))  # type: ignore[arg-type]
+    looks = Informer(api, where, observed, claims, applier, lambda _: True, lambda key, _: due.add(key))  # type: ignore[arg-type]
     return looks, observed, claims, due
 
 
 async def test_what_ends_during_a_look_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scope, "WATCH_LAG_S", 0)
+    monkeypatch.setattr(informer, "WATCH_LAG_S", 0)
     api = Lists(lambda: (looks.child_lost(POD, "markets", "pod", "1"), looks.stream_event(True, gone)))
     looks, observed, claims, _ = looking(api)
     gone = stream_of(stream("old", uid="o"))
@@ -122,7 +122,7 @@ async def test_what_ends_during_a_look_does_not_come_back(monkeypatch: pytest.Mo
 
 async def test_what_ends_is_remembered_only_during_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """A standby does not look for weeks."""
-    monkeypatch.setattr(scope, "WATCH_LAG_S", 0)
+    monkeypatch.setattr(informer, "WATCH_LAG_S", 0)
     looks, *_ = looking(Lists(lambda: looks.child_lost(POD, "markets", "pod", "1")))
     looks.child_lost(POD, "markets", "pod", "2")
     assert looks._gone == set()
@@ -131,7 +131,7 @@ async def test_what_ends_is_remembered_only_during_a_look(monkeypatch: pytest.Mo
 
 
 async def test_what_a_watch_has_missed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scope, "WATCH_LAG_S", 0)
+    monkeypatch.setattr(informer, "WATCH_LAG_S", 0)
     api = Lists()
     looks, observed, _, due = looking(api)
     looks.child_event(POD, seen(POD, child("missed-end")))

@@ -29,7 +29,7 @@ WATCH_LAG_S: Final = 3.0
 """Seconds after which a watch should have told what a list has shown."""
 
 
-class Scope:
+class Informer:
     """What is there. `serves` tells whether MarketStreams of a namespace can be served; `due` hears which MarketStream
     is to be looked at, and after how many seconds."""
 
