@@ -50,7 +50,7 @@ def test_what_runs_is_small_and_nobody(image: str) -> None:
     assert "USER 10001:10001" in last
     assert re.findall(r"COPY .*", last) == ["COPY --from=build /app /app"]
     assert not re.search(r"\b(pip|apt|apt-get|uv|npm) ", last)
-    for label in ("title", "description", "version", "revision", "created", "source"):
+    for label in ("title", "description", "licenses", "vendor", "version", "revision", "created", "source", "url"):
         assert f"org.opencontainers.image.{label}=" in last
 
 
@@ -61,6 +61,14 @@ def test_what_is_installed_is_locked(image: str, package: str) -> None:
             re.findall(r"--package \S+|--[\w-]+", line)
         )
         assert "--extra" not in line
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_image_holds_its_licence(image: str) -> None:
+    """The wheel takes the licence from the folder of its package, so that the build must have it there."""
+    for folder in ("services", "operator")[: 1 + (image == "operator")]:
+        copied = f"COPY {folder}/LICENSE {folder}/NOTICE {folder}/README.md {folder}/"
+        assert dockerfile(image).index(copied) < dockerfile(image).rindex("RUN uv sync")
 
 
 @pytest.fixture(scope="module")
