@@ -47,12 +47,12 @@ kind: ## Start a cluster of kind for this project; `make kind-down` removes it
 kind-down: ## Remove that cluster with all that is in it
 	kind delete cluster --name marketstream
 
-images: ## Build both images, marketstream/services:dev and /operator:dev; VERSION and IMAGE_BUILD change that
+images: ## Build both images, marketstream/services:dev and /operator:dev; VERSION and MARKETSTREAM_IMAGE_BUILD change that
 	$(call image,services)
 	$(call image,operator)
 
 image-of-exchange: # of the end-to-end tests; made from the services' image
-	$(IMAGE_BUILD) -f tests/e2e/Dockerfile -t $(IMAGE_PREFIX)exchange:$(VERSION) \
+	$(MARKETSTREAM_IMAGE_BUILD) -f tests/e2e/Dockerfile -t $(IMAGE_PREFIX)exchange:$(VERSION) \
 	  --build-arg SERVICES=$(IMAGE_PREFIX)services:$(VERSION) tests/harness/binance
 
 chart-docs: $(READY) ## Write the chart's README from the comments of its values
@@ -62,15 +62,13 @@ clean: ## Remove the environment, caches and build output; the data in .marketst
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Docker where its daemon answers; else the offline cluster's program, where that is beside the project (as it is on the
-# maintainers' machines; no clone has it); else buildah.
-# Or any command that takes docker build's options: make images IMAGE_BUILD='docker buildx build --load'
+# Docker where its daemon answers, else buildah; or any command with the options of docker build, from the environment
+# or the command line: make images MARKETSTREAM_IMAGE_BUILD='docker buildx build --load'
 VERSION ?= dev
 IMAGE_PREFIX ?= marketstream/
-BUD := ../shared/cluster/images/bud
-IMAGE_BUILD ?= $(shell docker info >/dev/null 2>&1 && echo docker build || ls $(BUD) 2>/dev/null || echo buildah build --layers)
+MARKETSTREAM_IMAGE_BUILD ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buildah build --layers)
 IMAGE_SOURCE ?= $(shell git remote get-url origin 2>/dev/null)
-image = $(IMAGE_BUILD) -f $1/Dockerfile -t $(IMAGE_PREFIX)$1:$(VERSION) --build-arg VERSION=$(VERSION) \
+image = $(MARKETSTREAM_IMAGE_BUILD) -f $1/Dockerfile -t $(IMAGE_PREFIX)$1:$(VERSION) --build-arg VERSION=$(VERSION) \
   --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(git log -1 --format=%cI) \
   --build-arg 'SOURCE=$(or $(IMAGE_SOURCE),unknown)' .
 
