@@ -1,5 +1,5 @@
-# One word for each job. The first of them makes .venv with the locked dependencies; after that this takes no time.
-# Needs Python 3.11 to 3.14, make and git. Another Python than python3: make PYTHON=python3.12 …
+# One word for each job. The first target that needs it creates .venv with the locked dependencies.
+# Requires Python 3.11 to 3.14, make and git. To use another Python than python3: make PYTHON=python3.12 …
 
 PYTHON ?= python3
 ARGS ?=
@@ -16,49 +16,49 @@ UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
-run: $(READY) $(PAGE) ## Run the whole pipeline on this machine; ARGS="--help" shows the options
+run: $(READY) $(PAGE) ## Run the whole pipeline on this machine; ARGS="--help" lists its options
 	@exec $(BIN)/marketstream local $(ARGS)
 
-test: $(READY) $(PAGE) ## Run every test that needs no cluster; ARGS are pytest's
+test: $(READY) $(PAGE) ## Run all tests that need no cluster; ARGS are passed to pytest
 	@exec $(BIN)/pytest -m "not soak and not e2e" $(ARGS)
 
-check: $(READY) ## Check format, lint, types, layers and what is generated
+check: $(READY) ## Check formatting, lint, types, layers and generated files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m marketstream_operator.manifests.generate --check
 
-generate: $(READY) ## Write the CRD and the roles of the chart anew from the operator's code
+generate: $(READY) ## Regenerate the CRD, the roles and the reference tables from the operator's code
 	$(BIN)/python -m marketstream_operator.manifests.generate
 
-bench: $(READY) ## Measure speed; ARGS are the benchmark's
+bench: $(READY) ## Run the benchmarks; ARGS are passed to them
 	@exec $(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(READY) ## Run the long tests: faults by the hundred, memory over time
+soak: $(READY) ## Run the long tests: hundreds of faults, memory use over time
 	@exec $(BIN)/pytest -m soak $(ARGS) tests
 
-e2e: $(READY) $(PAGE) ## Install the platform in the cluster of the current kube context, a local one, and try everything
+e2e: $(READY) $(PAGE) ## Run the end-to-end tests in the local cluster of the current kube context
 	@exec $(BIN)/pytest -m e2e -rA $(ARGS) tests/e2e
 
-kind: ## Start a cluster of kind for this project; `make kind-down` removes it
+kind: ## Create a kind cluster for this project
 	kind create cluster --config kind-config.yaml --wait 5m
 
-kind-down: ## Remove that cluster with all that is in it
+kind-down: ## Delete the kind cluster with everything in it
 	kind delete cluster --name marketstream
 
-images: ## Build both images, marketstream/services:dev and /operator:dev; VERSION and MARKETSTREAM_IMAGE_BUILD change that
+images: ## Build both images; IMAGE_PREFIX, VERSION and MARKETSTREAM_IMAGE_BUILD change names and tool
 	$(call image,services)
 	$(call image,operator)
 
-image-of-exchange: # of the end-to-end tests; made from the services' image
+image-of-exchange: # The simulated exchange of the end-to-end tests, built on the services' image
 	$(MARKETSTREAM_IMAGE_BUILD) -f tests/e2e/Dockerfile -t $(IMAGE_PREFIX)exchange:$(VERSION) \
 	  --build-arg SERVICES=$(IMAGE_PREFIX)services:$(VERSION) tests/harness/binance
 
-chart-docs: $(READY) ## Write the chart's README from the comments of its values
+chart-docs: $(READY) ## Regenerate the chart's README from the comments in values.yaml
 	@exec $(BIN)/python charts/readme.py
 
-clean: ## Remove the environment, caches and build output; the data in .marketstream stays
+clean: ## Remove the environment, caches and build output; keep the data in .marketstream
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -72,20 +72,20 @@ image = $(MARKETSTREAM_IMAGE_BUILD) -f $1/Dockerfile -t $(IMAGE_PREFIX)$1:$(VERS
   --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(git log -1 --format=%cI) \
   --build-arg 'SOURCE=$(or $(IMAGE_SOURCE),unknown)' .
 
-# The environment. uv is locked as a dependency like the others, so that syncing keeps it.
+# The environment. uv is a locked dependency itself, so that syncing keeps it.
 $(READY): uv.lock pyproject.toml $(wildcard */pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { \
-	  echo 'MarketStream needs Python 3.11 to 3.14; "$(PYTHON)" is not. Give another one: make PYTHON=python3.12 …' >&2; exit 1; }
+	  echo 'MarketStream needs Python 3.11 to 3.14, which "$(PYTHON)" is not. Name another one: make PYTHON=python3.12 …' >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || { \
 	  echo 'This Python lacks the module venv or ensurepip; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@test -x $(BIN)/uv || { \
-	  echo 'Making .venv' && $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check '$(UV)'; }
+	  echo 'Creating .venv' && $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check '$(UV)'; }
 	@UV_PYTHON=$(BIN)/python UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --frozen
 	@touch $@
 
-# What the page loads beside its own modules, by the npm that comes as a Python package. Everything but the page works
-# without it, and the page says what is missing; so a registry that cannot be reached stops nothing.
+# The packages that the dashboard loads, installed by the npm that comes as a Python package. Everything else works
+# without them, and the dashboard says what is missing; so an unreachable registry stops nothing.
 $(PAGE): $(STATIC)/package-lock.json | $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix $(STATIC) --omit-lockfile-registry-resolved --ignore-scripts \
 	  --no-audit --no-fund --loglevel=error >/dev/null && touch $@ \
-	  || echo 'The packages of the dashboard could not be installed: it will say so. The next make tries again.' >&2
+	  || echo 'Cannot install the packages of the dashboard, which will say so. The next make retries.' >&2
