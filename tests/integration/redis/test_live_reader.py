@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from marketstream.redis.client import connect
 from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
-from marketstream.redis.reader import Live, LiveReader, LiveStatus
+from marketstream.redis.hashes import LiveStatus
+from marketstream.redis.reader import Live, LiveReader
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 

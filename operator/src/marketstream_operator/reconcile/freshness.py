@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 import msgspec
 from marketstream.redis.client import connect
 from marketstream.redis.errors import LiveStoreContentError, LiveStoreError
-from marketstream.redis.reader import LiveReader, LiveStatus
+from marketstream.redis.hashes import LiveStatus
+from marketstream.redis.reader import LiveReader
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 from redis.asyncio import Redis

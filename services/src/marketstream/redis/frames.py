@@ -14,7 +14,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
-from marketstream.redis.reader import LiveCandle, LiveStatus, Number
+from marketstream.redis.hashes import LiveCandle, LiveStatus, Number, parse_hash
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -68,12 +68,11 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def open_candle(self) -> LiveCandle | None:
         """The open candle. Raises LiveStoreContentError when the fields are not those of one."""
-        return _converted(self.candle, LiveCandle) if self.candle else None
+        return parse_hash(self.candle, LiveCandle, "a frame") if self.candle else None
 
     def freshness(self) -> LiveStatus:
         """How fresh the symbol is. Raises LiveStoreContentError when the fields make no sense."""
-        freshness: LiveStatus = _converted(self.stream, LiveStatus)
-        return freshness
+        return parse_hash(self.stream, LiveStatus, "a frame")
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -154,11 +153,3 @@ def _told() -> Any:
         yield
     except (RedisError, OSError, TimeoutError) as error:
         raise LiveStoreUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
-
-
-def _converted(fields: dict[str, str], form: type[msgspec.Struct]) -> Any:
-    """The fields of a hash in their form. Redis knows only text: empty text is None, numbers are read from theirs."""
-    try:
-        return msgspec.convert({name: text or None for name, text in fields.items()}, form, strict=False)
-    except msgspec.ValidationError as error:
-        raise LiveStoreContentError(f"a frame is not what a processor writes: {error}") from error

@@ -2,63 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Meta
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
+from marketstream.redis.hashes import LiveCandle, LiveStatus, parse_hash
 from marketstream.redis.keys import Keys
 
 LIMIT_S: Final = 3.0
 """Seconds for each read, retries included."""
 
 T = TypeVar("T")
-
-
-Number = Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,40})?$")]
-"""Plain decimal text, as a processor writes it: with anything else no candle can be put together."""
-
-
-class LiveCandle(msgspec.Struct, frozen=True, gc=False):
-    """An open or the last closed candle as Redis holds it. Prices and volumes are decimal text, times Unix seconds."""
-
-    exchange: str
-    symbol: str
-    interval: str
-    window_start: int
-    open: Number
-    high: Number
-    low: Number
-    close: Number
-    volume: Number
-    quote_volume: Number
-    taker_buy_volume: Number
-    trade_count: int
-    first_trade_id: int
-    last_trade_id: int
-    complete: bool
-    incomplete_reason: str | None
-    revision: int
-
-
-class LiveStatus(msgspec.Struct, frozen=True, gc=False):
-    """The newest price of a symbol and how fresh all about it is. Times are Unix seconds, with fraction."""
-
-    price: str | None = None
-    price_id: int | None = None
-    price_time: float | None = None
-    last_trade_time: float | None = None
-    last_trade_id: int | None = None
-    complete_until: int | None = None
-    heard_until: float | None = None
-    lag: int | None = None
-    open_holes: int = 0
-    backfilling: bool = False
-    max_age: int = 60
-    """Seconds without a sign of the feed after which it is stale: MAX_AGE_S of the processor."""
 
 
 class Live(msgspec.Struct, frozen=True, gc=False):
@@ -143,10 +100,4 @@ def _stream(key: str, answer: Any) -> LiveStatus | LiveStoreContentError | None:
 
 
 def _hash(key: str, fields: Mapping[str, str], form: type[T]) -> T | None:
-    """The hash in its form. Redis knows only text: empty text is None, and numbers are read from theirs."""
-    if not fields:
-        return None
-    try:
-        return msgspec.convert({name: text or None for name, text in fields.items()}, form, strict=False)
-    except msgspec.ValidationError as error:
-        raise LiveStoreContentError(f"the hash {key} in Redis is not what a processor writes: {error}") from error
+    return parse_hash(fields, form, f"the hash {key} in Redis") if fields else None

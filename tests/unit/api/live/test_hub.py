@@ -15,7 +15,8 @@ from marketstream.market.window import INTERVALS
 from marketstream.postgres.reader import CandleRow, StoreReader
 from marketstream.redis.errors import LiveStoreUnavailableError
 from marketstream.redis.frames import Frame, FrameListener, FramePrice
-from marketstream.redis.reader import Live, LiveReader, LiveStatus
+from marketstream.redis.hashes import LiveStatus
+from marketstream.redis.reader import Live, LiveReader
 from structlog.testing import capture_logs
 
 BTC = "binance", "BTCUSDT"

@@ -8,7 +8,7 @@ from marketstream.api.rest.queries import IntervalName
 from marketstream.api.rest.views import Price, State, candle_of, price_of, state_of, symbol_of, vwap
 from marketstream.cli import parser
 from marketstream.market.window import INTERVALS
-from marketstream.redis.reader import LiveCandle, LiveStatus
+from marketstream.redis.hashes import LiveCandle, LiveStatus
 
 NOW = 1_610_064_100.0
 

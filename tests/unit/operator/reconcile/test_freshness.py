@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from marketstream.redis.reader import LiveStatus
+from marketstream.redis.hashes import LiveStatus
 from marketstream.settings import Settings
 from marketstream_operator.names import StreamKey
 from marketstream_operator.reconcile import freshness as module

@@ -8,7 +8,7 @@ from marketstream.api.rest.views import candle_of
 from marketstream.market.rollup import Child, roll_up
 from marketstream.market.window import INTERVALS, WINDOW_S, Interval
 from marketstream.postgres.reader import CandleRow
-from marketstream.redis.reader import LiveCandle
+from marketstream.redis.hashes import LiveCandle
 
 _UNSETTLED: Final = 60
 """Most windows that have closed and are not stored yet: beyond it the processor is not storing at all."""

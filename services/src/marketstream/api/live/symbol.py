@@ -15,7 +15,8 @@ from marketstream.postgres.errors import StoreError
 from marketstream.postgres.reader import CandleRow, StoreReader
 from marketstream.redis.errors import LiveStoreError
 from marketstream.redis.frames import MOST_TRADES, Frame, FrameTrade
-from marketstream.redis.reader import Live, LiveReader, LiveStatus
+from marketstream.redis.hashes import LiveStatus
+from marketstream.redis.reader import Live, LiveReader
 from marketstream.telemetry import logger
 
 log = logger(__name__)

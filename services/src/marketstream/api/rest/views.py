@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from marketstream.market.number import decimal_text
 from marketstream.postgres.reader import CandleRow, Text
-from marketstream.redis.reader import LiveCandle, LiveStatus
+from marketstream.redis.hashes import LiveCandle, LiveStatus
 
 QUIET_S: Final = 10
 """Seconds without a trade after which a symbol that is heard of is quiet."""
