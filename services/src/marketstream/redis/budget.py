@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from marketstream.redis.errors import LiveStoreError
+from marketstream.redis.errors import LiveStoreError, said
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -151,7 +151,7 @@ class Budget:
                 )
         except (RedisError, OSError, TimeoutError) as error:
             self._ask_from_s = self._now_s() + AWAY_S
-            log.warning("request weight is not shared: Redis is away", error=str(error) or "no answer in time")
+            log.warning("request weight is not shared: Redis is away", error=said(error))
             return None
         return _Answer(bool(stopped), wait_ms / 1000)
 

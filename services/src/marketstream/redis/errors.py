@@ -1,13 +1,37 @@
-"""What can go wrong with Redis. A caller that catches LiveStoreError has caught it all."""
+"""Errors of Redis. A caller that catches LiveStoreError catches all of them.
+
+LiveStoreError
+├── LiveStoreUnavailableError   Redis does not answer: retrying may help
+└── LiveStoreContentError       a key holds what no processor wrote: retrying does not help
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from redis.exceptions import RedisError
 
 
 class LiveStoreError(Exception):
-    """Base of all that the cache raises."""
+    """Base class of all errors of Redis."""
 
 
 class LiveStoreUnavailableError(LiveStoreError):
-    """Redis is away or does not answer in time. Trying again later may help."""
+    """Redis is away or does not answer in time. Retrying may help."""
 
 
 class LiveStoreContentError(LiveStoreError):
     """A key holds something else than the processor writes: another program uses the same database."""
+
+
+@contextlib.contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise LiveStoreUnavailableError in place of an error of the connection, a refusal or a time-out."""
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise LiveStoreUnavailableError(f"Redis is away: {said(error)}") from error
+
+
+def said(error: BaseException) -> str:
+    """Return the error as text, also for a time-out, which has none of its own."""
+    return str(error) or "no answer in time"

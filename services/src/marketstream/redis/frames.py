@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
+from marketstream.redis.errors import LiveStoreContentError, translated_errors
 from marketstream.redis.hashes import LiveCandle, LiveStatus, Number, parse_hash
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
@@ -113,7 +113,7 @@ class FrameListener:
         )
         pubsub = redis.pubsub(ignore_subscribe_messages=False)
         try:
-            with _told():
+            with translated_errors():
                 async with asyncio.timeout(CONNECT_S):
                     await pubsub.subscribe(channel_of(redis))
                     await pubsub.get_message(timeout=CONNECT_S)  # the confirmation
@@ -137,19 +137,11 @@ class FrameListener:
     async def _message(self, pubsub: PubSub) -> dict[str, Any]:
         """The next message. A silent Redis must answer a ping: a frozen one, or a network that drops everything, would
         look the same as a quiet market for ever."""
-        with _told():
+        with translated_errors():
             message = await pubsub.get_message(timeout=self._silence_s)
             if message is None:
                 await pubsub.ping()
                 message = await pubsub.get_message(timeout=self._silence_s)
-        if message is None:
-            raise LiveStoreUnavailableError("Redis is away: no answer in time")
+                if message is None:
+                    raise TimeoutError
         return dict(message)
-
-
-@contextlib.contextmanager
-def _told() -> Any:
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise LiveStoreUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error

@@ -6,9 +6,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
-from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
+from marketstream.redis.errors import LiveStoreContentError, translated_errors
 from marketstream.redis.hashes import LiveCandle, LiveStatus, parse_hash
 from marketstream.redis.keys import Keys
 
@@ -77,13 +77,12 @@ class LiveReader:
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
-        try:
-            async with asyncio.timeout(self._limit_s):
-                return await pipeline.execute(raise_on_error=raises)
-        except ResponseError as error:
-            raise _refused(error) from error
-        except (RedisError, OSError, TimeoutError) as error:
-            raise LiveStoreUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
+        with translated_errors():
+            try:
+                async with asyncio.timeout(self._limit_s):
+                    return await pipeline.execute(raise_on_error=raises)
+            except ResponseError as error:
+                raise _refused(error) from error
 
 
 def _refused(error: ResponseError) -> LiveStoreContentError:

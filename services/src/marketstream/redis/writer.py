@@ -7,9 +7,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
-from marketstream.redis.errors import LiveStoreUnavailableError
+from marketstream.redis.errors import translated_errors
 from marketstream.redis.frames import Frame, channel_of, encode
 from marketstream.redis.keys import Keys
 from marketstream.telemetry import logger
@@ -64,14 +64,12 @@ class LiveWriter:
 
     async def fences(self, symbols: Sequence[tuple[str, str]]) -> list[int]:
         """The fence that Redis knows of each symbol, 0 for none."""
-        try:
+        with translated_errors():
             async with asyncio.timeout(LIMIT_S):
                 pipeline = self._redis.pipeline(transaction=False)
                 for symbol in symbols:
                     pipeline.hget(Keys.of(*symbol).stream, "fence")
                 return [0 if fence == "foreign" else int(fence or 0) for fence in await _answers(pipeline)]
-        except (RedisError, OSError, TimeoutError) as error:
-            raise LiveStoreUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
 
     async def claim(self, fences: dict[tuple[str, str], int]) -> dict[tuple[str, str], Outcome]:
         """From now on what owners with a lower fence write is refused. "fenced" where a later owner was here first,
@@ -105,7 +103,7 @@ class LiveWriter:
         return [*exact, *Keys.short(symbol)] if exchange == self._default_exchange else exact
 
     async def _evaluate(self, calls: dict[tuple[str, str], Call]) -> dict[tuple[str, str], Outcome]:
-        try:
+        with translated_errors():
             async with asyncio.timeout(LIMIT_S):
                 try:
                     answers = await self._pipeline(calls.values())
@@ -116,8 +114,6 @@ class LiveWriter:
                 outcomes: dict[tuple[str, str], Outcome] = dict(zip(calls, answers, strict=True))
                 await self._tell_foreign(outcomes)
                 return outcomes
-        except (RedisError, OSError, TimeoutError) as error:
-            raise LiveStoreUnavailableError(f"Redis is away: {str(error) or 'no answer in time'}") from error
 
     async def _pipeline(self, calls: Iterable[Call]) -> list[Outcome]:
         pipeline = self._redis.pipeline(transaction=False)
