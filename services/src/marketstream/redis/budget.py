@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from marketstream.redis.errors import LiveStoreError, said
+from marketstream.redis.errors import said
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -40,7 +40,7 @@ _JITTER: Final = 0.2
 _LEAST_WAIT_S: Final = 0.01
 
 
-class BudgetSpentError(LiveStoreError):
+class BudgetSpentError(Exception):
     """There will be no weight for longer than the caller would wait: at the earliest after `retry_after_s` seconds."""
 
     def __init__(self, message: str, retry_after_s: float) -> None:
