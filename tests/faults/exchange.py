@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Final
 
-from marketstream.exchanges.base import Clock, Heard, Newest
+from marketstream.exchanges.base import ClockAdvanced, Newest, TradesReceived
 from marketstream.exchanges.clock import now_us
 from marketstream.exchanges.simulator.market_model import MarketModel
 from marketstream.market.trade import Trade, Trades
@@ -84,7 +84,7 @@ class UnreliableExchange:
     async def check(self, symbols: Sequence[str]) -> None:
         """It lists everything."""
 
-    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
+    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[TradesReceived | ClockAdvanced, None]:
         """What happens from now on. Never ends; a reader that was stopped hears afterwards what it slept through."""
         rng = Random()
         coming: dict[str, list[tuple[int, Trade]]] = {symbol: [] for symbol in symbols}
@@ -96,8 +96,8 @@ class UnreliableExchange:
                     for delay in self.delays(symbol, trade):
                         heappush(queue, (trade.time + delay, trade))
                 for trades in self._batches(rng, symbol, queue, now):
-                    yield Heard(symbol, trades, now, now_us())
-                yield Clock(symbol, now)
+                    yield TradesReceived(symbol, trades, now, now_us())
+                yield ClockAdvanced(symbol, now)
             seen_until = now
             await asyncio.sleep(TICK_S)
 

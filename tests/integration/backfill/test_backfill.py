@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import asyncpg
 import pytest
-from marketstream.exchanges.base import Clock, Heard
+from marketstream.exchanges.base import ClockAdvanced, TradesReceived
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.local.kafka import KafkaServer
 from marketstream.market.trade import Trades
@@ -30,10 +30,10 @@ class Faulty(Simulator):
         self.lost_for_good = lost_for_good
         self.lost: list[int] = []
 
-    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
+    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[TradesReceived | ClockAdvanced, None]:
         async with contextlib.aclosing(super().feed(symbols)) as feed:
             async for event in feed:
-                if isinstance(event, Heard) and event.symbol == SYMBOLS[0] and self.lose_next > 0:
+                if isinstance(event, TradesReceived) and event.symbol == SYMBOLS[0] and self.lose_next > 0:
                     self.lose_next -= len(event.trades)
                     self.lost += event.trades.all_ids()
                     continue

@@ -5,7 +5,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from marketstream.exchanges.base import Alive, Clock, Heard
+from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, FeedEvent
 from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.market.number import to_text
@@ -40,13 +40,13 @@ class Listener:
         self.heard: dict[str, list[int]] = defaultdict(list)
         self.clocks: dict[str, int] = defaultdict(int)
         self.late = 0
-        """Trades that came after a Clock that had passed them."""
+        """Trades that came after a ClockAdvanced that had passed them."""
 
-    def hear(self, event: Heard | Clock | Alive) -> None:
+    def hear(self, event: FeedEvent) -> None:
         """Takes in an event; every trade must be as it happened."""
-        if isinstance(event, Alive):
+        if isinstance(event, ConnectionAlive):
             return
-        if isinstance(event, Clock):
+        if isinstance(event, ClockAdvanced):
             self.clocks[event.symbol] = max(self.clocks[event.symbol], event.time_us)
             return
         event.trades.check(event.received_us)

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from marketstream.exchanges.base import Alive, Clock, Heard
+from marketstream.exchanges.base import FeedEvent, TradesReceived
 from marketstream.exchanges.binance import metrics
 from marketstream.exchanges.binance.exchange import Binance
-from marketstream.exchanges.binance.feed import Feed
+from marketstream.exchanges.binance.feed import BinanceFeed
 from marketstream.exchanges.binance.scales import Scale, Scales
 from marketstream.exchanges.errors import RateLimitedError, UnknownSymbolError
 from marketstream.exchanges.refusals import REFUSED
@@ -216,13 +216,13 @@ async def test_a_reader_that_is_too_slow_makes_a_hole_and_keeps_the_connection(s
         return {}
 
     before = metrics.OVERFLOW._value.get()
-    feed = Feed(server.ws_url, SYMBOLS, scales, newest_ids, IMPATIENT, most_trades=50)
+    feed = BinanceFeed(server.ws_url, SYMBOLS, scales, newest_ids, IMPATIENT, most_trades=50)
     async with contextlib.aclosing(feed.events()) as events:
-        event: Heard | Clock | Alive = await anext(events)
+        event: FeedEvent = await anext(events)
         await until(lambda: metrics.OVERFLOW._value.get() > before + 100)
         resumed_us = server.clock.now_us()
         async with asyncio.timeout(5):
-            while not (isinstance(event, Heard) and event.event_us > resumed_us):
+            while not (isinstance(event, TradesReceived) and event.event_us > resumed_us):
                 event = await anext(events)
     assert server.stream.opened == 1
 

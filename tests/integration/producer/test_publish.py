@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from marketstream.codec import Heartbeat, Record, TradesRecord
-from marketstream.exchanges.base import Exchange, Heard
+from marketstream.exchanges.base import Exchange, TradesReceived
 from marketstream.exchanges.replay.exchange import Replay
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.local.kafka import KafkaServer
@@ -63,7 +63,9 @@ def heartbeats_cover_what_is_before_them(records: list[Record]) -> None:
 async def test_the_recording_is_in_the_topic_trade_by_trade(settings: Settings, recordings: Path) -> None:
     recording = recordings / "binance-BTCUSDT-trades-2021-01-08.csv"
     replay = Replay(recording, name="binance", speed=math.inf)
-    expected = [t async for event in replay.feed(["BTCUSDT"]) if isinstance(event, Heard) for t in event.trades]
+    expected = [
+        t async for event in replay.feed(["BTCUSDT"]) if isinstance(event, TradesReceived) for t in event.trades
+    ]
     topic = f"{settings.topic_prefix}.binance.btcusdt"
     async with producing(settings, replay):
         records = await read_until(settings.kafka_bootstrap, topic, lambda records: last_clock(records) == LAST_US)

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from marketstream.cli.candles import UnknownSymbolError, choose, table
+from marketstream.cli.candles import NoCandlesError, choose, table
 from marketstream.postgres.reader import CandleRow, Followed
 
 CANDLE = CandleRow(
@@ -69,5 +69,5 @@ def test_the_default_exchange_or_the_only_one_is_meant(
 def test_an_unknown_symbol_is_told_what_there_is(
     followed: list[Followed], symbol: str, exchange: str | None, message: str
 ) -> None:
-    with pytest.raises(UnknownSymbolError, match=message):
+    with pytest.raises(NoCandlesError, match=message):
         choose(followed, symbol, exchange, "binance")

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketstream.exchanges.base import Clock, Heard
+from marketstream.exchanges.base import ClockAdvanced, TradesReceived
 from marketstream.market.trade import Trade, Trades
 from marketstream.producer.pack import FAR_US, Packed, Packer
 
@@ -17,9 +17,11 @@ def packer(most_trades: int = 500) -> tuple[Packer, Refused]:
     return Packer("binance", lambda *what: refused.append(what), most_trades), refused
 
 
-def heard(first_id: int, size: int = 1, *, scale: int = 2, symbol: str = "BTCUSDT", event_us: int = NOW_US) -> Heard:
+def heard(
+    first_id: int, size: int = 1, *, scale: int = 2, symbol: str = "BTCUSDT", event_us: int = NOW_US
+) -> TradesReceived:
     trades = Trades(scale, 6, first_id, [event_us] * size, [100] * size, [1] * size, bytes(size))
-    return Heard(symbol, trades, event_us, NOW_US + 5)
+    return TradesReceived(symbol, trades, event_us, NOW_US + 5)
 
 
 def ids(packed: list[Packed]) -> list[list[int]]:
@@ -71,17 +73,17 @@ def test_a_record_holds_no_more_than_it_may_and_nothing_is_lost(sizes: list[int]
 def test_the_clock_is_the_latest_that_was_heard_and_never_goes_back() -> None:
     pack, _ = packer()
     pack.hear(heard(1))
-    pack.hear(Clock("BTCUSDT", NOW_US + 100))
-    pack.hear(Clock("BTCUSDT", NOW_US + 50))
+    pack.hear(ClockAdvanced("BTCUSDT", NOW_US + 100))
+    pack.hear(ClockAdvanced("BTCUSDT", NOW_US + 50))
     assert pack.take()[0].clock_us == NOW_US + 100
-    pack.hear(Clock("BTCUSDT", NOW_US + 60))
+    pack.hear(ClockAdvanced("BTCUSDT", NOW_US + 60))
     assert pack.take() == [Packed("BTCUSDT", [], NOW_US + 100)]
 
 
 def test_aggregates_and_gaps_keep_their_ids() -> None:
     pack, _ = packer()
     trades = [Trade(5, 3, NOW_US, 1, 1, taker_buy=True), Trade(9, 1, NOW_US, 1, 1, taker_buy=False)]
-    pack.hear(Heard("BTCUSDT", Trades.of(trades, 2, 6), NOW_US, NOW_US))
+    pack.hear(TradesReceived("BTCUSDT", Trades.of(trades, 2, 6), NOW_US, NOW_US))
     pack.hear(heard(20))
     (packed,) = pack.take()
     assert [(t.id, t.n) for t in packed.records[0].trades] == [(5, 3), (9, 1), (20, 1)]
@@ -100,7 +102,7 @@ def test_aggregates_and_gaps_keep_their_ids() -> None:
 )
 def test_what_cannot_be_a_trade_is_refused_and_moves_no_clock(trades: Trades) -> None:
     pack, refused = packer()
-    pack.hear(Heard("BTCUSDT", trades, NOW_US, NOW_US))
+    pack.hear(TradesReceived("BTCUSDT", trades, NOW_US, NOW_US))
     assert pack.take() == [Packed("BTCUSDT", [], None)]
     assert [(reason, count, symbol) for reason, count, symbol, _ in refused] == [("trade", len(trades), "BTCUSDT")]
 
@@ -108,6 +110,6 @@ def test_what_cannot_be_a_trade_is_refused_and_moves_no_clock(trades: Trades) ->
 def test_one_bad_trade_does_not_take_its_neighbours_along() -> None:
     pack, refused = packer()
     trades = Trades(2, 6, 1, [NOW_US, NOW_US * 1000, NOW_US], [1, 1, 1], [1, 1, 1], bytes(3))
-    pack.hear(Heard("BTCUSDT", trades, NOW_US, NOW_US))
+    pack.hear(TradesReceived("BTCUSDT", trades, NOW_US, NOW_US))
     assert ids(pack.take()) == [[1, 3]]
     assert len(refused) == 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from marketstream.codec import Heartbeat, Record, TradesRecord, decode
-from marketstream.exchanges.base import Alive, Clock, Heard
+from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, FeedEvent, TradesReceived
 from marketstream.exchanges.errors import ExchangeError, FeedError, UnknownSymbolError
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.market.trade import Trades
@@ -22,11 +22,11 @@ SETTINGS = Settings(exchange="simulator", symbols=("A1",), heartbeat_ms=10, pack
 class Script(Simulator):
     """An exchange that says what a test has it say; a FeedError breaks the feed, None is a silence without end."""
 
-    def __init__(self, *says: Heard | Clock | Alive | Exception | None) -> None:
+    def __init__(self, *says: FeedEvent | Exception | None) -> None:
         super().__init__(1)
         self._says = iter(says)
 
-    async def feed(self, _: Sequence[str]) -> AsyncGenerator[Heard | Clock | Alive, None]:
+    async def feed(self, _: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
         for said in self._says:
             if said is None:
                 await asyncio.Event().wait()
@@ -82,8 +82,8 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     return kafka
 
 
-def heard(first_id: int, event_us: int) -> Heard:
-    return Heard("A1", Trades(2, 6, first_id, [event_us], [100], [1], b"\1"), event_us, event_us)
+def heard(first_id: int, event_us: int) -> TradesReceived:
+    return TradesReceived("A1", Trades(2, 6, first_id, [event_us], [100], [1], b"\1"), event_us, event_us)
 
 
 def is_beat(clock_us: int) -> Callable[[list[Record]], bool]:
@@ -101,7 +101,7 @@ async def run(exchange: Script, stop: asyncio.Event, health: Health | None = Non
 
 async def test_trades_then_a_heartbeat_that_covers_them(kafka: Kafka) -> None:
     stop = asyncio.Event()
-    task = await run(Script(heard(1, NOW_US), heard(2, NOW_US + 1), Clock("A1", NOW_US + 9), None), stop)
+    task = await run(Script(heard(1, NOW_US), heard(2, NOW_US + 1), ClockAdvanced("A1", NOW_US + 9), None), stop)
     records = await kafka.until(is_beat(NOW_US + 9))
     stop.set()
     await task
@@ -117,7 +117,7 @@ async def test_trades_then_a_heartbeat_that_covers_them(kafka: Kafka) -> None:
 async def test_no_heartbeat_before_kafka_has_the_trades(kafka: Kafka) -> None:
     kafka.acknowledge = False
     stop = asyncio.Event()
-    task = await run(Script(heard(1, NOW_US), Clock("A1", NOW_US + 9), None), stop)
+    task = await run(Script(heard(1, NOW_US), ClockAdvanced("A1", NOW_US + 9), None), stop)
     await kafka.until(lambda records: len(records) == 1)
     # Many intervals of heartbeats pass on the loop's own clock: nothing else marks that none is sent.
     await asyncio.sleep(0.1)
@@ -146,7 +146,7 @@ async def test_what_kafka_did_not_take_is_not_called_acknowledged(kafka: Kafka) 
 
 async def test_without_the_exchanges_clock_there_is_no_heartbeat(kafka: Kafka) -> None:
     stop = asyncio.Event()
-    task = await run(Script(Alive(), None), stop)
+    task = await run(Script(ConnectionAlive(), None), stop)
     await asyncio.sleep(0.1)
     stop.set()
     await task
@@ -164,7 +164,7 @@ async def test_a_feed_that_breaks_is_taken_anew(kafka: Kafka, monkeypatch: pytes
 
 async def test_after_the_end_of_a_recording_heartbeats_go_on_with_its_last_clock(kafka: Kafka) -> None:
     stop, health = asyncio.Event(), Health()
-    task = await run(Script(heard(1, NOW_US), Clock("A1", NOW_US)), stop, health)
+    task = await run(Script(heard(1, NOW_US), ClockAdvanced("A1", NOW_US)), stop, health)
     records = await kafka.until(lambda records: len(records) > 4)
     assert {r.closes_before_us for r in records if isinstance(r, Heartbeat)} == {NOW_US}
     assert health.problems() == {}
@@ -176,7 +176,7 @@ async def test_what_was_heard_before_the_stop_is_sent(kafka: Kafka) -> None:
     stop = asyncio.Event()
 
     class Stops(Script):
-        async def feed(self, _: Sequence[str]) -> AsyncGenerator[Heard | Clock | Alive, None]:
+        async def feed(self, _: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
             yield heard(1, NOW_US)
             stop.set()
             await asyncio.Event().wait()

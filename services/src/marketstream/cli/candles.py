@@ -23,7 +23,7 @@ WAIT_S: Final = 3
 _HEAD: Final = ("window (UTC)", "open", "high", "low", "close", "volume", "trades", "")
 
 
-class UnknownSymbolError(StoreError):
+class NoCandlesError(StoreError):
     """No processor has followed the symbol."""
 
 
@@ -51,13 +51,13 @@ async def _read(settings: Settings, given: Namespace) -> list[CandleRow]:
 
 
 def choose(followed: Sequence[Followed], symbol: str, exchange: str | None, default_exchange: str) -> tuple[str, str]:
-    """The exchange and symbol that are meant. Raises UnknownSymbolError, which says what there is."""
+    """The exchange and symbol that are meant. Raises NoCandlesError, which says what there is."""
     named = {row.exchange: row.symbol for row in followed if row.symbol.upper() == symbol.upper()}
     wanted = exchange or (default_exchange if default_exchange in named or len(named) != 1 else next(iter(named)))
     if wanted in named:
         return wanted, named[wanted]
     known = ", ".join(f"{row.symbol} on {row.exchange}" for row in followed) or "no symbol yet"
-    raise UnknownSymbolError(f"there are no candles of {symbol} on {wanted}: known are {known}")
+    raise NoCandlesError(f"there are no candles of {symbol} on {wanted}: known are {known}")
 
 
 def table(candles: Sequence[CandleRow]) -> str:

@@ -1,4 +1,4 @@
-"""The contract of an exchange: a feed of what happens now, and a history that can be asked."""
+"""The contract of an exchange: a live feed, and a history that can be queried."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
@@ -8,9 +8,11 @@ import msgspec
 from marketstream.market.trade import Trades
 
 
-class Heard(msgspec.Struct, frozen=True, gc=False):
-    """Trades of one symbol that the feed brought. `event_us` is the exchange's own time of the message (Unix µs),
-    `received_us` the local time at which it was heard."""
+class TradesReceived(msgspec.Struct, frozen=True, gc=False):
+    """Trades of one symbol, as received from the feed.
+
+    `event_us` is the exchange's own time of the message, `received_us` the local time of its arrival (both Unix µs).
+    """
 
     symbol: str
     trades: Trades
@@ -18,55 +20,70 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     received_us: int
 
 
-class Clock(msgspec.Struct, frozen=True, gc=False):
-    """The exchange's clock (Unix µs) as heard on the connection of the symbol: what happened before it has been
-    heard. In a replay it is the clock of the file."""
+class ClockAdvanced(msgspec.Struct, frozen=True, gc=False):
+    """The exchange's clock, as received on the connection that carries the symbol.
+
+    The feed has already yielded every trade that happened before `time_us` (Unix µs), unless the trade was lost. In a
+    replay, `time_us` is the time of the recording.
+    """
 
     symbol: str
     time_us: int
 
 
-class Alive(msgspec.Struct, frozen=True, gc=False):
-    """The exchange answers on a connection of the feed. It says nothing of any symbol, nor of the exchange's clock: in
-    a quiet market it is all that a feed brings."""
+class ConnectionAlive(msgspec.Struct, frozen=True, gc=False):
+    """The exchange responds on a connection of the feed.
+
+    The event says nothing about any symbol, nor about the exchange's clock. In a quiet market it is the only event.
+    """
+
+
+FeedEvent = TradesReceived | ClockAdvanced | ConnectionAlive
 
 
 class Newest(msgspec.Struct, frozen=True, gc=False):
-    """The newest trade that the exchange knows of, as of its time `at_us` (Unix µs)."""
+    """The id of the newest trade that the exchange reports, as of its time `at_us` (Unix µs)."""
 
     id: int
     at_us: int
 
 
 class Exchange(Protocol):
-    """One exchange. All times are Unix µs, all ids the exchange's own."""
+    """One exchange. All times are Unix µs; all trade ids are the exchange's own.
+
+    Every method may raise an ExchangeError; exchanges/errors.py draws the tree.
+    """
 
     @property
     def name(self) -> str:
-        """Under which name the trades are stored."""
+        """The name under which the trades are stored."""
 
     async def check(self, symbols: Sequence[str]) -> None:
-        """Raises UnknownSymbolError, naming them, when the exchange does not list all `symbols`."""
+        """Raise UnknownSymbolError, naming the symbols, if the exchange does not list all of `symbols`."""
 
-    def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock | Alive, None]:
-        """What happens from now on, in the order heard, until the caller closes it. Ends only when a recording ends.
+    def feed(self, symbols: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
+        """Yield the events of `symbols` from now on, in order of arrival, until the caller closes the feed.
 
-        As long as the exchange can be heard something comes several times in half a minute, in a quiet market too.
+        Only the feed of a recording ends by itself. While the exchange is reachable, several events arrive every half
+        minute, even in a quiet market.
 
-        Raises FeedError when it breaks. A slow reader is a slow feed: nothing is lost, nothing piles up.
+        Raises FeedError when the feed breaks. A slow reader slows the feed down: nothing is lost, and nothing piles up.
         """
 
     async def history(
         self, symbol: str, first_id: int, last_id: int, *, after_us: int | None = None, before_us: int | None = None
     ) -> Trades | None:
-        """A page of the trades with ids from `first_id` to `last_id` (both included), from `first_id` on, in order.
+        """Return a page of the trades with ids from `first_id` to `last_id` (both included), in order of their ids.
 
-        They are known to have happened from `after_us` to `before_us` (Unix µs), which helps where a history is
-        asked by time. None where the exchange has none of them in its history.
+        The page begins at `first_id`, or at the next id that the history has. Return None if the history has none of
+        these trades.
+
+        The trades are known to have happened between `after_us` and `before_us` (Unix µs), which helps an exchange
+        whose history is queried by time.
         """
 
     async def newest(self, symbol: str) -> Newest | None:
-        """The newest trade, or None when there never was one."""
+        """Return the newest trade, or None if the symbol has never been traded."""
 
     async def close(self) -> None:
-        """Ends what the exchange holds open."""
+        """Close the connections of the exchange."""

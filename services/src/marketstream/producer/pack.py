@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from marketstream.codec import TradesRecord
-from marketstream.exchanges.base import Clock, Heard
+from marketstream.exchanges.base import ClockAdvanced, TradesReceived
 from marketstream.exchanges.columns import cut, joined
 from marketstream.market.errors import TradeError
 from marketstream.market.trade import Trades
@@ -39,15 +39,15 @@ class Packer:
         self._exchange = exchange
         self._refuse = refuse
         self._most = most_trades
-        self._gathered: dict[str, list[Heard]] = {}
+        self._gathered: dict[str, list[TradesReceived]] = {}
         self._clocks: dict[str, int] = {}
         self.size = 0
         """How many trades wait to be taken."""
 
-    def hear(self, event: Heard | Clock) -> None:
+    def hear(self, event: TradesReceived | ClockAdvanced) -> None:
         """Takes in what the feed brought next; trades that cannot be are refused."""
         gathered = self._gathered.setdefault(event.symbol, [])
-        if isinstance(event, Clock):
+        if isinstance(event, ClockAdvanced):
             self._advance(event.symbol, event.time_us)
             return
         try:
@@ -69,14 +69,14 @@ class Packer:
             for symbol, parts in gathered.items()
         ]
 
-    def _record(self, group: list[Heard]) -> TradesRecord:
+    def _record(self, group: list[TradesReceived]) -> TradesRecord:
         last = group[-1]
         return TradesRecord(self._exchange, last.symbol, last.received_us, joined([heard.trades for heard in group]))
 
     def _advance(self, symbol: str, time_us: int) -> None:
         self._clocks[symbol] = max(time_us, self._clocks.get(symbol, 0))
 
-    def _sound(self, heard: Heard, error: TradeError) -> Iterator[Heard]:
+    def _sound(self, heard: TradesReceived, error: TradeError) -> Iterator[TradesReceived]:
         """Those of the trades, one by one, that can be; `error` says what is wrong with them together."""
         size = len(heard.trades)
         columns = (heard.trades.prices, heard.trades.quantities, heard.trades.taker_buys, heard.trades.all_ids())
@@ -84,7 +84,9 @@ class Packer:
             self._refuse("trade", max(1, size), heard.symbol, str(error))
             return
         for position in range(size):
-            one = Heard(heard.symbol, cut(heard.trades, position, position + 1), heard.event_us, heard.received_us)
+            one = TradesReceived(
+                heard.symbol, cut(heard.trades, position, position + 1), heard.event_us, heard.received_us
+            )
             try:
                 _check(one)
             except TradeError as reason:
@@ -93,7 +95,7 @@ class Packer:
                 yield one
 
 
-def _check(heard: Heard) -> None:
+def _check(heard: TradesReceived) -> None:
     trades = heard.trades
     trades.check(heard.received_us)
     if min(trades.times) < heard.event_us - FAR_US or max(trades.times) > heard.event_us + AHEAD_US:
@@ -103,9 +105,9 @@ def _check(heard: Heard) -> None:
         )
 
 
-def _groups(parts: list[Heard], most: int) -> Iterator[list[Heard]]:
+def _groups(parts: list[TradesReceived], most: int) -> Iterator[list[TradesReceived]]:
     """The parts as they go into records: of one scale, of at most so many trades."""
-    group: list[Heard] = []
+    group: list[TradesReceived] = []
     size = 0
     for part in _cut_to(parts, most):
         if group and (size + len(part.trades) > most or _scales(part.trades) != _scales(group[0].trades)):
@@ -117,14 +119,14 @@ def _groups(parts: list[Heard], most: int) -> Iterator[list[Heard]]:
         yield group
 
 
-def _cut_to(parts: list[Heard], most: int) -> Iterator[Heard]:
+def _cut_to(parts: list[TradesReceived], most: int) -> Iterator[TradesReceived]:
     for part in parts:
         if len(part.trades) <= most:
             yield part
             continue
         for start in range(0, len(part.trades), most):
             piece = cut(part.trades, start, start + most)
-            yield Heard(part.symbol, piece, part.event_us, part.received_us)
+            yield TradesReceived(part.symbol, piece, part.event_us, part.received_us)
 
 
 def _scales(trades: Trades) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from typing import Final
 
 from marketstream.backoff import delays
 from marketstream.codec import Heartbeat, TradesRecord, encode
-from marketstream.exchanges.base import Alive, Exchange
+from marketstream.exchanges.base import ConnectionAlive, Exchange
 from marketstream.exchanges.clock import now_us
 from marketstream.exchanges.errors import ExchangeError, FeedError, PermanentError
 from marketstream.exchanges.refusals import Refusals
@@ -128,7 +128,7 @@ class Pipeline:
         async with contextlib.aclosing(self._exchange.feed(list(self._symbols))) as feed:
             async for event in feed:
                 self._heard_at = time.monotonic()
-                if isinstance(event, Alive):  # no heartbeat may follow from it
+                if isinstance(event, ConnectionAlive):  # no heartbeat may follow from it
                     continue
                 self._packer.hear(event)
                 self._packed.set()

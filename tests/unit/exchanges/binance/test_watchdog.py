@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 
-from marketstream.exchanges.base import Heard
+from marketstream.exchanges.base import TradesReceived
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.exchanges.binance.watchdog import Watchdog
 from marketstream.exchanges.errors import ExchangeError, RequestRefusedError
@@ -43,7 +43,7 @@ class Case:
             self.hear("A", self.arrives_meanwhile)
 
     def hear(self, symbol: str, trade_id: int) -> None:
-        self.dog.hear(Heard(symbol, Trades(0, 0, trade_id, [1], [1], [1], b"\0"), 1, 1))
+        self.dog.hear(TradesReceived(symbol, Trades(0, 0, trade_id, [1], [1], [1], b"\0"), 1, 1))
 
     async def look_after(self, seconds: float) -> None:
         await self.time.sleep(seconds)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from marketstream.exchanges.base import Clock, Heard, Newest
+from marketstream.exchanges.base import ClockAdvanced, Newest, TradesReceived
 from marketstream.exchanges.errors import RecordingError, UnknownSymbolError
 from marketstream.exchanges.refusals import REFUSED
 from marketstream.exchanges.replay.exchange import MOST_TRADES, Replay, symbol_of
@@ -29,12 +29,12 @@ def text(recording: Path) -> str:
     return recording.read_text()
 
 
-async def events(replay: Replay) -> list[Heard | Clock]:
+async def events(replay: Replay) -> list[TradesReceived | ClockAdvanced]:
     return [event async for event in replay.feed([replay.symbol])]
 
 
-def trades_of(heard: Sequence[Heard | Clock]) -> list[Trade]:
-    return [trade for event in heard if isinstance(event, Heard) for trade in event.trades]
+def trades_of(heard: Sequence[TradesReceived | ClockAdvanced]) -> list[Trade]:
+    return [trade for event in heard if isinstance(event, TradesReceived) for trade in event.trades]
 
 
 def refused(reason: str) -> float:
@@ -46,10 +46,10 @@ async def test_the_recording_is_brought_whole_and_then_the_feed_ends(recording: 
     trades = trades_of(heard)
     assert [trade.id for trade in trades] == list(range(FIRST, LAST + 1))
     assert trades[0] == Trade(FIRST, 1, FIRST_US, 3943248, 263, taker_buy=False)
-    assert heard[-1] == Clock("BTCUSDT", LAST_US)
-    scales = {(e.trades.price_scale, e.trades.quantity_scale) for e in heard if isinstance(e, Heard)}
+    assert heard[-1] == ClockAdvanced("BTCUSDT", LAST_US)
+    scales = {(e.trades.price_scale, e.trades.quantity_scale) for e in heard if isinstance(e, TradesReceived)}
     assert scales == {(2, 6)}
-    assert all(len(event.trades) <= MOST_TRADES for event in heard if isinstance(event, Heard))
+    assert all(len(event.trades) <= MOST_TRADES for event in heard if isinstance(event, TradesReceived))
 
 
 async def test_form_of_the_file_makes_no_difference(recording: Path, text: str, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ async def test_each_trade_is_heard_when_it_is_due(recording: Path, speed: float)
     start = time.us
     async for event in Replay(recording, speed=speed, now=time.now, sleep=time.sleep).feed(["BTCUSDT"]):
         file_us = FIRST_US + (time.us - start) * speed
-        if isinstance(event, Heard):
+        if isinstance(event, TradesReceived):
             assert -1 <= file_us - event.event_us < 5_002 * speed  # what comes due in 5 ms is one message
         else:
             assert event.time_us <= file_us + 1
@@ -86,7 +86,7 @@ async def test_the_clock_goes_on_while_no_trade_is_due(tmp_path: Path) -> None:
     path.write_text("1,5.0,1.0,5.0,1610064000000000,True,True\n2,5.0,1.0,5.0,1610064010000000,True,True\n")
     time = VirtualTime()
     heard = await events(Replay(path, now=time.now, sleep=time.sleep))
-    clocks = [event.time_us - 1610064000000000 for event in heard if isinstance(event, Clock)]
+    clocks = [event.time_us - 1610064000000000 for event in heard if isinstance(event, ClockAdvanced)]
     assert clocks == [second * 1_000_000 for second in range(1, 11)] + [10_000_000]
 
 

@@ -2,7 +2,7 @@ from collections.abc import AsyncGenerator
 from itertools import pairwise
 
 import pytest
-from marketstream.exchanges.base import Clock, Heard
+from marketstream.exchanges.base import ClockAdvanced, TradesReceived
 from marketstream.exchanges.errors import UnknownSymbolError
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.exchanges.simulator.market_model import EPOCH_US, MarketModel
@@ -13,13 +13,15 @@ from tests.unit.clocks import VirtualTime
 START_US = 1_790_000_000_000_000
 
 
-async def feed_for(simulator: Simulator, time: VirtualTime, symbol: str, until_us: int) -> list[Heard | Clock]:
+async def feed_for(
+    simulator: Simulator, time: VirtualTime, symbol: str, until_us: int
+) -> list[TradesReceived | ClockAdvanced]:
     """What a feed brings until the clock passes a time."""
-    heard: list[Heard | Clock] = []
-    feed: AsyncGenerator[Heard | Clock, None] = simulator.feed([symbol])
+    heard: list[TradesReceived | ClockAdvanced] = []
+    feed: AsyncGenerator[TradesReceived | ClockAdvanced, None] = simulator.feed([symbol])
     async for event in feed:
         heard.append(event)
-        if isinstance(event, Clock) and event.time_us >= until_us:
+        if isinstance(event, ClockAdvanced) and event.time_us >= until_us:
             await feed.aclose()  # type: ignore[attr-defined]
             return heard
     raise AssertionError("the feed of the simulator never ends")
@@ -33,8 +35,8 @@ async def all_history(simulator: Simulator, symbol: str, first: int, last: int) 
     return got
 
 
-def trades_of(heard: list[Heard | Clock]) -> list[Trade]:
-    return [trade for event in heard if isinstance(event, Heard) for trade in event.trades]
+def trades_of(heard: list[TradesReceived | ClockAdvanced]) -> list[Trade]:
+    return [trade for event in heard if isinstance(event, TradesReceived) for trade in event.trades]
 
 
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "XMRUSDT", "FOOUSDT"])
@@ -59,7 +61,7 @@ async def test_no_trade_comes_after_a_clock_that_has_passed_it() -> None:
     clock = 0
     simulator = Simulator(1, now=time.now, sleep=time.sleep)
     for event in await feed_for(simulator, time, "BTCUSDT", START_US + 30_000_000):
-        if isinstance(event, Heard):
+        if isinstance(event, TradesReceived):
             assert event.trades.times[0] >= clock
             assert event.event_us >= event.trades.times[-1]
             event.trades.check(event.received_us)
@@ -73,7 +75,7 @@ async def test_a_slow_reader_misses_nothing() -> None:
     trades: list[Trade] = []
     async for event in feed:
         time.us += 20_000_000  # each event takes the reader 20 s
-        if isinstance(event, Heard):
+        if isinstance(event, TradesReceived):
             trades += event.trades
         if len(trades) > 5_000:
             break

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Final
 
-from marketstream.exchanges.base import Alive, Clock, Heard, Newest
+from marketstream.exchanges.base import FeedEvent, Newest
 from marketstream.exchanges.binance import endpoints
 from marketstream.exchanges.binance.endpoints import Listed
-from marketstream.exchanges.binance.feed import Feed
+from marketstream.exchanges.binance.feed import BinanceFeed
 from marketstream.exchanges.binance.history import page_of_hole
 from marketstream.exchanges.binance.rest import Rest
 from marketstream.exchanges.binance.scales import Scale, Scales
@@ -59,7 +59,7 @@ class Binance:
         for symbol, entry in found.items():
             self._scales.setdefault(symbol, _scales(entry))
 
-    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock | Alive, None]:
+    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
         """What happens from now on. Never ends; lost connections are made again.
 
         A reader that falls behind by more than the feed holds loses trades, which are in the history.
@@ -71,7 +71,7 @@ class Binance:
         except ExchangeError as error:
             raise FeedError(f"the feed cannot begin: {error}") from error
         newest_ids = partial(endpoints.newest_ids, self._rest)
-        feed = Feed(self._ws_url, symbols, self._scales, newest_ids, self._timing)
+        feed = BinanceFeed(self._ws_url, symbols, self._scales, newest_ids, self._timing)
         async with contextlib.aclosing(feed.events()) as events:
             async for event in events:
                 yield event

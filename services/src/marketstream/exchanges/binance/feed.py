@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from random import Random
 from typing import Final
 
-from marketstream.exchanges.base import Alive, Clock, Heard
+from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, FeedEvent
 from marketstream.exchanges.binance.connection import MOST_STREAMS, Connection
 from marketstream.exchanges.binance.inbox import MOST_TRADES, Inbox
 from marketstream.exchanges.binance.scales import Scales
@@ -19,12 +19,14 @@ from marketstream.exchanges.errors import FeedError
 from marketstream.exchanges.refusals import Refusals
 
 CLOCK_SAFETY_US: Final = 250_000
-"""By how much a Clock stays behind the latest event time heard on the symbol's connection. Binance promises order
-within a stream only: when one symbol's event of some time has come, another symbol's of the same time may still be on
-its way."""
+"""Delay of a ClockAdvanced event behind the latest event time received on the symbol's connection, in µs.
+
+Binance promises order within a stream only: when an event of one symbol has arrived, an event of another symbol with
+the same time may still be on its way.
+"""
 
 
-class Feed:
+class BinanceFeed:
     """One reading of the live feed of `symbols`. `scales` has those of every symbol."""
 
     def __init__(
@@ -57,7 +59,7 @@ class Feed:
         self._clocks_due_s = 0.0
         self._watchdog = Watchdog(symbols, newest_ids, self._replace, timing)
 
-    async def events(self) -> AsyncGenerator[Heard | Clock | Alive, None]:
+    async def events(self) -> AsyncGenerator[FeedEvent, None]:
         """What is heard, until the caller closes it. Lost connections are made again without end; raises FeedError
         only when something fails that should not."""
         works = [self._watchdog.run(), *(shard.run() for shard in self._shards)]
@@ -78,10 +80,10 @@ class Feed:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _take(self) -> list[Heard | Clock | Alive]:
+    def _take(self) -> list[FeedEvent]:
         """All that was heard since the last call, then the clocks: of the connections as they are now, so that no
         trade that is still to be taken lies before them. At last, whether the exchange answers."""
-        events: list[Heard | Clock | Alive] = []
+        events: list[FeedEvent] = []
         for shard in self._shards:
             for inbox in shard.inboxes:
                 for heard in inbox.take():
@@ -94,21 +96,21 @@ class Feed:
             events.extend(self._signs_of_life())
         return events
 
-    def _clocks(self) -> Iterator[Clock]:
+    def _clocks(self) -> Iterator[ClockAdvanced]:
         for shard in self._shards:
             time_us = shard.current.inbox.clock_us - CLOCK_SAFETY_US if shard.current is not None else 0
             if time_us > self._told_us[shard]:
                 self._told_us[shard] = time_us
                 for symbol in shard.symbols:
-                    yield Clock(symbol, time_us)
+                    yield ClockAdvanced(symbol, time_us)
 
-    def _signs_of_life(self) -> Iterator[Alive]:
+    def _signs_of_life(self) -> Iterator[ConnectionAlive]:
         """One, if anything has come since the last: a symbol that is not traded moves no clock, but pings are
         answered."""
         heard_at_s = max((shard.heard_at_s for shard in self._shards), default=0.0)
         if heard_at_s > self._alive_at_s:
             self._alive_at_s = heard_at_s
-            yield Alive()
+            yield ConnectionAlive()
 
     async def _open(self, symbols: Sequence[str]) -> Connection:
         inbox = Inbox(self._scales, self._refuse, self._wake.set, self._most_trades)

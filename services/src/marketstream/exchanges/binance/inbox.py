@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from marketstream.exchanges.base import Heard
+from marketstream.exchanges.base import TradesReceived
 from marketstream.exchanges.binance import metrics
 from marketstream.exchanges.binance.messages import TradeEvent
 from marketstream.exchanges.binance.scales import Scales
@@ -57,7 +57,7 @@ class Inbox:
         if self._size == 1:
             self._wake()
 
-    def take(self) -> list[Heard]:
+    def take(self) -> list[TradesReceived]:
         """Everything since the last call; an amount that is none is refused. Afterwards nothing up to `clock_us` waits
         here."""
         if not self._size:
@@ -65,7 +65,7 @@ class Inbox:
         waiting, self._waiting, self._size = self._waiting, {}, 0
         return [heard for symbol, events in waiting.items() for heard in self._heard(symbol, events)]
 
-    def _heard(self, symbol: str, events: Sequence[TradeEvent]) -> list[Heard]:
+    def _heard(self, symbol: str, events: Sequence[TradeEvent]) -> list[TradesReceived]:
         try:
             return [_columns(symbol, events, self._scales[symbol])]
         except NumberError as error:
@@ -76,7 +76,7 @@ class Inbox:
         return [heard for event in events for heard in self._heard(symbol, (event,))]
 
 
-def _columns(symbol: str, events: Sequence[TradeEvent], scales: Scales) -> Heard:
+def _columns(symbol: str, events: Sequence[TradeEvent], scales: Scales) -> TradesReceived:
     ids = [event.id for event in events]
     consecutive = ids[-1] - ids[0] == len(ids) - 1 and ids == list(range(ids[0], ids[-1] + 1))
     prices = scales.price.read_all([event.price for event in events])
@@ -92,4 +92,4 @@ def _columns(symbol: str, events: Sequence[TradeEvent], scales: Scales) -> Heard
         bytes([not event.buyer_is_maker for event in events]),
         None if consecutive else ids,
     )
-    return Heard(symbol, trades, max([event.event_us for event in events]), events[-1].received_us)
+    return TradesReceived(symbol, trades, max([event.event_us for event in events]), events[-1].received_us)

@@ -58,7 +58,9 @@ class _Combined(msgspec.Struct, gc=False):
     data: TradeEvent
 
 
-class _Problem(msgspec.Struct):
+class ErrorBody(msgspec.Struct):
+    """An error as Binance reports it, over WebSocket and over REST."""
+
     code: int = 0
     msg: str = ""
 
@@ -67,12 +69,12 @@ class _Kind(msgspec.Struct):
     e: str = ""
 
 
-class _Control(_Problem):
+class _Control(ErrorBody):
     """All forms of a frame that carries no trade. An error stands in `error`, in older answers in the frame itself."""
 
     id: int | None = None
     result: Any = msgspec.UNSET
-    error: _Problem | None = None
+    error: ErrorBody | None = None
     e: str = ""
     data: _Kind | None = None
 

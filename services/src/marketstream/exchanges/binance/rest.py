@@ -17,6 +17,7 @@ import msgspec
 
 from marketstream.backoff import delays
 from marketstream.exchanges.binance import metrics
+from marketstream.exchanges.binance.messages import ErrorBody
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.exchanges.clock import Sleep
 from marketstream.exchanges.errors import HistoryUnavailableError, RateLimitedError, RequestRefusedError
@@ -39,11 +40,6 @@ _BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")
 _USED: Final = "X-MBX-USED-WEIGHT-1M"
 
 Body = TypeVar("Body")
-
-
-class _Problem(msgspec.Struct):
-    code: int = 0
-    msg: str = ""
 
 
 class Rest:
@@ -122,9 +118,9 @@ class Rest:
 def _problem(path: str, response: httpx.Response) -> str:
     """What is wrong, where trying again may help. Raises RequestRefusedError where it cannot."""
     try:
-        told = msgspec.json.decode(response.content, type=_Problem)
+        told = msgspec.json.decode(response.content, type=ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        told = _Problem(msg=response.text[:200])
+        told = ErrorBody(msg=response.text[:200])
     problem = f"{path}: HTTP {response.status_code}, {told.msg or 'no message'} (code {told.code})"
     if response.is_server_error or response.status_code == _TIMED_OUT or response.status_code in _UNTOLD_S:
         return problem

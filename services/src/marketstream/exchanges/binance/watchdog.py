@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from marketstream.exchanges.base import Heard
+from marketstream.exchanges.base import TradesReceived
 from marketstream.exchanges.binance.endpoints import is_unlisted
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.exchanges.errors import ExchangeError, RequestRefusedError
@@ -53,7 +53,7 @@ class Watchdog:
         due_s = now_s() + timing.stale_s
         self._watched = {symbol: _Watched(None, due_s, timing.stale_s) for symbol in symbols}
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: TradesReceived) -> None:
         """Takes note of a sign of life."""
         watched = self._watched[heard.symbol]
         watched.newest_id = max(watched.newest_id or 0, heard.trades.all_ids()[-1])

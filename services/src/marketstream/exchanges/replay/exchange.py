@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from marketstream.exchanges.base import Clock, Heard, Newest
+from marketstream.exchanges.base import ClockAdvanced, Newest, TradesReceived
 from marketstream.exchanges.clock import Now, Sleep, now_us
 from marketstream.exchanges.columns import cut
 from marketstream.exchanges.errors import UnknownSymbolError
@@ -25,7 +25,7 @@ LONGEST_SPAN_US: Final = 3600 * 1_000_000
 """Most time, in µs, between the first and the last trade of one message, however fast the replay."""
 
 CLOCK_S: Final = 1.0
-"""Seconds between two Clocks while no trade is due."""
+"""Seconds between two ClockAdvanced events while no trade is due."""
 
 BATCH_S: Final = 0.005
 """Least seconds that the feed sleeps: what comes due meanwhile is one message, and a trade is late by no more."""
@@ -88,9 +88,11 @@ class Replay:
         self._expect(symbols)
         self._dump.check(self._now())
 
-    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
-        """The file's trades, from its first one on, each when it is due; a Clock every second in between, and one of
-        the last trade's time at the end, after which the feed ends."""
+    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[TradesReceived | ClockAdvanced, None]:
+        """Yield the trades of the file, each when it is due, with a ClockAdvanced every second while none is due.
+
+        The last event is a ClockAdvanced with the time of the last trade; then the feed ends.
+        """
         await self.check(symbols)
         pace = Pace(self._speed, self._now)
         last_us = 0
@@ -100,13 +102,13 @@ class Replay:
                 due_us = trades.times[start]
                 while (file_us := pace.time_us(due_us)) < due_us:
                     await self._sleep(min(CLOCK_S, max(BATCH_S, pace.seconds(due_us - file_us))))
-                    yield Clock(self.symbol, int(min(pace.time_us(due_us), due_us)))
+                    yield ClockAdvanced(self.symbol, int(min(pace.time_us(due_us), due_us)))
                 message = _due(trades, start, file_us)
-                yield Heard(self.symbol, message, max(message.times), self._now())
+                yield TradesReceived(self.symbol, message, max(message.times), self._now())
                 start += len(message)
             last_us = max(last_us, *trades.times)
             await self._sleep(0)  # as fast as possible still lets others run
-        yield Clock(self.symbol, last_us)
+        yield ClockAdvanced(self.symbol, last_us)
 
     async def history(self, symbol: str, first_id: int, last_id: int, **_hints: int | None) -> Trades | None:
         """A page of the file's trades with ids from `first_id` to `last_id`, whatever the feed has come to."""

@@ -8,14 +8,14 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Final
 
-from marketstream.exchanges.base import Clock, Heard, Newest
+from marketstream.exchanges.base import ClockAdvanced, Newest, TradesReceived
 from marketstream.exchanges.clock import Now, Sleep, now_us
 from marketstream.exchanges.errors import UnknownSymbolError
 from marketstream.exchanges.simulator.market_model import MarketModel
 from marketstream.market.trade import Trades
 
 CLOCK_US: Final = 250_000
-"""µs between two Clocks of the feed."""
+"""µs between two ClockAdvanced events of the feed."""
 
 BATCH_US: Final = 5_000
 """Least µs that the feed sleeps: trades of a burst come together, as from a socket."""
@@ -68,7 +68,7 @@ class Simulator:
         """Raises UnknownSymbolError, naming them, for symbols that are not spelled like one."""
         self._expect(symbols)
 
-    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[Heard | Clock, None]:
+    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[TradesReceived | ClockAdvanced, None]:
         """What happens from now on, in real time. Never ends."""
         self._expect(symbols)
         start = self._now()
@@ -78,10 +78,10 @@ class Simulator:
             now = self._now()
             for cursor in cursors:
                 for trades in cursor.advance(now):
-                    yield Heard(cursor.symbol, trades, trades.times[-1], now)
+                    yield TradesReceived(cursor.symbol, trades, trades.times[-1], now)
             if now >= clock_due:
                 for cursor in cursors:
-                    yield Clock(cursor.symbol, now)
+                    yield ClockAdvanced(cursor.symbol, now)
                 clock_due = now + CLOCK_US
             wake = min(clock_due, *(cursor.next_us + 1 for cursor in cursors))
             await self._sleep(max(BATCH_US, wake - self._now()) / 1_000_000)
