@@ -11,7 +11,7 @@ PAGE := $(STATIC)/node_modules/.package-lock.json
 UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate bench soak e2e kind kind-down images image-of-exchange chart-docs clean
+.PHONY: help run test check generate bench soak e2e kind kind-down images image-of-exchange chart-docs docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -58,8 +58,12 @@ image-of-exchange: # The simulated exchange of the end-to-end tests, built on th
 chart-docs: $(READY) ## Regenerate the chart's README from the comments in values.yaml
 	@exec $(BIN)/python charts/readme.py
 
+docs: $(READY) ## Build the documentation as a site in site/; fail on a broken link or anchor
+	@NO_MKDOCS_2_WARNING=1 UV_PYTHON=$(BIN)/python UV_PYTHON_DOWNLOADS=never $(BIN)/uv run --quiet --frozen --isolated \
+	  --only-group docs mkdocs build
+
 clean: ## Remove the environment, caches and build output; keep the data in .marketstream
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Docker where its daemon answers, else buildah; or any command with the options of docker build, from the environment
