@@ -17,7 +17,7 @@ from marketstream_operator.cluster.projections import Child, MarketStream, symbo
 from marketstream_operator.kinds import MARKET_STREAM, Kind
 from marketstream_operator.kube.api import Api, ApiError
 from marketstream_operator.names import StreamKey
-from marketstream_operator.resource.durations import SpecError
+from marketstream_operator.resource.errors import SpecError
 from marketstream_operator.resource.validation import read_spec
 
 log = logger(__name__)

@@ -16,7 +16,7 @@ from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile.drain import NOT_PAUSED, Pause
 from marketstream_operator.reconcile.freshness import Reading
 from marketstream_operator.reconcile.topics import TopicState
-from marketstream_operator.resource.durations import SpecError
+from marketstream_operator.resource.errors import SpecError
 from marketstream_operator.resource.status import Condition, PairsStatus, Status, SymbolStatus
 
 Verdict = Literal["True", "False", "Unknown"]

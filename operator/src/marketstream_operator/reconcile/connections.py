@@ -16,7 +16,7 @@ from marketstream_operator.kube.api import Api, NotFoundError
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.podenv import REQUIRED, SECRET
-from marketstream_operator.resource.durations import SpecError
+from marketstream_operator.resource.errors import SpecError
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 

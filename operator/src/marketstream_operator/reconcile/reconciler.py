@@ -29,7 +29,7 @@ from marketstream_operator.reconcile.freshness import FreshnessMonitor
 from marketstream_operator.reconcile.report import Reporter, conditions_of
 from marketstream_operator.reconcile.rollout import Rollout
 from marketstream_operator.reconcile.topics import Topics
-from marketstream_operator.resource.durations import SpecError
+from marketstream_operator.resource.errors import SpecError
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.resource.validation import read_spec
 from marketstream_operator.settings import OperatorSettings

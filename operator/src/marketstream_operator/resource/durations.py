@@ -1,8 +1,10 @@
-"""Spans of time as a spec writes them, and the error of a spec that makes no sense."""
+"""Durations as a spec writes them: `90s`, `1h30m`, `7d`."""
 
 import re
 from functools import lru_cache
 from typing import Final, NamedTuple
+
+from marketstream_operator.resource.errors import SpecError
 
 UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 """Seconds of each unit, in the order in which they are written."""
@@ -10,20 +12,7 @@ UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 PATTERN: Final = "^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
 """For Python and for the API server. The empty text fits it, too."""
 
-LONGEST: Final = 40
-"""Characters of the longest text that fits."""
-
 EXPECTED: Final = "a duration of days, hours, minutes and seconds, as 60s, 5m, 1h30m or 7d"
-
-
-class SpecError(ValueError):
-    """A spec that cannot work. `field` is its path, as `spec.symbols[1]`; `message` says what was given, what was
-    expected and what to do. Its text is both."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
 
 
 class Bounds(NamedTuple):

@@ -9,7 +9,7 @@ import msgspec
 from marketstream.kafka.topics import topic_name
 from marketstream.settings import Settings, SettingsError
 
-from marketstream_operator.resource.durations import SpecError
+from marketstream_operator.resource.errors import SpecError
 from marketstream_operator.resource.pods import EnvVar
 from marketstream_operator.resource.spec import EXCHANGES, TUNING, Spec, Workload
 

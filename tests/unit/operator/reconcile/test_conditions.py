@@ -12,7 +12,7 @@ from marketstream_operator.reconcile.conditions import View, status_of, time_tex
 from marketstream_operator.reconcile.drain import Pause
 from marketstream_operator.reconcile.freshness import Reading
 from marketstream_operator.reconcile.topics import READY, TopicState
-from marketstream_operator.resource.durations import SpecError
+from marketstream_operator.resource.errors import SpecError
 from marketstream_operator.resource.status import Condition, Status
 
 KEY = StreamKey("markets", "majors")

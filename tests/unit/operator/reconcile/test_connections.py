@@ -9,7 +9,7 @@ from marketstream_operator.kinds import Kind
 from marketstream_operator.kube.api import Api, NotFoundError
 from marketstream_operator.reconcile import connections as module
 from marketstream_operator.reconcile.connections import KEPT_S, Connections
-from marketstream_operator.resource.durations import SpecError
+from marketstream_operator.resource.errors import SpecError
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.resource.validation import read_spec
 from marketstream_operator.settings import OperatorSettings

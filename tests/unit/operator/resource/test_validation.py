@@ -13,7 +13,8 @@ from marketstream.exchanges.errors import UnknownSymbolError
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.local import manifest
 from marketstream.settings import Settings
-from marketstream_operator.resource.durations import UNITS, SpecError, duration_s
+from marketstream_operator.resource.durations import UNITS, duration_s
+from marketstream_operator.resource.errors import SpecError
 from marketstream_operator.resource.spec import EXCHANGES, TUNING, Endpoints, Spec
 from marketstream_operator.resource.validation import RESERVED_ENV, read_spec
 
