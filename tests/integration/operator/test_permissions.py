@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from marketstream_operator.manifests.roles import PERMISSIONS, rules
+from marketstream_operator.manifests.roles import PERMISSIONS
 
 from tests.harness.operator.api import Api
 from tests.harness.operator.apiserver import ApiServer
 from tests.harness.operator.life import STRIMZI, TOPICS, writes
 from tests.harness.operator.proxy import Proxy
 from tests.harness.operator.requests import Request
+from tests.harness.operator.roles import rules
 from tests.harness.operator.running import DEPLOYMENTS, STREAMS, Cluster, RunningOperator, until
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from marketstream_operator.manifests.roles import aggregate_role, rules
 
 from tests.harness.operator.apiserver import ApiServer
+from tests.harness.operator.roles import aggregate_role, rules
 from tests.harness.operator.running import until
 
 CRD = Path(__file__).parents[3] / "charts/marketstream/files/crd.yaml"
@@ -64,7 +64,7 @@ async def test_the_roles_of_the_cluster_include_market_streams(
 async def test_the_rules_of_the_operator_are_a_role(apiserver: ApiServer, kinds: None, namespace: str) -> None:
     """With them its account may read MarketStreams and write their status, and may not change what people wrote."""
     user = await apiserver.service_account(namespace, "operator")
-    everything = [rule for scope in ("operatorNamespace", "watched", "strimzi") for rule in rules(scope)]
+    everything = [*rules("operatorNamespace"), *rules("watched"), *rules("strimzi")]
     await apiserver.request(
         "POST", f"{RBAC}/namespaces/{namespace}/roles", {"metadata": {"name": "operator"}, "rules": everything}
     )

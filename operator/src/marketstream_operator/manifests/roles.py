@@ -1,14 +1,15 @@
 """What the operator may do: one list, from which its roles are made. What is not in it, the operator does not do."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from marketstream_operator.kinds import DEPLOYMENT, EVENT, KAFKA_TOPIC, LEASE, MARKET_STREAM, POD, SECRET, Kind
 
 Scope = Literal["operatorNamespace", "watched", "strimzi"]
 """Where: in the operator's own namespace, in every namespace that it serves, in that of Strimzi's Kafka."""
 
-Rule = dict[str, list[str]]
+PolicyRule = dict[str, list[str]]
+"""A rule of a role: `apiGroups`, `resources` and `verbs`."""
 
 
 class Permission(NamedTuple):
@@ -20,13 +21,13 @@ class Permission(NamedTuple):
     why: str
     subresource: str = ""
 
-    def rule(self) -> Rule:
+    def rule(self) -> PolicyRule:
         """As it stands in a role."""
         resource = f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
         return _rule(resource, self.verbs, self.kind.group)
 
 
-def _rule(resource: str, verbs: Sequence[str], group: str) -> Rule:
+def _rule(resource: str, verbs: Sequence[str], group: str) -> PolicyRule:
     return {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
 
 
@@ -61,7 +62,7 @@ PERMISSIONS: Final = (
 READ: Final = ("get", "list", "watch")
 WRITE: Final = ("create", "update", "patch", "delete", "deletecollection")
 
-AGGREGATE: Final[dict[str, tuple[Rule, ...]]] = {
+AGGREGATE: Final[dict[str, tuple[PolicyRule, ...]]] = {
     "view": (
         _rule(MARKET_STREAM.plural, READ, MARKET_STREAM.group),
         _rule(f"{MARKET_STREAM.plural}/status", ("get",), MARKET_STREAM.group),
@@ -73,22 +74,3 @@ AGGREGATE: Final[dict[str, tuple[Rule, ...]]] = {
 }
 """What people with the cluster's roles may do: `view` is added to view, `edit` to edit and admin. Nobody but the
 operator writes a status."""
-
-
-def rules(scope: Scope) -> list[Rule]:
-    """The rules of the operator's role in that scope."""
-    return [permission.rule() for permission in PERMISSIONS if permission.scope == scope]
-
-
-def aggregate_role(name: str, role: str) -> dict[str, Any]:
-    """The ClusterRole `name` that adds the rules of `view` or `edit` to the cluster's own roles."""
-    to = ("view",) if role == "view" else ("edit", "admin")
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {
-            "name": name,
-            "labels": {f"rbac.authorization.k8s.io/aggregate-to-{target}": "true" for target in to},
-        },
-        "rules": list(AGGREGATE[role]),
-    }

@@ -20,16 +20,17 @@ from marketstream_operator.resource.spec import (
 )
 from marketstream_operator.resource.validation import RESERVED_ENV, RESERVED_PREFIXES
 
-Rule = dict[str, Any]
+CelRule = dict[str, Any]
+"""An entry of `x-kubernetes-validations`: the expression, its message and, where given, the field that it is about."""
 
 LONGEST_NAME: Final = 40
 """Characters of a MarketStream's name: the names of its Deployments add the pair and `-processor`, and pods more."""
 
 
-def rule(expression: str, message: str, *, computed: str = "", path: str = "") -> Rule:
+def rule(expression: str, message: str, *, computed: str = "", path: str = "") -> CelRule:
     """A rule of the API server. `computed` is an expression for a message that names what was given; `path` the field
     that is meant, below the one that has the rule."""
-    found: Rule = {"rule": expression, "message": message}
+    found: CelRule = {"rule": expression, "message": message}
     if computed:
         found["messageExpression"] = computed
     if path:
@@ -48,7 +49,7 @@ def seconds() -> str:
     return " + ".join(f"{part} * {s}" if s > 1 else part for part, s in zip(parts, UNITS.values(), strict=True))
 
 
-def duration_rules(bounds: Bounds) -> list[Rule]:
+def duration_rules(bounds: Bounds) -> list[CelRule]:
     """A duration is one, and within its bounds."""
     least, most = duration_s(bounds.least), duration_s(bounds.most)
     return [
@@ -60,7 +61,7 @@ def duration_rules(bounds: Bounds) -> list[Rule]:
     ]
 
 
-def symbol_rule(exchange: str) -> Rule:
+def symbol_rule(exchange: str) -> CelRule:
     """The symbols are spelled as the exchange spells them."""
     spelling = EXCHANGES[exchange]
     wrong = f"(s.size() > {spelling.longest} || !s.matches({text(spelling.pattern)}))"
@@ -73,7 +74,7 @@ def symbol_rule(exchange: str) -> Rule:
     )
 
 
-def endpoint_rule(schemes: str, example: str) -> Rule:
+def endpoint_rule(schemes: str, example: str) -> CelRule:
     """An address is a scheme, a host and a port."""
     return rule(
         f"self == '' || self.matches('^{schemes}://[^/?#[:space:]]+$')",
@@ -98,7 +99,7 @@ ROOT: Final = [
 ]
 """Rules of a whole MarketStream."""
 
-OF_TYPE: Final[dict[type, list[Rule]]] = {
+OF_TYPE: Final[dict[type, list[CelRule]]] = {
     Spec: [symbol_rule(exchange) for exchange in EXCHANGES],
     EnvVar: [
         rule(
@@ -134,7 +135,7 @@ OF_TYPE: Final[dict[type, list[Rule]]] = {
 }
 """Rules of an object of the type."""
 
-OF_FIELD: Final[dict[tuple[type, str], list[Rule]]] = {
+OF_FIELD: Final[dict[tuple[type, str], list[CelRule]]] = {
     (Spec, "exchange"): [
         rule("self == oldSelf", "cannot be changed: make another MarketStream for the other exchange, remove this one")
     ],
