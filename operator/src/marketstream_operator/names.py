@@ -50,8 +50,8 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def identity(exchange: str, symbol: str) -> str:
-    """What tells symbols apart wherever they are claimed: two that share a topic are one."""
+def symbol_identity(exchange: str, symbol: str) -> str:
+    """Return the identity by which a symbol is claimed. Symbols that share a topic have the same identity."""
     return topic_name("trades", exchange, symbol)
 
 

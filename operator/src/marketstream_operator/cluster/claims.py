@@ -6,7 +6,7 @@ from typing import NamedTuple
 from marketstream_operator.names import StreamKey
 
 Symbol = str
-"""What tells a symbol of an exchange from all others: see names.identity."""
+"""What tells a symbol of an exchange from all others: see names.symbol_identity."""
 
 
 class Claimant(NamedTuple):

@@ -106,7 +106,7 @@ class Informer:
             spec = read_spec(stream.spec)
         except SpecError:
             return None
-        return [names.identity(spec.exchange, symbol) for symbol in spec.symbols]
+        return [names.symbol_identity(spec.exchange, symbol) for symbol in spec.symbols]
 
     def _lose_stream(self, stream: MarketStream) -> bool:
         if not self._observed.lose_stream(stream.key, stream.uid):

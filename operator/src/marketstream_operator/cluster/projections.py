@@ -167,4 +167,6 @@ def _condition(raw: Mapping[str, Any]) -> tuple[bool, str]:
 
 def symbols_of(child: Child) -> set[Symbol]:
     """The symbols that it stands for."""
-    return set() if isinstance(child, Topic) else {names.identity(child.exchange, symbol) for symbol in child.symbols}
+    if isinstance(child, Topic):
+        return set()
+    return {names.symbol_identity(child.exchange, symbol) for symbol in child.symbols}

@@ -185,13 +185,15 @@ class Reconciler:
         mine: list[str] = []
         conflicts: dict[str, StreamKey] = {}
         for symbol in spec.symbols:
-            owner = self._claims.owner(names.identity(spec.exchange, symbol))
+            owner = self._claims.owner(names.symbol_identity(spec.exchange, symbol))
             if owner is None or owner == key:
                 mine.append(symbol)
             else:
                 conflicts[symbol] = owner
         awaited = [
-            symbol for symbol in mine if self._observed.runners_beside(key, names.identity(spec.exchange, symbol))
+            symbol
+            for symbol in mine
+            if self._observed.runners_beside(key, names.symbol_identity(spec.exchange, symbol))
         ]
         return [symbol for symbol in mine if symbol not in awaited], conflicts, awaited
 

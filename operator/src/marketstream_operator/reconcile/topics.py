@@ -101,7 +101,7 @@ class StrimziTopics:
     def _is_claimed(self, topic: Topic) -> bool:
         """Whether a MarketStream wants the topic: it is handed over with its trades, not deleted and made again."""
         name = topic.name.removeprefix(self._settings.topic_prefix.lower()).removeprefix(".")
-        return self._claims.owner(names.identity(*name.split(".", 1))) is not None
+        return self._claims.owner(names.symbol_identity(*name.split(".", 1))) is not None
 
 
 class ExternalTopics:

@@ -12,9 +12,9 @@ from marketstream_operator.cluster.informer import Informer
 from marketstream_operator.cluster.observed import Observed
 from marketstream_operator.cluster.projections import Child, Deployment, child_of, stream_of
 from marketstream_operator.kinds import DEPLOYMENT, MARKET_STREAM, POD, Kind
-from marketstream_operator.names import StreamKey, identity, labels
+from marketstream_operator.names import StreamKey, labels, symbol_identity
 
-BTC = identity("binance", "BTCUSDT")
+BTC = symbol_identity("binance", "BTCUSDT")
 OLD, NEW = StreamKey("markets", "old"), StreamKey("markets", "new")
 
 
@@ -152,7 +152,7 @@ def test_a_spec_that_cannot_work_claims_what_the_last_good_one_did() -> None:
     bad = stream("old", uid="o", version=2, symbols=["ETHUSDT"], retention={"trades": "nonsense"})
     looks.stream_event(False, stream_of(bad))
     assert claims.owner(BTC) == OLD
-    assert claims.owner(identity("binance", "ETHUSDT")) == NEW
+    assert claims.owner(symbol_identity("binance", "ETHUSDT")) == NEW
 
 
 async def test_a_new_leader_knows_what_a_spec_that_cannot_work_still_runs() -> None:
@@ -172,4 +172,4 @@ def test_symbols_that_share_a_topic_are_one() -> None:
     dash = stream("new", uid="n", exchange="simulator", symbols=["BTC-USDT"], created="2026-01-02T00:00:00Z")
     looks.stream_event(False, stream_of(slash))
     looks.stream_event(False, stream_of(dash))
-    assert claims.owner(identity("simulator", "BTC-USDT")) == OLD
+    assert claims.owner(symbol_identity("simulator", "BTC-USDT")) == OLD

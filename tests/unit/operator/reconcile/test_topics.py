@@ -10,7 +10,7 @@ from marketstream_operator.cluster.claims import Claimant, Claims
 from marketstream_operator.cluster.observed import Observed
 from marketstream_operator.cluster.projections import Topic
 from marketstream_operator.kinds import KAFKA_TOPIC
-from marketstream_operator.names import StreamKey, identity
+from marketstream_operator.names import StreamKey, symbol_identity
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Owner
 from marketstream_operator.reconcile import topics
@@ -92,7 +92,9 @@ async def test_a_topic_that_another_stream_wants_is_handed_over_with_its_trades(
     for symbol in ("ethusdt", "solusdt"):
         name = f"trades.binance.{symbol}"
         observed.see(KAFKA_TOPIC, Topic(OWNER.key, name, symbol, 1, OWNER.uid, "d", "m", True, ""))
-    claims.claim(Claimant("2026-01-01T00:00:00Z", "o", StreamKey("markets", "other")), [identity("binance", "ETHUSDT")])
+    claims.claim(
+        Claimant("2026-01-01T00:00:00Z", "o", StreamKey("markets", "other")), [symbol_identity("binance", "ETHUSDT")]
+    )
     applier = Applier(api, observed)  # type: ignore[arg-type]
     await StrimziTopics(api, SETTINGS, observed, claims, applier).ensure(OWNER, SPEC, (), connection(""))  # type: ignore[arg-type]
     assert api.names == ["trades.binance.solusdt"]
