@@ -14,6 +14,7 @@ from marketstream.service import Health, health_app, run_until, serving
 from marketstream.telemetry import logger
 
 from marketstream_operator import metrics
+from marketstream_operator.cluster.access import Cluster
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claims
 from marketstream_operator.cluster.informer import Informer
@@ -29,7 +30,7 @@ from marketstream_operator.kube.workqueue import WorkQueue, work
 from marketstream_operator.names import StreamKey
 from marketstream_operator.reconcile.connections import Connections
 from marketstream_operator.reconcile.freshness import FreshnessMonitor
-from marketstream_operator.reconcile.reconciler import Reconciler
+from marketstream_operator.reconcile.reconciler import Feedback, Platform, Reconciler
 from marketstream_operator.reconcile.report import Reporter
 from marketstream_operator.reconcile.topics import ExternalTopics, StrimziTopics
 from marketstream_operator.settings import OperatorSettings
@@ -54,7 +55,7 @@ class Operator:
         self._queue: WorkQueue[StreamKey] = WorkQueue()
         self._election = Election(self._api, settings.pod_namespace, settings.lease_name, identity(settings.pod_name))
         self._observed, claims = Observed(), Claims()
-        self._applier = Applier(self._api, self._observed)
+        applier = Applier(self._api, self._observed)
         self._freshness = FreshnessMonitor(self._queue.add)
         self._recorder = Recorder(self._api, "marketstream-operator", settings.pod_name)
         self._informer = Informer(
@@ -62,7 +63,7 @@ class Operator:
             {**served, **topics},
             self._observed,
             claims,
-            self._applier,
+            applier,
             settings.serves,
             self._queue.add_after,
         )
@@ -73,20 +74,20 @@ class Operator:
             *self._watching(login, settings.namespaces, MARKET_STREAM),
             *(watches for kind in topics for watches in self._watching(login, topics[kind], kind)),
         ]
+        cluster = Cluster(self._api, self._observed, claims, applier)
         self._reconciler = Reconciler(
-            self._api,
             settings,
-            self._observed,
-            claims,
-            applier=self._applier,
-            topics=StrimziTopics(self._api, settings, self._observed, claims, self._applier)
-            if topics
-            else ExternalTopics(settings),
-            connections=Connections(self._api, settings),
-            freshness=self._freshness,
-            reporter=Reporter(self._api, self._observed, self._recorder),
-            again=self._queue.add_after,
-            lost=partial(self._informer.stream_event, True),
+            cluster,
+            Platform(
+                Connections(self._api, settings),
+                StrimziTopics(settings, cluster) if topics else ExternalTopics(settings),
+                self._freshness,
+            ),
+            Feedback(
+                Reporter(self._api, self._observed, self._recorder),
+                self._queue.add_after,
+                partial(self._informer.stream_event, True),
+            ),
         )
         self._knows_kinds = False
         self._looked_at = time.monotonic()

@@ -61,7 +61,7 @@ class Reporter:
         self._told.pop(key, None)
         self._newest.pop(key, None)
 
-    async def tell(self, stream: MarketStream, view: View) -> None:
+    async def report(self, stream: MarketStream, view: View) -> None:
         """Writes the status: at once when more than a rate or a time has changed, else at most once a minute; not yet
         when this process has only begun, and knows of no rates."""
         before = conditions_of(stream)

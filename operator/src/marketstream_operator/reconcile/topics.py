@@ -11,12 +11,10 @@ from marketstream.kafka.topics import topic_name
 from marketstream.settings import SettingsError
 
 from marketstream_operator import names
-from marketstream_operator.cluster.apply import Applier, write_all
-from marketstream_operator.cluster.claims import Claims
-from marketstream_operator.cluster.observed import Observed
+from marketstream_operator.cluster.access import Cluster
+from marketstream_operator.cluster.apply import write_all
 from marketstream_operator.cluster.projections import Topic
 from marketstream_operator.kinds import KAFKA_TOPIC
-from marketstream_operator.kube.api import Api
 from marketstream_operator.plan import desired
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Owner
@@ -54,18 +52,13 @@ class Topics(Protocol):
 class StrimziTopics:
     """A KafkaTopic for each symbol, in the namespace of Kafka, where the stream is too."""
 
-    def __init__(
-        self, api: Api, settings: OperatorSettings, observed: Observed, claims: Claims, applier: Applier
-    ) -> None:
-        self._api = api
-        self._claims = claims
+    def __init__(self, settings: OperatorSettings, cluster: Cluster) -> None:
         self._settings = settings
-        self._observed = observed
-        self._applier = applier
+        self._cluster = cluster
 
     async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:  # noqa: ARG002
         """Applies the KafkaTopics, and removes or sets free those of symbols that are gone. Raises ApiError."""
-        live = {topic.name: topic for topic in self._observed.topics(owner.key)}
+        live = {topic.name: topic for topic in self._cluster.observed.topics(owner.key)}
         wanted = {topic_name(self._settings.topic_prefix, spec.exchange, symbol): symbol for symbol in symbols}
         writes: list[Callable[[], Awaitable[object]]] = [
             self._removal(owner, spec, topic)
@@ -74,9 +67,9 @@ class StrimziTopics:
         ]
         for name, symbol in wanted.items():
             digest = desired.topic_digest(owner, spec, symbol, self._settings)
-            if self._applier.is_due(KAFKA_TOPIC, live.get(name), digest):
+            if self._cluster.applier.is_due(KAFKA_TOPIC, live.get(name), digest):
                 body = desired.topic(owner, spec, symbol, self._settings, digest)
-                writes.append(partial(self._applier.apply, KAFKA_TOPIC, body, live.get(name)))
+                writes.append(partial(self._cluster.applier.apply, KAFKA_TOPIC, body, live.get(name)))
         await write_all(writes)
         unready = sorted(name for name in wanted if name not in live or not live[name].is_ready)
         if not unready:
@@ -92,16 +85,18 @@ class StrimziTopics:
         """What becomes of a topic that is wanted no more. One that is kept must belong to nobody, or it would go with
         its stream later."""
         if spec.retention.on_delete == "delete":
-            return partial(self._api.delete, KAFKA_TOPIC, owner.key.namespace, topic.name, topic.uid, topic.version)
+            return partial(
+                self._cluster.api.delete, KAFKA_TOPIC, owner.key.namespace, topic.name, topic.uid, topic.version
+            )
         # Its symbol is not known. So the digest is that of no symbol, and one that comes back is written again.
         body = desired.topic(owner, spec, "", self._settings, desired.topic_digest(owner, spec, "", self._settings))
         body["metadata"]["name"] = topic.name
-        return partial(self._applier.apply, KAFKA_TOPIC, body, topic)
+        return partial(self._cluster.applier.apply, KAFKA_TOPIC, body, topic)
 
     def _is_claimed(self, topic: Topic) -> bool:
         """Whether a MarketStream wants the topic: it is handed over with its trades, not deleted and made again."""
         name = topic.name.removeprefix(self._settings.topic_prefix.lower()).removeprefix(".")
-        return self._claims.owner(names.symbol_identity(*name.split(".", 1))) is not None
+        return self._cluster.claims.owner(names.symbol_identity(*name.split(".", 1))) is not None
 
 
 class ExternalTopics:

@@ -66,7 +66,7 @@ async def test_streams_are_counted_by_what_somebody_must_look_at() -> None:
         "draining": View(generation=1, pause=Pause("Draining", "2 topics"), readings=silent),
         "drained": View(generation=1, pause=Pause("Drained", "every trade")),
     }.items():
-        await reporter.tell(stream(name), view)
+        await reporter.report(stream(name), view)
     assert counted("marketstream_operator_streams", "ready") == {"False": 3, "Paused": 2}
     assert counted("marketstream_operator_fresh", "fresh") == {"False": 1, "True": 1, "Unknown": 3}
     reporter.forget(StreamKey("default", "silent"))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.settings import Settings
+from marketstream_operator.cluster.access import Cluster
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claimant, Claims
 from marketstream_operator.cluster.observed import Observed
@@ -95,6 +96,6 @@ async def test_a_topic_that_another_stream_wants_is_handed_over_with_its_trades(
     claims.claim(
         Claimant("2026-01-01T00:00:00Z", "o", StreamKey("markets", "other")), [symbol_identity("binance", "ETHUSDT")]
     )
-    applier = Applier(api, observed)  # type: ignore[arg-type]
-    await StrimziTopics(api, SETTINGS, observed, claims, applier).ensure(OWNER, SPEC, (), connection(""))  # type: ignore[arg-type]
+    cluster = Cluster(api, observed, claims, Applier(api, observed))  # type: ignore[arg-type]
+    await StrimziTopics(SETTINGS, cluster).ensure(OWNER, SPEC, (), connection(""))
     assert api.names == ["trades.binance.solusdt"]

@@ -1,0 +1,66 @@
+"""The spec that a reconcile works from: the present one, or the last good one while the present one cannot work."""
+
+import contextlib
+from typing import NamedTuple
+
+from marketstream_operator.cluster.projections import MarketStream
+from marketstream_operator.names import StreamKey
+from marketstream_operator.plan.connection import Connection
+from marketstream_operator.reconcile.connections import Connections
+from marketstream_operator.resource.errors import SpecError
+from marketstream_operator.resource.spec import Spec
+from marketstream_operator.resource.validation import read_spec
+from marketstream_operator.settings import OperatorSettings
+
+
+class Wanted(NamedTuple):
+    """A spec that can work, and the connection that belongs to it."""
+
+    spec: Spec
+    connection: Connection
+
+
+class WantedSpecs:
+    """Reads the specs of MarketStreams and remembers the last good one of each."""
+
+    def __init__(self, settings: OperatorSettings, connections: Connections) -> None:
+        self._settings = settings
+        self._connections = connections
+        self._good: dict[StreamKey, tuple[str, Wanted]] = {}
+        """The uid and the last good spec of each MarketStream."""
+
+    def forget(self, key: StreamKey) -> None:
+        """Forget a MarketStream that was deleted."""
+        self._good.pop(key, None)
+
+    async def of(self, stream: MarketStream) -> tuple[Wanted | None, SpecError | None]:
+        """Return the spec to work from and the error of the present one.
+
+        Without an error the spec is the present one. With an error it is the last good one, or None when this process
+        knows no good one. Raises ApiError.
+        """
+        namespace = stream.key.namespace
+        try:
+            spec = read_spec(stream.spec)
+            _check_served(namespace, self._settings)
+            wanted = Wanted(spec, await self._connections.of(namespace, spec))
+        except SpecError as error:
+            uid, good = self._good.get(stream.key, ("", None))
+            if good is None or uid != stream.uid:
+                return None, error
+            # A Secret that is missing does not change how running pods are connected.
+            with contextlib.suppress(SpecError):
+                good = Wanted(good.spec, await self._connections.of(namespace, good.spec))
+            return good, error
+        self._good[stream.key] = stream.uid, wanted
+        return wanted, None
+
+
+def _check_served(namespace: str, settings: OperatorSettings) -> None:
+    """Raise SpecError for a namespace in which this operator cannot have topics created."""
+    if not settings.serves(namespace):
+        raise SpecError(
+            "metadata.namespace",
+            f"this operator makes topics by Strimzi, and only in namespace {settings.pod_namespace}: apply the "
+            f"MarketStream there, not in {namespace}",
+        )
