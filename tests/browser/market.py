@@ -199,14 +199,14 @@ class Market:
         self._changed[symbol].clear()
         frame = Frame(
             exchange=self.exchange, symbol=symbol, received_us=time.time_ns() // 1000, price=price, candle=fields,
-            changed=told, trades=list(trades[-MOST_TRADES:]), stream=fresh,
+            changed=told, trades=list(trades[-MOST_TRADES:]), status=fresh,
         )  # fmt: skip
         keys = Keys.of(self.exchange, symbol)
         priced = {"price": price.price, "price_id": str(price.id), "price_time": price.time, "fence": "1"}
         pipeline = self.redis.pipeline(transaction=False)
         pipeline.set(keys.price, price.price)
         pipeline.hset(keys.current_candle, mapping=fields)
-        pipeline.hset(keys.stream, mapping=fresh | priced)
+        pipeline.hset(keys.status, mapping=fresh | priced)
         pipeline.publish(channel_of(self.redis), encode(frame))
         await pipeline.execute()
 

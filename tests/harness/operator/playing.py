@@ -130,7 +130,7 @@ async def hear(
         "open_holes": 0, **more,
     }  # fmt: skip
     async with Redis.from_url(redis_url) as client:
-        await client.hset(Keys.of("simulator", symbol).stream, mapping=said)
+        await client.hset(Keys.of("simulator", symbol).status, mapping=said)
 
 
 @asynccontextmanager

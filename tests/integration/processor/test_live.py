@@ -32,9 +32,9 @@ async def redis(market: Market) -> AsyncIterator[Redis]:
 async def shown(redis: Redis) -> dict[str, Any]:
     """Everything in Redis of the symbol, but for what says how fresh it is."""
     held: dict[str, Any] = {key: await redis.get(key) for key in (KEYS.price, Keys.short(SYMBOL)[0])}
-    for key in (KEYS.current_candle, KEYS.last_candle, *Keys.short(SYMBOL)[1:], KEYS.stream):
+    for key in (KEYS.current_candle, KEYS.last_candle, *Keys.short(SYMBOL)[1:], KEYS.status):
         held[key] = await redis.hgetall(key)
-    held[KEYS.stream] = {name: held[KEYS.stream].get(name) for name in ("price", "price_id", "last_trade_id", "fence")}
+    held[KEYS.status] = {name: held[KEYS.status].get(name) for name in ("price", "price_id", "last_trade_id", "fence")}
     return held
 
 
@@ -119,8 +119,8 @@ async def test_an_owner_with_an_older_fence_shows_nothing_more(
 ) -> None:
     async with market.processed():
         await begin(market, redis)
-        fence = int(await redis.hget(KEYS.stream, "fence") or "0")
-        await redis.hset(KEYS.stream, "fence", str(fence + 1))  # what the claim of a later owner does
+        fence = int(await redis.hget(KEYS.status, "fence") or "0")
+        await redis.hset(KEYS.status, "fence", str(fence + 1))  # what the claim of a later owner does
         before = await shown(redis)
         await market.publish(record(trade(20, 6.5)), heartbeat(9))
         await market.stored(pool)
@@ -134,9 +134,9 @@ async def test_redis_that_has_outlived_the_database_is_written_again(market: Mar
     market.settings = market.settings.but(kafka_session_timeout_ms=1_000)
     async with market.processed():
         await begin(market, redis)
-        await redis.hset(KEYS.stream, "fence", "41")
+        await redis.hset(KEYS.status, "fence", "41")
         await market.publish(record(trade(20, 6.5)))
-        await shows(redis, KEYS.stream, last_trade_id=20, fence=42)
+        await shows(redis, KEYS.status, last_trade_id=20, fence=42)
 
 
 async def test_a_new_owner_never_shows_less(market: Market, redis: Redis) -> None:
@@ -180,12 +180,12 @@ async def test_a_heartbeat_is_no_sign_of_the_symbol_but_a_trade_and_the_exchange
 ) -> None:
     async with market.processed():
         await begin(market, redis)
-        heard_until = (await redis.hgetall(KEYS.stream))["heard_until"]
+        heard_until = (await redis.hgetall(KEYS.status))["heard_until"]
         await market.publish(heartbeat(8.3))
         await shows(redis, KEYS.current_candle, window_start=START + 80)
-        assert (await redis.hgetall(KEYS.stream))["heard_until"] == heard_until
+        assert (await redis.hgetall(KEYS.status))["heard_until"] == heard_until
         await market.publish(quiet(19, 9.0))
-        await shows(redis, KEYS.stream, last_trade_id=19, heard_until=START + 90)
+        await shows(redis, KEYS.status, last_trade_id=19, heard_until=START + 90)
 
 
 async def test_a_record_set_aside_is_not_shown(market: Market, redis: Redis) -> None:

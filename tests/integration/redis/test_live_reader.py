@@ -31,8 +31,8 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 async def test_nothing_is_none(redis: Redis) -> None:
     assert await LiveReader(redis).live([BTC]) == [Live(None, None, None, None)]
-    assert await LiveReader(redis).streams([BTC, ETH]) == [None, None]
-    assert await LiveReader(redis).streams([]) == []
+    assert await LiveReader(redis).statuses([BTC, ETH]) == [None, None]
+    assert await LiveReader(redis).statuses([]) == []
 
 
 async def test_all_of_each_symbol_in_the_order_asked_for(redis: Redis) -> None:
@@ -40,8 +40,8 @@ async def test_all_of_each_symbol_in_the_order_asked_for(redis: Redis) -> None:
     await redis.hset("binance:BTCUSDT:last_candle", mapping=CANDLE)
     await redis.hset("stream:binance:ETHUSDT", mapping={"heard_until": "1610064046.5", "backfilling": "1"})
     eth, btc = await LiveReader(redis).live([ETH, BTC])
-    assert (eth.price, eth.stream) == (None, LiveStatus(heard_until=1610064046.5, backfilling=True))
-    assert (btc.price, btc.current_candle, btc.stream) == ("1.75", None, None)
+    assert (eth.price, eth.status) == (None, LiveStatus(heard_until=1610064046.5, backfilling=True))
+    assert (btc.price, btc.current_candle, btc.status) == ("1.75", None, None)
     assert btc.last_candle is not None
     assert (btc.last_candle.open, btc.last_candle.window_start) == ("1.5", 1610064040)
     assert (btc.last_candle.complete, btc.last_candle.incomplete_reason) == (True, None)
@@ -57,7 +57,7 @@ async def test_a_hash_that_no_processor_wrote_is_refused(redis: Redis, changes: 
 async def test_a_key_of_another_type_is_refused(redis: Redis) -> None:
     await redis.set("stream:binance:BTCUSDT", "text")
     with pytest.raises(LiveStoreContentError, match="WRONGTYPE"):
-        await LiveReader(redis).streams([BTC])
+        await LiveReader(redis).statuses([BTC])
 
 
 async def test_a_redis_that_is_away_is_unavailable_soon() -> None:

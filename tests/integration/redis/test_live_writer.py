@@ -26,7 +26,7 @@ def states(*symbols: tuple[str, str]) -> dict[tuple[str, str], tuple[int, LiveSt
     return {symbol: (3, state, Frame(*symbol)) for symbol in symbols}
 
 
-@pytest.mark.parametrize("key", [KEYS.stream, KEYS.current_candle])
+@pytest.mark.parametrize("key", [KEYS.status, KEYS.current_candle])
 async def test_a_key_of_another_type_stops_the_live_state_of_its_symbol_only(
     redis: Redis, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -41,7 +41,7 @@ async def test_a_key_of_another_type_stops_the_live_state_of_its_symbol_only(
     assert f"'{key}': 'list'" in out
     assert await redis.get(Keys.of(*OURS).price) == "1.5"
     await redis.delete(key)
-    if key == KEYS.stream:
+    if key == KEYS.status:
         assert await writer.write(states(THEIRS)) == {THEIRS: "lost"}
         assert await writer.claim({THEIRS: 3}) == {THEIRS: "ok"}
     assert await writer.write(states(THEIRS)) == {THEIRS: "ok"}
@@ -50,6 +50,6 @@ async def test_a_key_of_another_type_stops_the_live_state_of_its_symbol_only(
 async def test_fences_are_known_and_claims_made_beside_a_key_of_another_type(redis: Redis) -> None:
     writer = LiveWriter(redis, "binance")
     await writer.claim({OURS: 5})
-    await redis.set(KEYS.stream, "somebody else's")
+    await redis.set(KEYS.status, "somebody else's")
     assert await writer.fences([THEIRS, OURS]) == [0, 5]
     assert await writer.claim(dict.fromkeys((OURS, THEIRS), 6)) == {OURS: "ok", THEIRS: "foreign"}

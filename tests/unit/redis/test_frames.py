@@ -21,15 +21,15 @@ def test_what_is_encoded_is_decoded() -> None:
         exchange="binance", symbol="BTCUSDT", received_us=1_610_064_046_355_000,
         price=FramePrice("1.5", "1610064046.355", 8), candle=CANDLE, changed=[1610064030],
         trades=[FrameTrade(8, 1_610_064_046_355_000, "1.5", "0.1", taker_buy=True)],
-        stream={"heard_until": "1610064046.9", "complete_until": "", "open_holes": "1"},
+        status={"heard_until": "1610064046.9", "complete_until": "", "open_holes": "1"},
     )  # fmt: skip
     again = decode(encode(frame))
     assert again == frame
     candle = again.open_candle()
     assert candle is not None
     assert (candle.window_start, candle.complete, candle.trade_count) == (1610064040, False, 2)
-    freshness = again.freshness()
-    assert (freshness.heard_until, freshness.complete_until, freshness.open_holes) == (1610064046.9, None, 1)
+    status = again.live_status()
+    assert (status.heard_until, status.complete_until, status.open_holes) == (1610064046.9, None, 1)
 
 
 def test_it_is_a_map_with_trades_as_arrays() -> None:
@@ -64,7 +64,7 @@ def test_fields_that_make_no_sense_are_refused() -> None:
         with pytest.raises(LiveStoreContentError, match="not what a processor writes"):
             Frame(exchange="e", symbol="S", candle=CANDLE | {"volume": volume}).open_candle()
     with pytest.raises(LiveStoreContentError, match="not what a processor writes"):
-        Frame(exchange="e", symbol="S", stream={"open_holes": "many"}).freshness()
+        Frame(exchange="e", symbol="S", status={"open_holes": "many"}).live_status()
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ class FreshnessMonitor:
         return [
             stream
             for start in range(0, len(symbols), CHUNK)
-            for stream in await reader.each_stream(symbols[start : start + CHUNK])
+            for stream in await reader.each_status(symbols[start : start + CHUNK])
         ]
 
     def _log_trouble(self, url: str, errors: Sequence[LiveStoreError]) -> None:

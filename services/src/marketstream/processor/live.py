@@ -21,14 +21,14 @@ def seconds(time_us: int) -> str:
 def live_state(owned: OwnedSymbol, *, lag: int, now_s: str, max_age_s: int) -> LiveState:
     """The live state of a symbol; `now_s` is the local time in Unix seconds, as text, and after `max_age_s` seconds
     without a sign of its feed whoever reads this is to call it stale."""
-    stream = _stream(owned, lag) | {"max_age": str(max_age_s), "updated_at": now_s}
+    status = _status(owned, lag) | {"max_age": str(max_age_s), "updated_at": now_s}
     newest = _newest_trade(owned)
     if newest is None:
-        return LiveState(stream=stream)
+        return LiveState(status=status)
     price_us, price_id, price = newest
     row = owned.newest_row
     return LiveState(
-        stream=stream | {"last_trade_time": seconds(price_us), "last_trade_id": str(price_id)},
+        status=status | {"last_trade_time": seconds(price_us), "last_trade_id": str(price_id)},
         price=price,
         price_id=str(price_id),
         price_time=seconds(price_us),
@@ -73,14 +73,14 @@ def take_frame(owned: OwnedSymbol, state: LiveState) -> Frame:
         candle=state.current,
         changed=sorted(owned.changed),
         trades=trades[-MOST_TRADES:],
-        stream=state.stream,
+        status=state.status,
     )
     owned.tape.clear()
     owned.changed.clear()
     return frame
 
 
-def _stream(owned: OwnedSymbol, lag: int) -> dict[str, str]:
+def _status(owned: OwnedSymbol, lag: int) -> dict[str, str]:
     ledger = owned.aggregator.ledger
     complete_until = ledger.complete_until()
     # A trade, or the exchange's word that there was none. A heartbeat tells that the connection lives, and says

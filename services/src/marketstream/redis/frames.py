@@ -50,7 +50,7 @@ class FrameTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
     """The live state of one symbol and what has changed since its last frame: a MsgPack map.
 
-    `candle` and `stream` hold the fields of the hashes `<exchange>:<SYMBOL>:current_candle` and
+    `candle` and `status` hold the fields of the hashes `<exchange>:<SYMBOL>:current_candle` and
     `stream:<exchange>:<SYMBOL>` as they are in Redis: all text, empty for none.
     """
 
@@ -64,15 +64,16 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
     """Starts (Unix s) of the closed 10-second windows that a commit has stored or corrected."""
     trades: list[FrameTrade] = []
     """The newest trades since the last frame, oldest first, at most MOST_TRADES."""
-    stream: dict[str, str] = {}
+    status: dict[str, str] = msgspec.field(name="stream", default={})
+    """Travels as `stream`, the first word of its key in Redis."""
 
     def open_candle(self) -> LiveCandle | None:
         """The open candle. Raises LiveStoreContentError when the fields are not those of one."""
         return parse_hash(self.candle, LiveCandle, "a frame") if self.candle else None
 
-    def freshness(self) -> LiveStatus:
+    def live_status(self) -> LiveStatus:
         """How fresh the symbol is. Raises LiveStoreContentError when the fields make no sense."""
-        return parse_hash(self.stream, LiveStatus, "a frame")
+        return parse_hash(self.status, LiveStatus, "a frame")
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -9,7 +9,7 @@ class Keys(NamedTuple):
     price: str
     current_candle: str
     last_candle: str
-    stream: str
+    status: str
 
     @classmethod
     def of(cls, exchange: str, symbol: str) -> "Keys":

@@ -1,8 +1,8 @@
 -- Writes the live state of one symbol, unless what Redis holds is newer.
 --
--- KEYS: stream, price, current candle, last candle; then, for the default exchange, the short names of the last three.
--- ARGV: fence, then MsgPack of {price, price_id, price_time, current, last, stream}: values as text, the candles and the
---       stream as maps; nil where there is nothing to write. Then the channel and the frame that is published on it, for
+-- KEYS: status, price, current candle, last candle; then, for the default exchange, the short names of the last three.
+-- ARGV: fence, then MsgPack of {price, price_id, price_time, current, last, status}: values as text, the candles and the
+--       status as maps; nil where there is nothing to write. Then the channel and the frame that is published on it, for
 --       those who listen, once all is written.
 -- Answers "fenced" when a later owner has claimed the symbol, "lost" when this owner's claim is not there (Redis has
 -- lost its data, or never saw the claim), else "ok".
@@ -51,7 +51,7 @@ for index, name in ipairs({'current', 'last'}) do
   end
 end
 local flat = {}
-for name, value in pairs(state.stream) do
+for name, value in pairs(state.status) do
   flat[#flat + 1] = name
   flat[#flat + 1] = value
 end

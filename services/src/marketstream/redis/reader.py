@@ -24,7 +24,7 @@ class Live(msgspec.Struct, frozen=True, gc=False):
     price: str | None
     current_candle: LiveCandle | None
     last_candle: LiveCandle | None
-    stream: LiveStatus | None
+    status: LiveStatus | None
 
 
 class LiveReader:
@@ -45,28 +45,28 @@ class LiveReader:
                 price,
                 _hash(k.current_candle, current, LiveCandle),
                 _hash(k.last_candle, last, LiveCandle),
-                _hash(k.stream, stream, LiveStatus),
+                _hash(k.status, status, LiveStatus),
             )
-            for k, price, current, last, stream in zip(
+            for k, price, current, last, status in zip(
                 keys, answers[0::4], answers[1::4], answers[2::4], answers[3::4], strict=True
             )
         ]
 
-    async def streams(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | None]:
+    async def statuses(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | None]:
         """Return price and freshness of each symbol, in the order given.
 
         Raises LiveStoreUnavailableError, LiveStoreContentError.
         """
-        names = [Keys.of(*symbol).stream for symbol in symbols]
+        names = [Keys.of(*symbol).status for symbol in symbols]
         answers = await self._ask([("HGETALL", name) for name in names])
         return [_hash(name, answer, LiveStatus) for name, answer in zip(names, answers, strict=True)]
 
-    async def each_stream(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | LiveStoreContentError | None]:
+    async def each_status(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | LiveStoreContentError | None]:
         """The same, but a key that holds something else is the error of its own symbol, in the place of that. Raises
         LiveStoreUnavailableError."""
-        names = [Keys.of(*symbol).stream for symbol in symbols]
+        names = [Keys.of(*symbol).status for symbol in symbols]
         answers = await self._ask([("HGETALL", name) for name in names], raises=False)
-        return [_stream(name, answer) for name, answer in zip(names, answers, strict=True)]
+        return [_status(name, answer) for name, answer in zip(names, answers, strict=True)]
 
     async def ping(self) -> None:
         """Raises LiveStoreUnavailableError when Redis does not answer."""
@@ -89,7 +89,7 @@ def _refused(error: ResponseError) -> LiveStoreContentError:
     return LiveStoreContentError(f"Redis refuses to read: {error}")
 
 
-def _stream(key: str, answer: Any) -> LiveStatus | LiveStoreContentError | None:
+def _status(key: str, answer: Any) -> LiveStatus | LiveStoreContentError | None:
     if isinstance(answer, ResponseError):
         return _refused(answer)
     try:

@@ -36,10 +36,10 @@ return 'ok'
 class LiveState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What is live of a symbol. All values are text, as Redis holds them; None is not written.
 
-    The candles have the fields of a candle of the API and `fence`; `stream` says how fresh all of it is.
+    The candles have the fields of a candle of the API and `fence`; `status` says how fresh all of it is.
     """
 
-    stream: dict[str, str]
+    status: dict[str, str]
     price: str | None = None
     price_id: str | None = None
     price_time: str | None = None
@@ -68,14 +68,14 @@ class LiveWriter:
             async with asyncio.timeout(LIMIT_S):
                 pipeline = self._redis.pipeline(transaction=False)
                 for symbol in symbols:
-                    pipeline.hget(Keys.of(*symbol).stream, "fence")
+                    pipeline.hget(Keys.of(*symbol).status, "fence")
                 return [0 if fence == "foreign" else int(fence or 0) for fence in await _answers(pipeline)]
 
     async def claim(self, fences: dict[tuple[str, str], int]) -> dict[tuple[str, str], Outcome]:
         """From now on what owners with a lower fence write is refused. "fenced" where a later owner was here first,
         "foreign" as in `write`."""
         return await self._evaluate(
-            {symbol: (self._claim.sha, [Keys.of(*symbol).stream], [fence]) for symbol, fence in fences.items()}
+            {symbol: (self._claim.sha, [Keys.of(*symbol).status], [fence]) for symbol, fence in fences.items()}
         )
 
     async def write(
@@ -99,7 +99,7 @@ class LiveWriter:
 
     def _keys(self, exchange: str, symbol: str) -> list[str]:
         keys = Keys.of(exchange, symbol)
-        exact = [keys.stream, keys.price, keys.current_candle, keys.last_candle]
+        exact = [keys.status, keys.price, keys.current_candle, keys.last_candle]
         return [*exact, *Keys.short(symbol)] if exchange == self._default_exchange else exact
 
     async def _evaluate(self, calls: dict[tuple[str, str], Call]) -> dict[tuple[str, str], Outcome]:
@@ -127,7 +127,7 @@ class LiveWriter:
         for symbol in [symbol for symbol, outcome in outcomes.items() if outcome == "foreign"]:
             if symbol not in self._foreign:
                 keys = Keys.of(*symbol)
-                hashes = (keys.stream, keys.current_candle, keys.last_candle)
+                hashes = (keys.status, keys.current_candle, keys.last_candle)
                 found = {key: kind for key in hashes if (kind := await self._redis.type(key)) not in ("hash", "none")}
                 log.error(
                     "keys in Redis are not the hashes that are written here, so this symbol is not shown: delete them, "

@@ -114,7 +114,7 @@ class Scene:
         """A good frame, which the client hears of."""
         now = f"{time.time():.6f}"
         self.listener.frames.put_nowait(
-            Frame(*BTC, price=FramePrice("2", now, number), stream={"heard_until": now, "last_trade_time": now})
+            Frame(*BTC, price=FramePrice("2", now, number), status={"heard_until": now, "last_trade_time": now})
         )
         assert (await self.outlet.next("price"))["price"]["trade_id"] == number
 

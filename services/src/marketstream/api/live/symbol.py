@@ -47,7 +47,7 @@ class LiveSymbol:
         self._streams: dict[str, Subscription] = {}
         self._ladder = Ladder(exchange, symbol)
         self._price: LastPrice | None = None
-        self._freshness = LiveStatus()
+        self._status = LiveStatus()
         self._recent: deque[FrameTrade] = deque(maxlen=MOST_TRADES)
         self._fresh: deque[FrameTrade] = deque(maxlen=MOST_TRADES)
         self._received_us: int | None = None
@@ -57,8 +57,8 @@ class LiveSymbol:
 
     def take(self, frame: Frame) -> None:
         """Takes a frame in; `flush` tells the clients. Raises LiveStoreContentError, having taken nothing."""
-        candle, freshness = frame.open_candle(), frame.freshness()
-        self._freshness = freshness
+        candle, status = frame.open_candle(), frame.live_status()
+        self._status = status
         if frame.price is not None:
             self._price = LastPrice(frame.price.price, float(frame.price.time), frame.price.id)
         if candle is not None:
@@ -126,7 +126,7 @@ class LiveSymbol:
             read = {interval: await self._read(interval, None, None, KEPT) for interval in self._ladder.held}
             # Not a moment between here and the end: meanwhile clients are told of what was, not of a half.
             self.problem = self._feed.problem
-            self._price, self._freshness, self._received_us = None, LiveStatus(), None
+            self._price, self._status, self._received_us = None, LiveStatus(), None
             self._ladder.move(None)
             self._remember(recalled)
             for interval, candles in read.items():
@@ -136,12 +136,12 @@ class LiveSymbol:
             return list(self._streams.values())
 
     def _shown(self) -> Freshness:
-        state, problem = self._freshness, self.problem
+        status, problem = self._status, self.problem
         return Freshness(
-            state="disconnected" if problem else state_of(self.name[0], state, self._feed.clock()),
+            state="disconnected" if problem else state_of(self.name[0], status, self._feed.clock()),
             detail=f"cut off from live data: {problem}" if problem else None,
-            complete_until=state.complete_until,
-            open_holes=state.open_holes,
+            complete_until=status.complete_until,
+            open_holes=status.open_holes,
         )
 
     async def _hold(self, interval: Interval) -> None:
@@ -161,11 +161,11 @@ class LiveSymbol:
 
     def _remember(self, live: Live | None) -> None:
         """Takes in what Redis remembers, where no frame has told it yet."""
-        if live is None or (stream := live.stream) is None:
+        if live is None or (status := live.status) is None:
             return
-        if self._price is None and stream.price and stream.price_time is not None and stream.price_id is not None:
-            self._price = LastPrice(stream.price, stream.price_time, stream.price_id)
-            self._freshness = stream
+        if self._price is None and status.price and status.price_time is not None and status.price_id is not None:
+            self._price = LastPrice(status.price, status.price_time, status.price_id)
+            self._status = status
             self._ladder.move(live.current_candle)
 
     async def _correct(self) -> None:

@@ -30,8 +30,8 @@ def routes(directory: Directory, store: StoreReader, live: LiveReader) -> APIRou
     )
     async def price(query: Annotated[SymbolQuery, Query()]) -> Response:
         exchange, symbol = await directory.find(query.exchange, query.symbol)
-        (stream,) = await live.streams([(exchange, symbol)])
-        answer = price_of(exchange, symbol, stream)
+        (status,) = await live.statuses([(exchange, symbol)])
+        answer = price_of(exchange, symbol, status)
         if answer is None:
             raise not_found("no-price", "No price yet", f"No trade of {symbol} on {exchange} was heard yet.")
         return _json(answer)
@@ -70,9 +70,9 @@ def routes(directory: Directory, store: StoreReader, live: LiveReader) -> APIRou
     )
     async def symbols(_query: Annotated[NoQuery, Query()]) -> Response:
         pairs = await directory.all()
-        streams = await live.streams(pairs)
+        statuses = await live.statuses(pairs)
         now = time.time()
-        return _json([symbol_of(*pair, stream, now) for pair, stream in zip(pairs, streams, strict=True)])
+        return _json([symbol_of(*pair, status, now) for pair, status in zip(pairs, statuses, strict=True)])
 
     return router
 

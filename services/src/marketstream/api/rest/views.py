@@ -54,31 +54,31 @@ class Symbol(msgspec.Struct, frozen=True):
     ]
 
 
-def price_of(exchange: str, symbol: str, stream: LiveStatus | None) -> Price | None:
+def price_of(exchange: str, symbol: str, status: LiveStatus | None) -> Price | None:
     """The newest price, or None when no trade was heard yet."""
-    if stream is None or stream.price is None or stream.price_time is None or stream.price_id is None:
+    if status is None or status.price is None or status.price_time is None or status.price_id is None:
         return None
-    return Price(exchange, symbol, stream.price, stream.price_time, stream.price_id)
+    return Price(exchange, symbol, status.price, status.price_time, status.price_id)
 
 
-def symbol_of(exchange: str, symbol: str, stream: LiveStatus | None, now: float) -> Symbol:
+def symbol_of(exchange: str, symbol: str, status: LiveStatus | None, now: float) -> Symbol:
     """The symbol at the Unix time `now`, in seconds."""
-    stream = stream or LiveStatus()
+    status = status or LiveStatus()
     return Symbol(
-        exchange, symbol, stream.price, stream.last_trade_time, stream.heard_until, stream.complete_until,
-        stream.open_holes, state_of(exchange, stream, now),
+        exchange, symbol, status.price, status.last_trade_time, status.heard_until, status.complete_until,
+        status.open_holes, state_of(exchange, status, now),
     )  # fmt: skip
 
 
-def state_of(exchange: str, stream: LiveStatus, now: float) -> State:
+def state_of(exchange: str, status: LiveStatus, now: float) -> State:
     """The state of a symbol at the Unix time `now`, in seconds."""
-    if stream.heard_until is None or now - stream.heard_until > stream.max_age:
+    if status.heard_until is None or now - status.heard_until > status.max_age:
         return "stale"
-    if stream.backfilling:
+    if status.backfilling:
         return "backfilling"
     if exchange == SIMULATOR:
         return "simulated"
-    if stream.last_trade_time is None or now - stream.last_trade_time > QUIET_S:
+    if status.last_trade_time is None or now - status.last_trade_time > QUIET_S:
         return "quiet"
     return "live"
 
