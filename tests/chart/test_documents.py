@@ -1,6 +1,5 @@
 """What is written beside the templates: the README follows the values, alerts and board speak of metrics that exist."""
 
-import importlib
 import json
 import re
 import subprocess
@@ -13,27 +12,16 @@ from marketstream.market.aggregator import Aggregator
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
-from prometheus_client import REGISTRY
 
 from tests.chart.helm import CHART, PROJECT, Helm, only
 from tests.chart.promql import PromqlError, read
+from tests.harness.samples import defined
 from tests.harness.scenarios import EPOCH
-
-METRICS = (
-    "marketstream.api.metrics", "marketstream.backfill.metrics", "marketstream.exchanges.binance.metrics",
-    "marketstream.processor.metrics", "marketstream.producer.metrics", "marketstream_operator.metrics",
-)  # fmt: skip
 
 
 def metrics() -> dict[str, set[str]]:
-    """What the services and the operator count: the labels of every series."""
-    for module in METRICS:
-        importlib.import_module(module)
-    found: dict[str, set[str]] = {}
-    for collector, names in list(REGISTRY._collector_to_names.items()):
-        for name in names:
-            found[name] = {*getattr(collector, "_labelnames", ()), *(["le"] if name.endswith("_bucket") else [])}
-    return found
+    """Return the labels of every series of the services and of the operator."""
+    return {name: set(labels) for metric in defined() for name, labels in metric.series.items()}
 
 
 def series(expression: str) -> set[str]:

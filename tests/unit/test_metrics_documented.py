@@ -2,13 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
-import marketstream
-import marketstream_operator
-from prometheus_client import REGISTRY
-from prometheus_client.metrics import MetricWrapperBase
+from tests.harness.samples import defined
 
 DOCS = Path(__file__).parents[2] / "docs"
 OPERATOR = "marketstream_operator_"
@@ -18,19 +14,8 @@ Metrics = dict[str, frozenset[str]]
 
 
 def registered() -> Metrics:
-    """What every module that makes metrics has registered."""
-    for package in (marketstream, marketstream_operator):
-        root = Path(package.__path__[0])
-        for module in root.rglob("*.py"):
-            if "prometheus_client" in module.read_text():
-                import_module(".".join((package.__name__, *module.relative_to(root).with_suffix("").parts)))
-    return {
-        metric.name + ("_total" if metric.type == "counter" else ""): frozenset(collector._labelnames)
-        for collector in set(REGISTRY._names_to_collectors.values())
-        if isinstance(collector, MetricWrapperBase)
-        for metric in collector.describe()
-        if metric.name.startswith("marketstream_")
-    }
+    """Return the metrics of the services and of the operator."""
+    return {metric.name: metric.labels for metric in defined()}
 
 
 def rows(page: str, heading: str) -> Iterator[list[str]]:

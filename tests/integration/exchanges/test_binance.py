@@ -19,6 +19,7 @@ from marketstream.redis.budget import Budget
 from tests.harness.binance.server import BinanceServer
 from tests.harness.binance.sources import ServerTrade
 from tests.harness.binance.stream import BadAnswer
+from tests.harness.samples import sample
 from tests.integration.exchanges.listener import IMPATIENT, LIMIT_S, listening, until
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
@@ -140,12 +141,12 @@ async def test_a_connection_that_does_not_confirm_is_given_up_for_another(
 async def test_frames_that_are_no_trades_are_counted(
     server: BinanceServer, fault: Callable[[BinanceServer], Awaitable[None]], reason: str
 ) -> None:
-    before = REFUSED.labels(reason)._value.get()
+    before = sample(REFUSED, reason=reason)
     async with listening(server, SYMBOLS) as listener:
         await listener.catch_up()
         await fault(server)
         await listener.catch_up()
-    assert REFUSED.labels(reason)._value.get() - before == 30
+    assert sample(REFUSED, reason=reason) - before == 30
     assert server.stream.opened == 1
 
 
@@ -215,11 +216,11 @@ async def test_a_reader_that_is_too_slow_makes_a_hole_and_keeps_the_connection(s
     async def newest_ids(_: object) -> dict[str, int]:
         return {}
 
-    before = metrics.OVERFLOW._value.get()
+    before = sample(metrics.OVERFLOW)
     feed = BinanceFeed(server.ws_url, SYMBOLS, scales, newest_ids, IMPATIENT, most_trades=50)
     async with contextlib.aclosing(feed.events()) as events:
         event: FeedEvent = await anext(events)
-        await until(lambda: metrics.OVERFLOW._value.get() > before + 100)
+        await until(lambda: sample(metrics.OVERFLOW) > before + 100)
         resumed_us = server.clock.now_us()
         async with asyncio.timeout(5):
             while not (isinstance(event, TradesReceived) and event.event_us > resumed_us):

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from tests.harness.binance.server import BinanceServer
 from tests.harness.clients import query, within
+from tests.harness.samples import sample
 from tests.integration.exchanges.listener import IMPATIENT, until
 from tests.integration.live import faults
 from tests.integration.live.exchange import BUSY, ForgetfulMarket, live_server
@@ -150,7 +151,7 @@ async def test_a_clock_that_is_ahead_does_not_prove_that_nothing_more_comes(
 
 def given_up() -> float:
     """How many trades are counted as not to be had."""
-    return float(metrics.UNFILLABLE.labels(EXCHANGE, BUSY)._value.get())
+    return sample(metrics.UNFILLABLE, exchange=EXCHANGE, symbol=BUSY)
 
 
 def questions(server: BinanceServer, ids: range) -> list[str]:

@@ -13,6 +13,7 @@ from marketstream.processor import metrics
 from structlog.testing import capture_logs
 
 from tests.harness.model import reference_candles
+from tests.harness.samples import sample
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 from tests.harness.tables import assert_rollups_follow, stored_rows
 from tests.integration.processor.market import EXCHANGE, KEY, SYMBOL, Market, heartbeat, record, trade
@@ -79,14 +80,13 @@ async def assert_stored(pool: asyncpg.Pool, trades: list[Trade]) -> None:
 async def test_a_bad_record_is_set_aside_and_all_else_is_counted(
     market: Market, pool: asyncpg.Pool, bad: bytes
 ) -> None:
-    set_aside = metrics.SET_ASIDE.labels(*KEY)
-    before = set_aside._value.get()
+    before = sample(metrics.SET_ASIDE, **KEY._asdict())
     with capture_logs() as logs:
         async with market.processed():
             await market.publish(record(*GOOD[:6]), bad, record(*GOOD[6:]), heartbeat(20))
             await market.stored(pool)
     await assert_stored(pool, GOOD)
-    assert set_aside._value.get() == before + 1
+    assert sample(metrics.SET_ASIDE, **KEY._asdict()) == before + 1
     (entry,) = (entry for entry in logs if entry["log_level"] == "error")
     assert (entry["topic"], entry["offset"]) == (market.topic, 1)
     assert entry["error"]

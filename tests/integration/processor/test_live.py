@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tests.harness.clients import within
+from tests.harness.samples import sample
 from tests.harness.scenarios import EPOCH
 from tests.integration.processor.market import EXCHANGE, KEY, LIMIT_S, SYMBOL, Market, heartbeat, quiet, record, trade
 
@@ -191,11 +192,11 @@ async def test_a_heartbeat_is_no_sign_of_the_symbol_but_a_trade_and_the_exchange
 async def test_a_record_set_aside_is_not_shown(market: Market, redis: Redis) -> None:
     async with market.processed():
         await begin(market, redis)
-        before, set_aside = await shown(redis), metrics.SET_ASIDE.labels(*KEY)._value.get()
+        before, set_aside = await shown(redis), sample(metrics.SET_ASIDE, **KEY._asdict())
         await market.publish(b"nothing that can be read")
 
         async def is_set_aside() -> None:
-            assert metrics.SET_ASIDE.labels(*KEY)._value.get() == set_aside + 1
+            assert sample(metrics.SET_ASIDE, **KEY._asdict()) == set_aside + 1
 
         await within(LIMIT_S, is_set_aside)
         assert await shown(redis) == before

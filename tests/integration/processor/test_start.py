@@ -15,8 +15,9 @@ from marketstream.service import Health
 from marketstream.settings import Settings, SettingsError
 
 from tests.harness.clients import within
+from tests.harness.samples import sample
 from tests.integration.processor.failover import set_read_only
-from tests.integration.processor.market import LIMIT_S, Market, record, trade
+from tests.integration.processor.market import KEY, LIMIT_S, Market, record, trade
 
 NOBODY = "127.0.0.1:1"
 NOT_YET = {"start": "Kafka, its topics or PostgreSQL are not there yet"}
@@ -90,12 +91,11 @@ async def test_two_symbols_of_one_topic_are_refused(settings: Settings) -> None:
 
 
 async def test_until_when_it_has_heard_of_a_symbol_is_a_metric(market: Market, settings: Settings) -> None:
-    heard = metrics.HEARD_UNTIL.labels(settings.exchange, settings.symbols[0])
     trades = [trade(trade_id, 0.5 + trade_id / 4) for trade_id in range(3)]
     async with market.processed():
         await market.publish(record(*trades))
 
         async def it_says() -> None:
-            assert heard._value.get() == trades[-1].time / 1e6
+            assert sample(metrics.HEARD_UNTIL, **KEY._asdict()) == trades[-1].time / 1e6
 
         await within(LIMIT_S, it_says)

@@ -2,6 +2,8 @@ import pytest
 from marketstream.exchanges import refusals
 from marketstream.exchanges.refusals import LOGGED, REFUSED, Refusals
 
+from tests.harness.samples import sample
+
 
 def test_all_are_counted_and_only_the_first_are_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[dict[str, object]] = []
@@ -11,11 +13,11 @@ def test_all_are_counted_and_only_the_first_are_logged(monkeypatch: pytest.Monke
             lines.append({"event": event, **seen})
 
     monkeypatch.setattr(refusals, "log", Log())
-    before = REFUSED.labels("test")._value.get()
+    before = sample(REFUSED, reason="test")
     refuse = Refusals()
     for line in range(1000):
         refuse("test", file="f.csv", line=line)
-    assert REFUSED.labels("test")._value.get() == before + 1000
+    assert sample(REFUSED, reason="test") == before + 1000
     assert len(lines) == LOGGED + 1
     assert lines[3] == {"event": "trade refused", "reason": "test", "count": 1, "file": "f.csv", "line": 3}
     assert "only counted" in str(lines[-1]["event"])

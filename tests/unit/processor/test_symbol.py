@@ -7,6 +7,7 @@ from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.processor import metrics
 
+from tests.harness.samples import sample
 from tests.harness.scenarios import PRICE_SCALE, QUANTITY_SCALE
 from tests.unit.processor.owners import KEY, apply, at, counted, heartbeat, owner, record, us
 
@@ -31,11 +32,11 @@ IMPOSSIBLE = {
 
 @pytest.mark.parametrize("bad", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_times_in_ns_are_set_aside_although_the_receiver_s_clock_says_the_same(bad: bytes) -> None:
-    owned, set_aside = owner(), metrics.SET_ASIDE.labels(*KEY)
+    owned = owner()
     apply(owned, record(at(1, 0.5)))
-    heard_us, before = owned.aggregator.heard_us, set_aside._value.get()
+    heard_us, before = owned.aggregator.heard_us, sample(metrics.SET_ASIDE, **KEY._asdict())
     apply(owned, bad)
-    assert set_aside._value.get() == before + 1
+    assert sample(metrics.SET_ASIDE, **KEY._asdict()) == before + 1
     assert (counted(owned), owned.aggregator.heard_us, owned.position) == ([(1, 1)], heard_us, 2)
     apply(owned, record(at(2, 0.6)), heartbeat(3))
     assert counted(owned) == [(1, 2)]
@@ -43,8 +44,8 @@ def test_times_in_ns_are_set_aside_although_the_receiver_s_clock_says_the_same(b
 
 
 def test_the_greatest_received_us_with_honest_times_is_harmless() -> None:
-    owned, set_aside = owner(), metrics.SET_ASIDE.labels(*KEY)
-    before = set_aside._value.get()
+    owned = owner()
+    before = sample(metrics.SET_ASIDE, **KEY._asdict())
     apply(
         owned,
         record(at(1, 0.5), received_us=GREATEST),
@@ -53,7 +54,7 @@ def test_the_greatest_received_us_with_honest_times_is_harmless() -> None:
         encode(Heartbeat(*KEY, GREATEST, us(2.5), -1)),
         encode(Quiet(*KEY, GREATEST, 3, us(2.5))),
     )
-    assert set_aside._value.get() == before
+    assert sample(metrics.SET_ASIDE, **KEY._asdict()) == before
     assert (counted(owned), owned.aggregator.heard_us) == ([(1, 3)], us(2.5))
     apply(owned, record(at(4, 2.6)), heartbeat(9))
     assert counted(owned) == [(1, 4)]

@@ -12,6 +12,7 @@ from marketstream.exchanges.replay.exchange import MOST_TRADES, Replay, symbol_o
 from marketstream.market.trade import Trade
 from marketstream.settings import SettingsError
 
+from tests.harness.samples import sample
 from tests.unit.clocks import VirtualTime
 
 FIRST, LAST = 553287559, 553289559
@@ -38,7 +39,7 @@ def trades_of(heard: Sequence[TradesReceived | ClockAdvanced]) -> list[Trade]:
 
 
 def refused(reason: str) -> float:
-    return REFUSED.labels(reason)._value.get()
+    return sample(REFUSED, reason=reason)
 
 
 async def test_the_recording_is_brought_whole_and_then_the_feed_ends(recording: Path) -> None:

@@ -15,6 +15,7 @@ from marketstream_operator import metrics
 from marketstream_operator.kube.api import ApiError, NotLeadingError
 from marketstream_operator.kube.workqueue import WorkQueue, work
 
+from tests.harness.samples import sample
 from tests.unit.virtual import virtually
 
 Handle = Callable[[str], Awaitable[None]]
@@ -26,7 +27,7 @@ def now() -> float:
 
 
 def handled(outcome: str) -> float:
-    return metrics.RECONCILES.labels(outcome)._value.get()
+    return sample(metrics.RECONCILES, outcome=outcome)
 
 
 @contextlib.asynccontextmanager
