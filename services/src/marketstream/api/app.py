@@ -19,13 +19,15 @@ from marketstream.service import Health, health_app
 from marketstream.settings import Settings
 
 
-def create_app(settings: Settings, reader: StoreReader, cache: LiveReader, hub: Hub, health: Health) -> FastAPI:
+def create_app(
+    settings: Settings, store_reader: StoreReader, live_reader: LiveReader, hub: Hub, health: Health
+) -> FastAPI:
     """The API over these stores, none of which needs to be there yet."""
     app = FastAPI(
         title="MarketStream", version=version("marketstream"), description=openapi.DESCRIPTION, redoc_url=None
     )
-    directory = Directory(reader, settings.default_exchange, settings.symbols)
-    app.include_router(routes(directory, reader, cache))
+    directory = Directory(store_reader, settings.default_exchange, settings.symbols)
+    app.include_router(routes(directory, store_reader, live_reader))
     app.router.routes.extend([websocket_route(directory, hub), *page_routes(), *health_app(health).routes])
     problems.install(app)
     openapi.install(app)

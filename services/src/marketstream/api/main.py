@@ -51,15 +51,15 @@ async def run_api(
         stack.push_async_callback(close_pool, pool)  # by force if need be, which ends a task that hangs in it
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
-        reader, cache = StoreReader(pool), LiveReader(redis)
-        for store, probe in (("postgresql", _migrated(pool, reader)), ("redis", cache.ping)):
+        store_reader, live_reader = StoreReader(pool), LiveReader(redis)
+        for store, probe in (("postgresql", _migrated(pool, store_reader)), ("redis", live_reader.ping)):
             tasks.append(_watch(health, store, probe))
             stack.callback(tasks[-1].cancel)
-        hub = Hub(FrameListener(settings), reader, cache)
+        hub = Hub(FrameListener(settings), store_reader, live_reader)
         tasks.append(asyncio.create_task(hub.run(), name="live data"))
         stack.callback(tasks[-1].cancel)
         health.watch("live data", tasks[-1])
-        app = create_app(settings, reader, cache, hub, health)
+        app = create_app(settings, store_reader, live_reader, hub, health)
         port = await stack.enter_async_context(serving(app, settings.http_host, settings.http_port, **WEBSOCKET))
         log.info("the API serves", host=settings.http_host, port=port)
         if on_serving is not None:

@@ -29,7 +29,7 @@ class Client:
         self._behind_since: float | None = None
         self._full_since: float | None = None
         self.is_given_up = False
-        self.streams: Final[dict[Subscription, int]] = {}
+        self.subscriptions: Final[dict[Subscription, int]] = {}
         """What it follows, each with the most candles that it wants in a snapshot."""
 
     @property

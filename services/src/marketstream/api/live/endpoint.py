@@ -91,7 +91,7 @@ async def _room(client: Client) -> None:
 
 
 async def _carry_out(wanted: Wanted, client: Client, directory: Directory, hub: Hub, *, subscribe: bool) -> None:
-    """Follows one stream, or no more. What goes wrong is told, and the others go on."""
+    """Adds or removes one subscription. What goes wrong is told, and the others go on."""
     interval = INTERVALS[wanted.interval]
     try:
         exchange, symbol = await directory.find(wanted.exchange, wanted.symbol)
@@ -99,7 +99,7 @@ async def _carry_out(wanted: Wanted, client: Client, directory: Directory, hub: 
         if not subscribe:
             hub.unfollow(client, *key[:2], interval)
             client.answer(Unsubscribed(*key))
-        elif len(client.streams) >= MOST_STREAMS and key not in {stream.key for stream in client.streams}:
+        elif len(client.subscriptions) >= MOST_STREAMS and all(each.key != key for each in client.subscriptions):
             detail = f"a client may follow {MOST_STREAMS} streams: unsubscribe from others, or connect once more"
             client.answer(Refused("too-many-streams", detail, wanted))
         else:

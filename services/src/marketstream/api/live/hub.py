@@ -10,7 +10,7 @@ from typing import Final
 
 from marketstream.api import metrics
 from marketstream.api.live.client import Client
-from marketstream.api.live.symbol import Feed, LiveSymbol
+from marketstream.api.live.symbol import HubState, LiveSymbol
 from marketstream.backoff import delays
 from marketstream.market.window import Interval
 from marketstream.postgres.errors import StoreError
@@ -33,10 +33,14 @@ class Hub:
     """Which clients follow which symbols."""
 
     def __init__(
-        self, listener: FrameListener, store: StoreReader, cache: LiveReader, clock: Callable[[], float] = time.time
+        self,
+        listener: FrameListener,
+        store_reader: StoreReader,
+        live_reader: LiveReader,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._listener = listener
-        self._feed = Feed(store, cache, clock)
+        self._state = HubState(store_reader, live_reader, clock)
         self._run_id: Final = secrets.token_hex(4)
         self._numbers = count()
         self._next_epoch()
@@ -59,25 +63,25 @@ class Hub:
         """A client has gone."""
         self._clients.discard(client)
         metrics.CLIENTS.set(len(self._clients))
-        for stream in client.streams:
-            stream.followers.discard(client)
+        for subscription in client.subscriptions:
+            subscription.followers.discard(client)
 
     async def follow(self, client: Client, exchange: str, symbol: str, interval: Interval, limit: int) -> None:
-        """Shows the client a snapshot of the stream, and then what changes. Raises StoreError."""
+        """Shows the client a snapshot of the subscription, and then what changes. Raises StoreError."""
         live = self._symbol(exchange, symbol)
-        stream = await live.follow(interval)
-        snapshot = live.snapshot(stream, limit)
+        subscription = await live.follow(interval)
+        snapshot = live.snapshot(subscription, limit)
         if client in self._clients:  # it may have gone while the candles were read
-            stream.followers.add(client)
-            client.streams[stream] = limit
+            subscription.followers.add(client)
+            client.subscriptions[subscription] = limit
             client.show(snapshot)
 
     def unfollow(self, client: Client, exchange: str, symbol: str, interval: Interval) -> None:
-        """The client is sent no more of the stream."""
+        """The client is sent no more of the subscription."""
         key = exchange, symbol, interval.name
-        for stream in [stream for stream in client.streams if stream.key == key]:
-            del client.streams[stream]
-            stream.followers.discard(client)
+        for subscription in [each for each in client.subscriptions if each.key == key]:
+            del client.subscriptions[subscription]
+            subscription.followers.discard(client)
 
     async def _listen(self) -> None:
         waits = delays(0.1, 2.0)
@@ -103,21 +107,21 @@ class Hub:
     async def _restart(self) -> None:
         """Frames are heard from now on: everything else is read again, and shown in a new epoch."""
         self._next_epoch()
-        self._feed.problem = None
+        self._state.problem = None
         for live in list(self._symbols.values()):
-            for stream in await live.restart():
-                for client in list(stream.followers):
+            for subscription in await live.restart():
+                for client in list(subscription.followers):
                     if isinstance(client, Client) and not client.is_behind:
-                        client.show(live.snapshot(stream, client.streams[stream]))
+                        client.show(live.snapshot(subscription, client.subscriptions[subscription]))
 
     def _lose(self, problem: str) -> None:
-        self._feed.problem = problem
+        self._state.problem = problem
         for live in self._symbols.values():
             live.problem = problem
             self._tell(live)
 
     def _next_epoch(self) -> None:
-        self._feed.epoch = f"{self._run_id}.{next(self._numbers)}"
+        self._state.epoch = f"{self._run_id}.{next(self._numbers)}"
 
     def _take(self, frame: Frame) -> None:
         live = self._symbol(frame.exchange, frame.symbol)
@@ -166,12 +170,12 @@ class Hub:
 
     def _snapshots(self, client: Client) -> list[bytes]:
         return [
-            self._symbols[stream.exchange, stream.symbol].snapshot(stream, limit)
-            for stream, limit in client.streams.items()
+            self._symbols[subscription.exchange, subscription.symbol].snapshot(subscription, limit)
+            for subscription, limit in client.subscriptions.items()
         ]
 
     def _symbol(self, exchange: str, symbol: str) -> LiveSymbol:
         live = self._symbols.get((exchange, symbol))
         if live is None:
-            live = self._symbols[exchange, symbol] = LiveSymbol(exchange, symbol, self._feed)
+            live = self._symbols[exchange, symbol] = LiveSymbol(exchange, symbol, self._state)
         return live

@@ -1,4 +1,4 @@
-"""What this process knows of one symbol, and the streams that its clients follow."""
+"""What this process knows of one symbol, and the subscriptions that its clients follow."""
 
 import asyncio
 from collections import deque
@@ -25,26 +25,26 @@ MOST_READ: Final = 1000
 """Most closed candles that are read for one correction, the newest: beyond it a client asks GET /candles."""
 
 
-class Feed:
-    """What all symbols share: the stores, the epoch, and what is wrong with the feed of frames (None when nothing)."""
+class HubState:
+    """State that all symbols share: the stores, the epoch, and the problem of the frames' connection, None without."""
 
-    def __init__(self, store: StoreReader, cache: LiveReader, clock: Callable[[], float]) -> None:
-        self.store: Final = store
-        self.cache: Final = cache
+    def __init__(self, store_reader: StoreReader, live_reader: LiveReader, clock: Callable[[], float]) -> None:
+        self.store_reader: Final = store_reader
+        self.live_reader: Final = live_reader
         self.clock: Final = clock
         self.epoch = ""
         self.problem: str | None = "not connected yet"
 
 
 class LiveSymbol:
-    """Takes the frames of one symbol and gives each of its streams what is new."""
+    """Takes the frames of one symbol and gives each of its subscriptions what is new."""
 
-    def __init__(self, exchange: str, symbol: str, feed: Feed) -> None:
+    def __init__(self, exchange: str, symbol: str, hub: HubState) -> None:
         self.name: Final = exchange, symbol
-        self.problem = feed.problem
+        self.problem = hub.problem
         """Why frames of it were missed, until all of it was read again; None when none were."""
-        self._feed = feed
-        self._streams: dict[str, Subscription] = {}
+        self._hub = hub
+        self._subscriptions: dict[str, Subscription] = {}
         self._ladder = Ladder(exchange, symbol)
         self._price: LastPrice | None = None
         self._status = LiveStatus()
@@ -67,57 +67,57 @@ class LiveSymbol:
             self._received_us = frame.received_us
         self._recent.extend(frame.trades)
         self._fresh.extend(frame.trades)
-        if frame.changed and self._streams:
+        if frame.changed and self._subscriptions:
             self._changed.update(frame.changed)
             if self._correcting is None or self._correcting.done():
                 self._correcting = asyncio.create_task(self._correct(), name=f"correct {self.name[1]}")
 
     def flush(self) -> None:
-        """Sends every stream what is new in it."""
-        if not self._streams:
+        """Sends every subscription what is new in it."""
+        if not self._subscriptions:
             self._fresh.clear()
             return
-        candles = self._ladder.open_candles([stream.interval for stream in self._streams.values()])
+        candles = self._ladder.open_candles([each.interval for each in self._subscriptions.values()])
         trades = list(self._fresh)
         self._fresh.clear()
         freshness = self._shown()
-        for name, stream in self._streams.items():
-            stream.update(
+        for name, subscription in self._subscriptions.items():
+            subscription.update(
                 self._received_us,
                 price=self._price, candle=candles.get(name), trades=trades, freshness=freshness,
             )  # fmt: skip
 
     async def follow(self, interval: Interval) -> Subscription:
-        """The stream of an interval, ready to give snapshots; until `forget` finds it without followers.
+        """The subscription of an interval, ready to give snapshots; until `forget` finds it without followers.
 
         Raises StoreError when its candles cannot be read.
         """
         async with self._reading:
-            if interval.name not in self._streams:
+            if interval.name not in self._subscriptions:
                 await self._hold(interval)
                 self._remember(await self._recalled())
-                self._streams[interval.name] = Subscription(*self.name, interval, self._feed.epoch)
-        return self._streams[interval.name]
+                self._subscriptions[interval.name] = Subscription(*self.name, interval, self._hub.epoch)
+        return self._subscriptions[interval.name]
 
     def forget(self) -> None:
-        """Forgets the streams that nobody follows any more, and what was kept for them."""
+        """Forgets the subscriptions that nobody follows any more, and what was kept for them."""
         if self._reading.locked():
             return  # candles are being read for someone; the next look finds what is left
-        self._streams = {name: stream for name, stream in self._streams.items() if stream.followers}
-        self._ladder.release(stream.interval for stream in self._streams.values())
+        self._subscriptions = {name: each for name, each in self._subscriptions.items() if each.followers}
+        self._ladder.release(each.interval for each in self._subscriptions.values())
 
-    def snapshot(self, stream: Subscription, limit: int) -> bytes:
-        """A frame with all of one of its streams."""
+    def snapshot(self, subscription: Subscription, limit: int) -> bytes:
+        """A frame with all of one of its subscriptions."""
         self.flush()
-        open_candle = self._ladder.open_candles([stream.interval]).get(stream.interval.name)
-        return stream.snapshot(
+        open_candle = self._ladder.open_candles([subscription.interval]).get(subscription.interval.name)
+        return subscription.snapshot(
             self._received_us, limit,
-            candles=self._ladder.closed(stream.interval), candle=open_candle, price=self._price,
+            candles=self._ladder.closed(subscription.interval), candle=open_candle, price=self._price,
             trades=self._recent, freshness=self._shown(),
         )  # fmt: skip
 
     async def restart(self) -> list[Subscription]:
-        """Reads everything again, in a new epoch: frames were missed. The streams, which need new snapshots.
+        """Reads everything again, in a new epoch: frames were missed. The subscriptions, which need new snapshots.
 
         Raises StoreError.
         """
@@ -125,20 +125,20 @@ class LiveSymbol:
             recalled = await self._recalled()
             read = {interval: await self._read(interval, None, None, KEPT) for interval in self._ladder.held}
             # Not a moment between here and the end: meanwhile clients are told of what was, not of a half.
-            self.problem = self._feed.problem
+            self.problem = self._hub.problem
             self._price, self._status, self._received_us = None, LiveStatus(), None
             self._ladder.move(None)
             self._remember(recalled)
             for interval, candles in read.items():
                 self._ladder.hold(interval, candles)
-            for stream in self._streams.values():
-                stream.restart(self._feed.epoch)
-            return list(self._streams.values())
+            for subscription in self._subscriptions.values():
+                subscription.restart(self._hub.epoch)
+            return list(self._subscriptions.values())
 
     def _shown(self) -> Freshness:
         status, problem = self._status, self.problem
         return Freshness(
-            state="disconnected" if problem else state_of(self.name[0], status, self._feed.clock()),
+            state="disconnected" if problem else state_of(self.name[0], status, self._hub.clock()),
             detail=f"cut off from live data: {problem}" if problem else None,
             complete_until=status.complete_until,
             open_holes=status.open_holes,
@@ -153,7 +153,7 @@ class LiveSymbol:
     async def _recalled(self) -> Live | None:
         """What Redis remembers. Without Redis, frames will tell."""
         try:
-            (live,) = await self._feed.cache.live([self.name])
+            (live,) = await self._hub.live_reader.live([self.name])
         except LiveStoreError as error:
             log.debug("live state cannot be read", symbol=self.name[1], error=str(error))
             return None
@@ -191,8 +191,8 @@ class LiveSymbol:
             newer = max(held[-1].window_start, *affected) + interval.seconds
             corrected += await self._read(interval, newer, None, MOST_READ)
         new = self._ladder.correct(interval, corrected)
-        if (stream := self._streams.get(interval.name)) is not None:
-            stream.correct(new)
+        if (subscription := self._subscriptions.get(interval.name)) is not None:
+            subscription.correct(new)
 
     async def _read(self, interval: Interval, start: int | None, end: int | None, limit: int) -> list[CandleRow]:
-        return await self._feed.store.candles(*self.name, interval, start, end, limit)
+        return await self._hub.store_reader.candles(*self.name, interval, start, end, limit)

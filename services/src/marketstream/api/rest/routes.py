@@ -18,7 +18,7 @@ from marketstream.redis.reader import LiveReader
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def routes(directory: Directory, store: StoreReader, live: LiveReader) -> APIRouter:
+def routes(directory: Directory, store_reader: StoreReader, live_reader: LiveReader) -> APIRouter:
     """The public read API."""
     router = APIRouter()
 
@@ -30,7 +30,7 @@ def routes(directory: Directory, store: StoreReader, live: LiveReader) -> APIRou
     )
     async def price(query: Annotated[SymbolQuery, Query()]) -> Response:
         exchange, symbol = await directory.find(query.exchange, query.symbol)
-        (status,) = await live.statuses([(exchange, symbol)])
+        (status,) = await live_reader.statuses([(exchange, symbol)])
         answer = price_of(exchange, symbol, status)
         if answer is None:
             raise not_found("no-price", "No price yet", f"No trade of {symbol} on {exchange} was heard yet.")
@@ -47,7 +47,7 @@ def routes(directory: Directory, store: StoreReader, live: LiveReader) -> APIRou
     async def candles(query: Annotated[CandlesQuery, Query()]) -> Response:
         exchange, symbol = await directory.find(query.exchange, query.symbol)
         interval = INTERVALS[query.interval]
-        return _json(await store.candles(exchange, symbol, interval, query.start, query.end, query.limit))
+        return _json(await store_reader.candles(exchange, symbol, interval, query.start, query.end, query.limit))
 
     @router.get(
         "/current-candle",
@@ -57,7 +57,7 @@ def routes(directory: Directory, store: StoreReader, live: LiveReader) -> APIRou
     )
     async def current_candle(query: Annotated[SymbolQuery, Query()]) -> Response:
         exchange, symbol = await directory.find(query.exchange, query.symbol)
-        (state,) = await live.live([(exchange, symbol)])
+        (state,) = await live_reader.live([(exchange, symbol)])
         if state.current_candle is None:
             raise not_found("no-open-candle", "No open candle", f"{symbol} on {exchange} has no open candle now.")
         return _json(candle_of(state.current_candle))
@@ -70,7 +70,7 @@ def routes(directory: Directory, store: StoreReader, live: LiveReader) -> APIRou
     )
     async def symbols(_query: Annotated[NoQuery, Query()]) -> Response:
         pairs = await directory.all()
-        statuses = await live.statuses(pairs)
+        statuses = await live_reader.statuses(pairs)
         now = time.time()
         return _json([symbol_of(*pair, status, now) for pair, status in zip(pairs, statuses, strict=True)])
 
