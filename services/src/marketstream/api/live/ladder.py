@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
+from marketstream.api.candles import candle_of
 from marketstream.api.live.messages import KEPT
-from marketstream.api.rest.views import candle_of
 from marketstream.market.rollup import Child, roll_up
 from marketstream.market.window import INTERVALS, WINDOW_S, Interval
 from marketstream.postgres.reader import CandleRow

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from marketstream.api.rest.queries import IntervalName
-from marketstream.api.rest.views import State
+from marketstream.api.candles import IntervalName
+from marketstream.api.freshness import State
 from marketstream.postgres.reader import CandleRow
 from marketstream.redis.frames import FrameTrade
 

@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from marketstream.api.freshness import state_of
 from marketstream.api.live.ladder import Ladder, levels
 from marketstream.api.live.messages import KEPT, Freshness, LastPrice
 from marketstream.api.live.subscription import Subscription
-from marketstream.api.rest.views import state_of
 from marketstream.backoff import delays
 from marketstream.market.window import Interval
 from marketstream.postgres.errors import StoreError

@@ -1,16 +1,14 @@
 """The query parameters of the endpoints. One that is not known is refused, an empty one counts as not given."""
 
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from marketstream.api.candles import IntervalName
 from marketstream.api.problems import Refusal, invalid_query
 
 LATEST_S: Final = 253_402_300_799
 """The last second of the year 9999: a greater time is in ms or µs by mistake."""
-
-IntervalName = Literal["10s", "1m", "5m", "15m", "1h", "4h", "1d"]
-"""The names of market/window.py, as the OpenAPI document needs them."""
 
 UnixSeconds = Annotated[int, Field(ge=0, le=LATEST_S)]
 

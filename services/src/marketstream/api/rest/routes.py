@@ -6,11 +6,12 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Query, Response
 
+from marketstream.api.candles import candle_of
 from marketstream.api.directory import Directory
 from marketstream.api.problems import not_found
 from marketstream.api.rest.openapi import answers
 from marketstream.api.rest.queries import CandlesQuery, NoQuery, SymbolQuery
-from marketstream.api.rest.views import Price, Symbol, candle_of, price_of, symbol_of
+from marketstream.api.rest.views import Price, Symbol, price_of, symbol_of
 from marketstream.market.window import INTERVALS
 from marketstream.postgres.reader import CandleRow, StoreReader
 from marketstream.redis.reader import LiveReader

@@ -1,26 +1,13 @@
 """What the endpoints answer, beside the candle of postgres/reader.py, made of what the stores hold: pure."""
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Annotated, Final, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from marketstream.market.number import decimal_text
-from marketstream.postgres.reader import CandleRow, Text
-from marketstream.redis.hashes import LiveCandle, LiveStatus
-
-QUIET_S: Final = 10
-"""Seconds without a trade after which a symbol that is heard of is quiet."""
-
-SIMULATOR: Final = "simulator"
-
-VWAP_DIGITS: Final = 4
-"""Digits of a volume-weighted price beyond those of its prices, as in postgres/reader.py."""
-
-_WIDE: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
-
-State = Literal["live", "quiet", "stale", "backfilling", "simulated"]
+from marketstream.api.freshness import QUIET_S, State, state_of
+from marketstream.postgres.reader import Text
+from marketstream.redis.hashes import LiveStatus
 
 Time = Annotated[float, Meta(description="Unix seconds, with fraction", examples=[1610064046.355])]
 
@@ -68,32 +55,3 @@ def symbol_of(exchange: str, symbol: str, status: LiveStatus | None, now: float)
         exchange, symbol, status.price, status.last_trade_time, status.heard_until, status.complete_until,
         status.open_holes, state_of(exchange, status, now),
     )  # fmt: skip
-
-
-def state_of(exchange: str, status: LiveStatus, now: float) -> State:
-    """The state of a symbol at the Unix time `now`, in seconds."""
-    if status.heard_until is None or now - status.heard_until > status.max_age:
-        return "stale"
-    if status.backfilling:
-        return "backfilling"
-    if exchange == SIMULATOR:
-        return "simulated"
-    if status.last_trade_time is None or now - status.last_trade_time > QUIET_S:
-        return "quiet"
-    return "live"
-
-
-def candle_of(live: LiveCandle) -> CandleRow:
-    """The open candle in the form of the closed ones."""
-    return CandleRow(**msgspec.structs.asdict(live), vwap=vwap(live))
-
-
-def vwap(candle: LiveCandle) -> str | None:
-    """Quote volume by volume, rounded as PostgreSQL rounds that of a closed candle; None without volume."""
-    volume = Decimal(candle.volume)
-    if not volume:
-        return None
-    prices = (candle.open, candle.high, candle.low, candle.close)
-    scale = max(len(price.partition(".")[2]) for price in prices) + VWAP_DIGITS
-    quotient = _WIDE.divide(Decimal(candle.quote_volume), volume)
-    return decimal_text(quotient.quantize(Decimal(1).scaleb(-scale), context=_WIDE))

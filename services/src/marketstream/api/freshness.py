@@ -1,0 +1,25 @@
+"""The state of a symbol, from how fresh its data is."""
+
+from typing import Final, Literal
+
+from marketstream.redis.hashes import LiveStatus
+
+QUIET_S: Final = 10
+"""Seconds without a trade after which a symbol that is heard of is quiet."""
+
+SIMULATOR: Final = "simulator"
+
+State = Literal["live", "quiet", "stale", "backfilling", "simulated"]
+
+
+def state_of(exchange: str, status: LiveStatus, now: float) -> State:
+    """The state of a symbol at the Unix time `now`, in seconds."""
+    if status.heard_until is None or now - status.heard_until > status.max_age:
+        return "stale"
+    if status.backfilling:
+        return "backfilling"
+    if exchange == SIMULATOR:
+        return "simulated"
+    if status.last_trade_time is None or now - status.last_trade_time > QUIET_S:
+        return "quiet"
+    return "live"
