@@ -3,11 +3,11 @@
 from typing import Final, NamedTuple
 
 MANAGER: Final = "marketstream-operator"
-"""The field manager of all that the operator applies."""
+"""Field manager of every write of the operator."""
 
 
 class Kind(NamedTuple):
-    """A kind of namespaced objects, as its address names it."""
+    """A kind of namespaced objects, in the words of its API path."""
 
     group: str
     version: str
@@ -16,7 +16,7 @@ class Kind(NamedTuple):
 
     @property
     def api_version(self) -> str:
-        """As it stands in an object: `apps/v1`, `v1`."""
+        """The `apiVersion` of objects of this kind: `apps/v1`, `v1`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
 

@@ -39,7 +39,7 @@ async def replicas(
             proxy = await stack.enter_async_context(Proxy(apiserver))
             operator = Supervised(tmp_path, proxy.kubeconfig(), connected_to_nobody.namespace, **environment)
             await stack.enter_async_context(operator)
-            await operator.says("reconciling begins" if not both else "another replica leads", START_S)
+            await operator.says("reconciling begins" if not both else "another replica holds the lease", START_S)
             both.append(Replica(operator, proxy))
         yield both[0], both[1]
 

@@ -32,7 +32,7 @@ async def test_sigterm_ends_it_within_seconds_and_gives_the_lease_back(connected
         # The next leads at once: it finds no holder whose lease it would wait for to run out.
         await operator.start()
         await operator.leading()
-        assert "another replica leads" not in [line["event"] for line in operator.log()]
+        assert "another replica holds the lease" not in [line["event"] for line in operator.log()]
 
 
 async def test_sigterm_ends_a_follower_within_seconds(connected: Cluster, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ async def test_sigterm_ends_a_follower_within_seconds(connected: Cluster, tmp_pa
     async with RunningOperator(tmp_path, kubeconfig, connected.namespace) as leader:
         await leader.leading()
         async with RunningOperator(tmp_path, kubeconfig, connected.namespace) as follower:
-            await follower.says("another replica leads")
+            await follower.says("another replica holds the lease")
             assert (await ask(follower, "/readyz")).status_code == 200
             assert await follower.metric("marketstream_operator_leader") == 0
 

@@ -1,7 +1,7 @@
-"""The Kubernetes API as the operator uses it: plain JSON objects, a limit for every call, typed errors.
+"""A client of the Kubernetes API: plain JSON objects, a time limit for every call, typed errors.
 
-It speaks through `kubernetes.aio`'s client, which brings the ways to log in, but below its generated models: these
-would cost a copy of every object and refuse fields that they do not know.
+The client uses `kubernetes.aio` for logging in and for HTTP, but not its generated models: they would copy every object
+and reject fields that they do not know.
 """
 
 import asyncio
@@ -19,48 +19,48 @@ from marketstream_operator.kinds import LEASE, MANAGER, Kind
 
 READ_S: Final = 10.0
 WRITE_S: Final = 4.0
-"""Seconds for one call. A write must end before a lost lease could have been taken over (election.py)."""
+"""Time limits of one call, in seconds. A write must end before another replica can take over a lost lease."""
 
 WRITES: Final = 16
-"""Writes under way at the same time. More would only wait in the API server, while their limits run out."""
+"""Maximum number of concurrent writes. More would queue in the API server while their time limits run out."""
 
 CHUNK: Final = 250
-"""Objects in one page of a list: 4,000 Deployments at once would take 100 MB."""
+"""Objects in one page of a list: 4,000 Deployments on one page would take 100 MB."""
 
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 
 
 class ApiError(Exception):
-    """The API server refused, or did not answer in time. `status` is the HTTP status, 0 without an answer."""
+    """The API server rejected a request or did not answer in time. `status` is the HTTP status, 0 without an answer."""
 
     def __init__(self, message: str, status: int = 0, reason: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.retry_after_s = retry_after_s
-        """Seconds for which the server asks to be left alone; None when it does not say."""
+        """Seconds to wait before the next request, by the server's Retry-After header; None without one."""
 
     @property
     def is_refusal(self) -> bool:
-        """Whether this request was wrong, not the moment: another may go well now."""
+        """True if the server rejected this very request (4xx but 429), so that other requests may still succeed."""
         return 400 <= self.status < 500 and self.status != 429
 
 
 class ConflictError(ApiError):
-    """The object has changed since it was read, or exists already."""
+    """The object has changed since it was read, or already exists."""
 
 
 class NotFoundError(ApiError):
-    """There is no such object, or no such kind."""
+    """The object or its kind does not exist."""
 
 
 class GoneError(ApiError):
-    """The page of a list, or the version to watch from, is no longer kept."""
+    """The API server no longer keeps this page of a list, or this version to watch from."""
 
 
 class NotLeadingError(Exception):
-    """A write was about to be made without holding the lease."""
+    """A write was refused by this process, because it does not hold the lease."""
 
 
 class Api:
@@ -78,18 +78,20 @@ class Api:
         self._may_write = may_write
 
     async def close(self) -> None:
-        """Ends its connections."""
+        """Close all connections."""
         await self._client.close()  # type: ignore[no-untyped-call]
 
     async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
-        """Raises NotFoundError, ApiError."""
+        """Return the object. Raises NotFoundError, ApiError."""
         return await self._call("GET", _path(kind, namespace, name))
 
     async def list(
         self, kind: Kind, namespace: str | None, selector: str = "", fields: str = ""
     ) -> AsyncIterator[dict[str, Any]]:
-        """All objects of `kind` in the namespace, or in all for None, a page at a time; only those whose labels and
-        fields are as the selectors say. Raises ApiError."""
+        """Yield the objects of `kind` that match the label selector and the field selector, reading page by page.
+
+        A `namespace` of None lists all namespaces. Raises ApiError.
+        """
         query = {"limit": str(CHUNK)}
         if selector:
             query["labelSelector"] = selector
@@ -105,13 +107,19 @@ class Api:
             query["continue"] = token
 
     async def is_there(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
-        """Whether this very object is there now. Needs no other right than a look at everything. Raises ApiError."""
+        """Return True if the object exists with this uid. Raises ApiError.
+
+        The object is listed, not read: the operator's role need not grant `get`.
+        """
         found = [each["metadata"]["uid"] async for each in self.list(kind, namespace, fields=f"metadata.name={name}")]
         return uid in found
 
     async def knows(self, kind: Kind) -> bool:
-        """Whether the server serves this kind, by discovery. A new kind may be served before it is in the list of
-        groups, from which kopf learns of it."""
+        """Return True if discovery lists this kind. Raises ApiError.
+
+        The group must be in the list of groups, too, because kopf reads that list, and the server may serve a new kind
+        before the list names its group.
+        """
         groups = await self._call("GET", "/apis")
         if kind.group not in (group["name"] for group in groups["groups"]):
             return False
@@ -122,39 +130,49 @@ class Api:
         return any(resource["name"] == kind.plural for resource in found["resources"])
 
     async def apply(self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Server-side apply: makes the object, or sets the fields of `body` and removes those that an earlier one set.
+        """Create or update the object by server-side apply, and return it.
 
-        With a `resourceVersion` in the body a newer object is left alone: ConflictError.
+        Fields that an earlier apply has set and `body` lacks are removed. Raises ConflictError when `body` carries a
+        `resourceVersion` and the object has changed since; ApiError; NotLeadingError.
         """
         return await self._write(
             "PATCH", _path(kind, namespace, name), {"fieldManager": MANAGER, "force": "true"}, body, _APPLY
         )
 
     async def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Raises ConflictError when it exists already."""
+        """Create the object. Raises ConflictError when it already exists, ApiError, NotLeadingError."""
         return await self._write("POST", _path(kind, namespace), {"fieldManager": MANAGER}, body)
 
     async def patch_status(
         self, kind: Kind, namespace: str, name: str, resource_version: str, status: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Replaces the fields of the status that are given, unless the object has changed: ConflictError."""
+        """Replace the given fields of the status.
+
+        Raises ConflictError when the object has another `resource_version`, ApiError, NotLeadingError.
+        """
         body = {"metadata": {"resourceVersion": resource_version}, "status": status}
         path = _path(kind, namespace, name) + "/status"
         return await self._write("PATCH", path, {"fieldManager": MANAGER}, body, _MERGE)
 
     async def merge(self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A JSON merge patch. Raises NotFoundError, ConflictError."""
+        """Change the object by a JSON merge patch. Raises NotFoundError, ConflictError, ApiError, NotLeadingError."""
         return await self._write("PATCH", _path(kind, namespace, name), {"fieldManager": MANAGER}, body, _MERGE)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str, version: int) -> None:
-        """Deletes this very object as it was seen, its dependents after it. That it is gone is no error. Raises
-        ConflictError when it has changed: it may have become somebody else's."""
+        """Delete the object with this uid and version, and its dependents in the background.
+
+        Deleting an object that no longer exists is no error. Raises ConflictError when the object has changed, because
+        it may have another owner now; ApiError; NotLeadingError.
+        """
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid, "resourceVersion": str(version)}}
         with contextlib.suppress(NotFoundError):
             await self._write("DELETE", _path(kind, namespace, name), {}, body)
 
     async def write_lease(self, namespace: str, name: str, body: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
-        """Makes the Lease, or replaces the one whose `resourceVersion` the body carries. Raises ConflictError."""
+        """Create the Lease, or replace it if the body carries a `resourceVersion`. Raises ConflictError, ApiError.
+
+        `may_write` does not guard this write: a candidate must take the Lease before it may write anything else.
+        """
         if "resourceVersion" in body["metadata"]:
             return await self._call("PUT", _path(LEASE, namespace, name), {}, body, limit_s=limit_s)
         return await self._call("POST", _path(LEASE, namespace), {}, body, limit_s=limit_s)
@@ -164,7 +182,7 @@ class Api:
     ) -> dict[str, Any]:
         async with self._turns:
             if not self._may_write():
-                raise NotLeadingError(f"{method} {path} is left: this process does not hold the lease")
+                raise NotLeadingError(f"{method} {path} was not sent: this process does not hold the lease")
             return await self._call(method, path, query, body, content_type, WRITE_S)
 
     async def _call(
@@ -186,15 +204,16 @@ class Api:
                 data = await answer.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             metrics.API_REQUESTS.labels(method, 0).inc()
-            raise ApiError(f"{method} {path}: no answer from the API server: {error or f'{limit_s:g} s'}") from error
+            said = str(error) or f"timed out after {limit_s:g} s"
+            raise ApiError(f"{method} {path}: no answer from the API server: {said}") from error
         metrics.API_REQUESTS.labels(method, answer.status).inc()
         if answer.status >= 400:
             raise _error(method, path, answer.status, data, answer.headers)
         try:
             return msgspec.json.decode(data, type=dict[str, Any])
-        except msgspec.DecodeError as error:  # of a proxy on the way, perhaps
+        except msgspec.DecodeError as error:  # for example the login page of a proxy
             said = data[:200].decode(errors="replace")
-            raise ApiError(f"{method} {path}: the answer is no JSON object: {said}", answer.status) from error
+            raise ApiError(f"{method} {path}: the answer is not a JSON object: {said}", answer.status) from error
 
 
 def _path(kind: Kind, namespace: str | None, name: str = "") -> str:

@@ -1,13 +1,13 @@
-"""Which replica acts: the one that holds the Lease.
+"""Leader election: only the replica that holds the Lease acts.
 
-All that matters is measured by this process's own clock, which nobody sets; the times in the Lease are for people.
+Each process measures all durations with its own monotonic clock. The times in the Lease are only for people to read.
 
-- The leader may act until `renew_deadline_s` after it SENT its last renewal that succeeded.
-- A candidate takes over when it has seen the Lease unchanged for `duration_s`, counted from when it had RECEIVED it,
-  and writes it only if it is still unchanged then.
+- The leader may act until `renew_deadline_s` after it SENT its last successful renewal.
+- A candidate takes over when the Lease has not changed for `duration_s`, counted from the moment when the candidate
+  RECEIVED its present version. The write succeeds only if the Lease is still unchanged.
 
-So between the leader's last write and the next leader's first lie at least `duration_s - renew_deadline_s` seconds,
-in which the writes that were already on their way end (`api.WRITE_S`).
+So at least `duration_s - renew_deadline_s` seconds pass between the last write of one leader and the first write of the
+next. Writes that are already on their way end within that time (`api.WRITE_S`).
 """
 
 import asyncio
@@ -30,29 +30,29 @@ DURATION_S: Final = 15.0
 RENEW_DEADLINE_S: Final = 10.0
 RETRY_S: Final = 2.0
 RELEASE_LIMIT_S: Final = 2.0
-"""Seconds that giving the Lease back may delay a stop."""
+"""Maximum delay of a stop by the release of the Lease, in seconds."""
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def since_boot() -> float:
-    """Seconds of a clock that nobody sets, and that goes on while the machine sleeps where the system can tell."""
+    """Return the seconds since boot, by a monotonic clock; where the system can, they include suspended time."""
     return time.clock_gettime(_CLOCK)
 
 
 def identity(pod_name: str) -> str:
-    """A holder's name that no other process has, not even the one before in the same pod."""
+    """Return a holder identity that is unique to this process, even after a restart in the same pod."""
     return f"{pod_name or 'operator'}_{secrets.token_hex(4)}"
 
 
 class LeaseLostError(Exception):
-    """This process was the leader and is so no more. It ends, and begins again as a candidate."""
+    """This process has lost the leadership. The process must exit; restarted, it is a candidate again."""
 
 
 class Election:
-    """Candidate for, and then holder of, the Lease `name`. Of `api` it needs no more than to read and write the Lease.
+    """A candidate for the Lease `name`, and then its holder. `api` is used for the Lease only.
 
-    `holder` is unique to this process: see `identity`. `clock` is monotonic, in seconds.
+    `holder` is an identity that is unique to this process: see `identity`. `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -71,25 +71,25 @@ class Election:
         self._api, self._namespace, self._name, self._me = api, namespace, name, holder
         self._duration_s, self._renew_deadline_s, self._retry_s = duration_s, renew_deadline_s, retry_s
         self._limit_s = (duration_s - renew_deadline_s) * 0.6
-        """Seconds for one attempt: several fit before the deadline."""
+        """Time limit of one attempt, in seconds: short enough for several attempts before the deadline."""
         self._clock, self._rng = clock, rng or Random()
         self._until = -math.inf
         self._lease: dict[str, Any] = {"metadata": {"namespace": namespace, "name": name}, "spec": {}}
         self._unchanged_since = clock()
         self._is_newest = False
-        """Whether the Lease is, as far as we know, as we saw it: not after a write whose answer was lost."""
+        """True while `_lease` is, as far as we know, the current version: not after a write without an answer."""
         self._has_written = False
         self._trouble = ""
 
     def holds(self) -> bool:
-        """Whether this process is the leader at this moment."""
+        """Return True if this process is the leader now."""
         return self._clock() < self._until
 
     async def run(self, lead: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Waits for the lease and then runs `lead`, within which all writes are made, until that ends.
+        """Wait for the lease, then run `lead`, which makes all writes, until `lead` ends.
 
-        Cancelled, or when `lead` ends, it ends `lead` first, then gives the lease back so that the next takes over at
-        once. Raises LeaseLostError when the lease is lost, and what `lead` raises.
+        When cancelled, stop `lead` first. Then release the lease, so that the next candidate takes over at once.
+        Raises LeaseLostError when the lease is lost, and any exception of `lead`.
         """
         leading: asyncio.Task[None] | None = None
         try:
@@ -117,49 +117,49 @@ class Election:
         while True:
             await self._attempt(self._limit_s)
             if self.holds():
-                log.info("leading", lease=self._name, identity=self._me)
+                log.info("lease acquired", lease=self._name, identity=self._me)
                 return
             left_s = self._unchanged_since + self._patience_s() - self._clock()
             await asyncio.sleep(min(self._pause_s(), left_s) if left_s > 0.05 else self._pause_s())
 
     async def _keep(self) -> None:
         while (left_s := self._until - self._clock()) > 0:
-            # Short after a failure: with requests that hang, few fit before the deadline.
+            # Pause briefly after a failure: few attempts fit before the deadline when requests hang.
             await asyncio.sleep(min(left_s, self._pause_s() / (4 if self._trouble else 1)))
             left_s = self._until - self._clock()
             if left_s > 0:
                 await self._attempt(min(left_s, self._limit_s))
             if self._holder() != self._me:
                 self._until = -math.inf
-                raise LeaseLostError(f"the lease {self._name} is held by {self._holder() or 'nobody'}")
+                raise LeaseLostError(f"the lease {self._name} is held by {self._holder() or 'nobody'} now")
         raise LeaseLostError(f"the lease {self._name} could not be renewed in {self._renew_deadline_s:g} s")
 
     async def _attempt(self, limit_s: float) -> None:
-        """Renews the Lease, or takes it if it is free. Without success everything stays as it is."""
+        """Renew the Lease, or take it if it is free. Errors of the API are logged; the next attempt may succeed."""
         try:
             async with asyncio.timeout(limit_s):
                 if not (self._is_newest and self._holder() == self._me):
-                    await self._look()
+                    await self._read()
                 if self._is_free():
                     await self._take(limit_s)
             trouble = ""
         except (ConflictError, NotFoundError):
-            return  # somebody was faster: the next attempt looks at what there is now
+            return  # another candidate was faster: the next attempt reads the Lease first
         except ApiError as error:
             trouble = str(error)
         except TimeoutError:
             trouble = f"no answer in {limit_s:.1f} s"
         if trouble and not self._trouble:
-            log.warning("the lease cannot be read or written; trying on", lease=self._name, error=trouble)
+            log.warning("cannot read or renew the lease, retrying", lease=self._name, error=trouble)
         elif self._trouble and not trouble:
-            log.info("the lease can be read and written again", lease=self._name)
+            log.info("lease access recovered", lease=self._name)
         self._trouble = trouble
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         try:
             lease = await self._api.get(LEASE, self._namespace, self._name)
         except NotFoundError:
-            # Somebody deleted it. Its holder may not know yet, so it counts as held until it would have run out.
+            # The Lease was deleted. Its holder may not know, so the Lease counts as held until it would have expired.
             lease = {**self._lease, "metadata": {"namespace": self._namespace, "name": self._name}}
         self._see(lease)
 
@@ -169,13 +169,16 @@ class Election:
             self._unchanged_since = self._clock()
         self._lease, self._is_newest = lease, True
         if self._holder() not in (before, self._me, ""):
-            log.info("another replica leads", lease=self._name, holder=self._holder())
+            log.info("another replica holds the lease", lease=self._name, holder=self._holder())
 
     def _holder(self) -> str:
         return self._lease["spec"].get("holderIdentity") or ""
 
     def _patience_s(self) -> float:
-        """For how long the Lease must not have changed: its holder may be of a version that holds it for longer."""
+        """Return the seconds without a change after which the Lease is free.
+
+        The holder may be of another version of the operator, with a longer duration, which then counts.
+        """
         return max(self._duration_s, self._lease["spec"].get("leaseDurationSeconds") or 0)
 
     def _is_free(self) -> bool:
@@ -193,7 +196,7 @@ class Election:
         self._until = sent + self._renew_deadline_s
 
     async def _write(self, spec: dict[str, Any], limit_s: float) -> None:
-        """Raises ConflictError when the Lease has changed since it was seen."""
+        """Write the Lease. Raises ConflictError when the Lease has changed since it was read."""
         metadata = {key: value for key, value in self._lease["metadata"].items() if key != "managedFields"}
         body = {"apiVersion": LEASE.api_version, "kind": LEASE.name, "metadata": metadata, "spec": spec}
         self._is_newest, self._has_written = False, True
@@ -205,15 +208,15 @@ class Election:
             return
         try:
             async with asyncio.timeout(RELEASE_LIMIT_S):
-                await self._look()
+                await self._read()
                 if self._holder() == self._me:
                     now = _micro_time()
-                    given_back = {"holderIdentity": "", "leaseDurationSeconds": 1, "acquireTime": now, "renewTime": now}
-                    await self._write({**self._lease["spec"], **given_back}, RELEASE_LIMIT_S)
-                    log.info("gave the lease back", lease=self._name)
+                    released = {"holderIdentity": "", "leaseDurationSeconds": 1, "acquireTime": now, "renewTime": now}
+                    await self._write({**self._lease["spec"], **released}, RELEASE_LIMIT_S)
+                    log.info("lease released", lease=self._name)
         except (ApiError, TimeoutError) as error:
             why = str(error) or f"no answer in {RELEASE_LIMIT_S:g} s"
-            log.warning("the lease could not be given back; it runs out", lease=self._name, error=why)
+            log.warning("cannot release the lease, leaving it to expire", lease=self._name, error=why)
 
     def _pause_s(self) -> float:
         return self._retry_s * (0.8 + self._rng.random() / 5)

@@ -1,6 +1,6 @@
-"""Events, which `kubectl describe` shows below an object: what the operator did for it, or could not do, and why.
+"""A recorder of Kubernetes Events, which `kubectl describe` shows below the object that they are about.
 
-An Event's name follows from what it says, so saying it again raises its count instead of making another.
+The name of an Event follows from its content, so recording the same Event again raises its count.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ V = TypeVar("V")
 
 BURST: Final = 10
 REFILL_S: Final = 60.0
-"""For one object and reason: so many Events at once, then one in so many seconds. The rest only counts."""
+"""Rate limit for one object and reason: BURST Events, then one every REFILL_S seconds. Others are only counted."""
 
 REMEMBERED: Final = 4_096
-"""Events, and pairs of object and reason, of which something is kept in mind."""
+"""Maximum number of Events, and of pairs of object and reason, that are kept in memory."""
 
 MOST_WAITING: Final = 1_000
-"""Events that wait to be sent; more are dropped."""
+"""Maximum number of Events that wait to be sent; further ones are dropped."""
 
 ATTEMPTS: Final = 5
 MESSAGE_LIMIT: Final = 1_024
@@ -49,13 +49,13 @@ class _Event:
     last: str
     count: int = 0
     is_there: bool = False
-    """Whether the API server has it, as far as we know."""
+    """True while, as far as we know, the API server has this Event."""
 
 
 class Recorder:
-    """Tells of objects by Events; `run` sends them, so that nobody waits for it.
+    """Records Events about objects; `run` sends them in the background.
 
-    `component` and `instance` say who tells. `clock`: seconds, monotonic.
+    `component` and `instance` name the source of the Events. `clock` is monotonic, in seconds.
     """
 
     def __init__(self, api: Api, component: str, instance: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,9 +66,9 @@ class Recorder:
         self._something = asyncio.Event()
 
     def record(self, about: Mapping[str, str], type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:
-        """Says something of an object, given by its apiVersion, kind, namespace, name and uid.
+        """Queue an Event about an object, given by its apiVersion, kind, namespace, name and uid.
 
-        Never fails, and does not wait until it is sent.
+        Never raises, and does not wait until the Event is sent.
         """
         message = message[:MESSAGE_LIMIT]
         name, now = _name(about, type_, reason, message), _time()
@@ -79,13 +79,13 @@ class Recorder:
         if name in self._waiting or not bucket.take(self._clock()):
             return
         if len(self._waiting) >= MOST_WAITING:
-            self._drop(event, "too many wait")
+            self._drop(event, f"{MOST_WAITING} Events are already waiting")
             return
         self._waiting[name] = event
         self._something.set()
 
     async def run(self) -> None:
-        """Sends what is recorded, until it is cancelled."""
+        """Send recorded Events until cancelled."""
         while True:
             await self._something.wait()
             while self._waiting:
@@ -94,19 +94,19 @@ class Recorder:
             self._something.clear()
 
     async def _send(self, event: _Event) -> None:
-        """Sends it as it is now. A failure that may pass is tried again a few times."""
+        """Send the Event with its present count. Retry a few times after a temporary failure."""
         for attempt, delay in enumerate(delays(0.5, 10.0), start=1):
             try:
                 await self._write(event)
             except (NotLeadingError, ApiError) as error:
-                may_pass = isinstance(error, ApiError) and (error.status in (0, 409, 429) or error.status >= 500)
-                if not may_pass or attempt == ATTEMPTS:
+                is_temporary = isinstance(error, ApiError) and (error.status in (0, 409, 429) or error.status >= 500)
+                if not is_temporary or attempt == ATTEMPTS:
                     self._drop(event, str(error))
                     return
                 asked_s = error.retry_after_s if isinstance(error, ApiError) else None
                 await asyncio.sleep(max(delay, asked_s or 0.0))
             except Exception:
-                log.exception("a bug in the recorder of Events", reason=event.reason)
+                log.exception("Kubernetes event lost by a bug", reason=event.reason)
                 return
             else:
                 return
@@ -118,7 +118,7 @@ class Recorder:
             try:
                 await self._api.create(EVENT, namespace, self._body(event))
             except ConflictError:
-                # It is from before a restart: count on from what it says, which only a patch can tell us.
+                # The Event is from before a restart. Continue its count, which only the answer to a patch reveals.
                 found = await self._api.merge(EVENT, namespace, event.name, {"lastTimestamp": event.last})
                 event.count += found.get("count") or 0
                 sent = 0
@@ -128,7 +128,7 @@ class Recorder:
         changes = {"count": event.count, "lastTimestamp": event.last, "reportingInstance": self._instance}
         try:
             await self._api.merge(EVENT, namespace, event.name, changes)
-        except NotFoundError:  # the API server forgets Events after an hour
+        except NotFoundError:  # the API server deletes Events after an hour
             event.is_there, event.count, event.first = False, 1, event.last
             await self._api.create(EVENT, namespace, self._body(event))
             event.is_there = True
@@ -152,7 +152,7 @@ class Recorder:
 
     def _drop(self, event: _Event, why: str) -> None:
         metrics.EVENTS_DROPPED.inc()
-        log.warning("an Event was dropped", object=event.about["name"], reason=event.reason, error=why)
+        log.warning("Kubernetes event dropped", object=event.about["name"], reason=event.reason, error=why)
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ class _Bucket:
 
 
 class _Recent(Generic[V]):
-    """What was used last, by key; what was not used for longest is forgotten."""
+    """A cache of the `most` values that were used last, by key."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -189,7 +189,7 @@ class _Recent(Generic[V]):
 
 
 def _name(about: Mapping[str, str], *said: str) -> str:
-    """`<object's name>.<digest>`, a DNS name that follows from what is said of which object."""
+    """Return `<object's name>.<digest>`, a DNS name that is the same for the same content about the same object."""
     suffix = digest(about["uid"], *said)
     return f"{about['name'][: NAME_LIMIT - len(suffix) - 1].rstrip('.-')}.{suffix}"
 

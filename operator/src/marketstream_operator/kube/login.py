@@ -1,4 +1,4 @@
-"""Logging in to Kubernetes: as the pod's service account, or as a kubeconfig says."""
+"""Login to Kubernetes, with the pod's service account or with a kubeconfig."""
 
 import asyncio
 import os
@@ -12,14 +12,17 @@ from kubernetes.aio.config.config_exception import ConfigException
 
 
 class LoginError(Exception):
-    """There is no way to log in; the message says what was tried."""
+    """Login is not possible. The message names what was tried."""
 
 
 async def configuration(kubeconfig: Path | None, context: str | None) -> Configuration:
-    """How to reach the API server: by `kubeconfig` (else KUBECONFIG, else the pod's service account, else
-    ~/.kube/config) and its `context`, the current one for None. Raises LoginError."""
+    """Return the address and credentials of the API server. Raises LoginError.
+
+    They come from `kubeconfig`, else from KUBECONFIG, else from the pod's service account, else from ~/.kube/config.
+    `context` selects a context of the kubeconfig; None selects its current context.
+    """
     made = Configuration()
-    # As kopf does. With it, each request would look for a ~/.netrc, in another thread.
+    # kopf does the same. With trust_env, each request would look for a ~/.netrc in another thread.
     made.client_session_kwargs = {"trust_env": False}
     given = kubeconfig or os.environ.get("KUBECONFIG")
     if given is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
@@ -30,17 +33,17 @@ async def configuration(kubeconfig: Path | None, context: str | None) -> Configu
         return made
     file = str(given or Path.home() / ".kube" / "config")
     if not await asyncio.to_thread(_is_there, file):
-        raise _failed(f"there is no file {file}")
+        raise _failed(f"the file {file} does not exist")
     try:
         await config.load_kube_config(file, context, made, persist_config=False)  # type: ignore[no-untyped-call]
-    except Exception as error:  # a broken file makes it raise almost anything
+    except Exception as error:  # load_kube_config raises almost anything for a broken file
         said = " ".join(str(error).split()) or type(error).__name__
         raise _failed(f"{file}: {said}") from error
     return made
 
 
 def _is_there(files: str) -> bool:
-    """KUBECONFIG may name several."""
+    """Return True if one of the files exists: KUBECONFIG may name several, separated as in PATH."""
     return any(Path(file).is_file() for file in files.split(os.pathsep))
 
 
@@ -49,7 +52,7 @@ def _failed(why: str) -> LoginError:
 
 
 async def kopf_login(made: Configuration) -> kopf.ConnectionInfo:
-    """The same for kopf, which has a client of its own. A token that has been renewed meanwhile is read anew."""
+    """Return the same login for kopf, which has a client of its own. A renewed token is read again."""
     bearer: Any = (await made.auth_settings()).get("BearerToken") or {}
     scheme, _, token = str(bearer.get("value") or "").partition(" ")
     return kopf.ConnectionInfo(

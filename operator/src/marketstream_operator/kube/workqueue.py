@@ -1,7 +1,7 @@
-"""The work queue: which keys are to be looked at, and the workers that do so.
+"""The work queue: keys that are due, and the workers that handle them.
 
-It is level-triggered: a key says only that something about it may have changed, so adding it twice is adding it once.
-It holds every key at most once, and so is never longer than there are keys.
+The queue is level-triggered: a key in it means only that something about the key may have changed. So adding a key
+twice has the same effect as adding it once, and the queue is never longer than the number of keys.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ K = TypeVar("K", bound=Hashable)
 
 FIRST_RETRY_S: Final = 0.5
 MOST_RETRY_S: Final = 60.0
-"""Seconds after which a key that failed is tried again: at first, and at most."""
+"""Seconds after which a failed key is retried: after the first failure, and at most."""
 
 CONFLICTS: Final = 3
-"""Conflicts in a row that are nothing to speak of: what is written had changed since it was seen."""
+"""Consecutive conflicts that are not logged: an object often changes between being observed and being written."""
 
 
 @dataclass(slots=True)
@@ -36,9 +36,9 @@ class _Failing:
 
 
 class WorkQueue(Generic[K]):
-    """Keys to be worked on, first come, first served; used from one event loop, whose clock is its clock.
+    """A queue of keys, first in, first out. It belongs to one event loop and uses the clock of that loop.
 
-    A key is never given out while it is being worked on: added meanwhile, it comes again once that is done.
+    A key is never handed out while a worker still handles it. If it is added meanwhile, it is due again afterwards.
     """
 
     def __init__(
@@ -47,20 +47,21 @@ class WorkQueue(Generic[K]):
         self._first_s, self._most_s, self._rng = first_s, most_s, rng or Random()
         self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._due: set[K] = set()
-        """Added, and not given out since."""
+        """Keys that were added and not handed out since."""
         self._taken: set[K] = set()
+        """Keys that a worker handles now."""
         self._timers: dict[K, tuple[float, asyncio.Handle]] = {}
-        """The one timer of a key, and when it rings: uvloop's handles of short times do not tell."""
+        """Due time and timer of each key, at most one: uvloop returns handles without `when()` for short delays."""
         self._failing: dict[K, _Failing] = {}
         self._held: set[K] = set()
-        """Those that the API server asks to be left alone: only their timer makes them due."""
+        """Keys that the API server told to wait: only their timer makes them due."""
 
     def __len__(self) -> int:
-        """How many keys are due, those that are still being worked on for an earlier reason among them."""
+        """Return the number of due keys, including those that a worker still handles for an earlier reason."""
         return len(self._due)
 
     def add(self, key: K) -> None:
-        """The key is due now, unless it is held: see `retry`."""
+        """Make the key due now, unless it is held: see `retry`."""
         if key in self._due or key in self._held:
             return
         self._due.add(key)
@@ -68,7 +69,7 @@ class WorkQueue(Generic[K]):
             self._ready.put_nowait(key)
 
     def add_after(self, key: K, seconds: float) -> None:
-        """The key is due after so many seconds, unless it is to be due earlier anyhow: a key has one timer."""
+        """Make the key due after `seconds`, unless it is held or its timer is set for an earlier time already."""
         loop = asyncio.get_running_loop()
         when = loop.time() + seconds
         if key in self._held:
@@ -81,8 +82,11 @@ class WorkQueue(Generic[K]):
         self._timers[key] = when, loop.call_at(when, self._ring, key)
 
     def retry(self, key: K, at_least_s: float = 0.0) -> float:
-        """The key, which is being worked on, failed, and is due again after a while, longer with each failure in a row;
-        says how many seconds. With `at_least_s` it is held: it is not due earlier, whatever is added meanwhile."""
+        """Retry a failed key later, with a delay that grows with each consecutive failure. Return the delay in seconds.
+
+        The key must be one that a worker handles now. With `at_least_s`, the key is held: it is not due before its
+        delay has passed, even if it is added meanwhile.
+        """
         failing = self._failing.get(key)
         if failing is None:
             failing = self._failing[key] = _Failing(delays(self._first_s, self._most_s, self._rng))
@@ -98,22 +102,22 @@ class WorkQueue(Generic[K]):
         return seconds
 
     def failures(self, key: K) -> int:
-        """How often it has failed since it last went well."""
+        """Return the number of consecutive failures of the key."""
         return self._failing[key].times if key in self._failing else 0
 
     def forget(self, key: K) -> None:
-        """It went well: its next failure is its first."""
+        """Reset the failures of a key that was handled successfully."""
         self._failing.pop(key, None)
 
     async def get(self) -> K:
-        """Takes the next key that is due, and waits for one. Whoever takes it says `done` afterwards."""
+        """Wait for the next due key and take it. The caller must call `done` afterwards."""
         key = await self._ready.get()
         self._due.discard(key)
         self._taken.add(key)
         return key
 
     def done(self, key: K) -> None:
-        """It is worked on no more; if it was added meanwhile, it comes again."""
+        """Report that the key is no longer handled. If it was added meanwhile, it is handed out again."""
         self._taken.discard(key)
         if key in self._due:
             self._ready.put_nowait(key)
@@ -125,10 +129,10 @@ class WorkQueue(Generic[K]):
 
 
 async def work(queue: WorkQueue[K], handle: Callable[[K], Awaitable[None]], workers: int, limit_s: float) -> None:
-    """Gives every key of the queue to `handle`, `workers` of them at the same time, until it is cancelled.
+    """Call `handle` for every due key, with up to `workers` calls at the same time, until cancelled.
 
-    What fails, or takes more than `limit_s` seconds, is logged, counted and tried again later. A key whose work was
-    cancelled is due again.
+    A call that fails, or takes longer than `limit_s` seconds, is logged, counted and retried later. A key whose worker
+    was cancelled is due again.
     """
     async with asyncio.TaskGroup() as group:
         for number in range(workers):
@@ -158,30 +162,30 @@ async def _handle(queue: WorkQueue[K], key: K, handle: Callable[[K], Awaitable[N
     except ConflictError as error:
         again_s = queue.retry(key)
         if queue.failures(key) > CONFLICTS:
-            log.warning("changes all the time", **_context(queue, key, again_s), error=str(error))
+            log.warning("reconcile conflicts again and again", **_context(queue, key, again_s), error=str(error))
         return "conflict"
     except (ApiError, NotLeadingError) as error:
         asked_s = error.retry_after_s if isinstance(error, ApiError) else None
         again_s = queue.retry(key, asked_s or 0.0)
-        log.warning("failed", **_context(queue, key, again_s), error=str(error))
+        log.warning("reconcile failed, will retry", **_context(queue, key, again_s), error=str(error))
         return "failed"
     except (Exception, asyncio.CancelledError) as error:
         if _is_being_cancelled():
             if not isinstance(error, asyncio.CancelledError):
-                log.exception("failed while it was being cancelled", key=str(key))
+                log.exception("reconcile failed while being cancelled", key=str(key))
             raise asyncio.CancelledError from error
         again_s = queue.retry(key)
         if limit.expired() and isinstance(error, TimeoutError):
-            log.warning("took too long and was cancelled", **_context(queue, key, again_s), limit_s=limit_s)
+            log.warning("reconcile timed out, will retry", **_context(queue, key, again_s), limit_s=limit_s)
             return "timed_out"
-        log.exception("failed", **_context(queue, key, again_s))
+        log.exception("reconcile failed unexpectedly, will retry", **_context(queue, key, again_s))
         return "failed"
     queue.forget(key)
     return "ok"
 
 
 def _is_being_cancelled() -> bool:
-    """Whether somebody wants this task to end. Else a CancelledError came out of something that was awaited."""
+    """Return True if this task is being cancelled. Otherwise a CancelledError came from an awaited task."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -77,7 +77,7 @@ async def test_an_answer_that_is_no_json_object_is_an_error_of_the_api(
 ) -> None:
     api = Api(Configuration(host=NOWHERE), may_write=lambda: False)
     monkeypatch.setattr(api._client, "call_api", answering(data))
-    with pytest.raises(ApiError, match=r"GET .*/leases/lease: the answer is no JSON object") as raised:
+    with pytest.raises(ApiError, match=r"GET .*/leases/lease: the answer is not a JSON object") as raised:
         await api.get(LEASE, "ns", "lease")
     assert not raised.value.is_refusal
     await api.close()
