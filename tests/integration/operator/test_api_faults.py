@@ -200,7 +200,7 @@ async def test_what_a_stuck_watch_does_not_tell_is_found_by_the_next_look(
 
         await cluster.has_deployments("majors", 4, START_S)
         assert await operator.metric("marketstream_operator_watch_missed_total") >= 1
-        await operator.says("changes that no watch has told of")
+        await operator.says("resync found changes that the watches missed")
         assert outcry(operator) == []
 
 

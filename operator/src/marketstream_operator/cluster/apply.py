@@ -1,9 +1,9 @@
-"""Writing what is wanted, and only when it is needed.
+"""Server-side apply of objects, only when they are due.
 
-Comparing an object with what is wanted of it does not work: the API server fills in defaults and rewrites quantities.
-Instead, an object carries a digest of what it was made from, and the API server keeps account of which fields we have
-set (managedFields). While the digest is the wanted one, and our entry is still what it was after our last write, nobody
-has touched what is ours.
+Objects cannot be compared with their wanted form: the API server fills in defaults and rewrites quantities. Instead,
+each object carries a digest of its inputs, and the API server records the fields that the operator has set
+(managedFields). An object is up to date while its digest is the wanted one and the operator's entry in managedFields is
+the same as after the operator's last write.
 """
 
 import asyncio
@@ -18,13 +18,16 @@ from marketstream_operator.kube.api import Api, ApiError, NotLeadingError
 Written = tuple[Kind, str, str]
 
 PARALLEL_WRITES: Final = 8
-"""Writes of one MarketStream that are under way at the same time."""
+"""Maximum number of concurrent writes for one MarketStream."""
 
 
 async def write_all(writes: Iterable[Callable[[], Awaitable[object]]]) -> None:
-    """Makes these writes, a few at the same time. One that is refused keeps no other from being made; when the API
-    server cannot do any now, no more are begun. Raises the ApiError of the first of these writes after that: the status
-    tells it, and should not change with who was faster."""
+    """Run these writes, PARALLEL_WRITES at a time.
+
+    A write that the API server rejects (`ApiError.is_refusal`) does not stop the others. After any other ApiError or
+    NotLeadingError, no further write is started. At the end, raise the error of the first write, in the order of
+    `writes`, that failed: the status shows the error, which should not depend on which write was faster.
+    """
     turns, errors = asyncio.Semaphore(PARALLEL_WRITES), dict[int, ApiError | NotLeadingError]()
 
     async def make(number: int, write: Callable[[], Awaitable[object]]) -> None:
@@ -43,7 +46,7 @@ async def write_all(writes: Iterable[Callable[[], Awaitable[object]]]) -> None:
 
 
 class Applier:
-    """Applies objects, and remembers what our entry in managedFields was after each write."""
+    """Applies objects, and remembers the operator's entry in managedFields after each write."""
 
     def __init__(self, api: Api, observed: Observed) -> None:
         self._api = api
@@ -51,14 +54,21 @@ class Applier:
         self._managed: dict[Written, tuple[str, str]] = {}
 
     def is_due(self, kind: Kind, live: Deployment | Topic | None, digest: str) -> bool:
-        """Whether an object must be written: it is not there, is made from something else, or somebody has changed a
-        field of ours. In a new process nothing is remembered yet, so each is written once, which changes nothing."""
+        """Return True if an object must be written.
+
+        An object must be written when it is missing (`live` is None), when its digest is another one, or when a field
+        that the operator has set was changed. A new process remembers no writes, so it writes each object once, which
+        changes nothing.
+        """
         if live is None or live.digest != digest:
             return True
         return self._managed.get((kind, live.key.namespace, live.name)) != (live.uid, live.managed)
 
     async def apply(self, kind: Kind, body: dict[str, Any], live: Deployment | Topic | None) -> None:
-        """Writes it, unless it has changed since it was seen. Raises ConflictError, ApiError."""
+        """Write the object.
+
+        Raises ConflictError when the object has changed since it was observed, ApiError, NotLeadingError.
+        """
         meta = body["metadata"]
         if live is not None:
             meta["resourceVersion"] = str(live.version)
@@ -68,12 +78,10 @@ class Applier:
     def _remember(self, kind: Kind, answer: Mapping[str, Any]) -> None:
         meta, child = answer["metadata"], child_of(kind, answer)
         if child is None:
-            raise ApiError(
-                f"{kind.name} {meta['namespace']}/{meta['name']}: the labels that were applied are not there"
-            )
+            raise ApiError(f"{kind.name} {meta['namespace']}/{meta['name']}: the API server dropped the applied labels")
         self._managed[kind, meta["namespace"], meta["name"]] = meta["uid"], managed_fields(meta)
         self._observed.see(kind, child)
 
     def forget(self, kind: Kind, namespace: str, name: str) -> None:
-        """The object is gone."""
+        """Forget an object that was deleted."""
         self._managed.pop((kind, namespace, name), None)

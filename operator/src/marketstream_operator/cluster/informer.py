@@ -1,4 +1,4 @@
-"""All that the operator sees: events come in here, looks at everything too, and keys of MarketStreams go out."""
+"""The operator's view of the cluster: merge watch events with full lists, and enqueue the MarketStreams they affect."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from marketstream.telemetry import logger
 
 from marketstream_operator import metrics, names
 from marketstream_operator.cluster.apply import Applier
-from marketstream_operator.cluster.claims import Claimant, Claims
+from marketstream_operator.cluster.claims import Claimant, Claims, Symbol
 from marketstream_operator.cluster.listing import Lister, Where
 from marketstream_operator.cluster.observed import Observed
 from marketstream_operator.cluster.projections import Child, MarketStream, symbols_of
@@ -23,15 +23,18 @@ from marketstream_operator.resource.validation import read_spec
 log = logger(__name__)
 
 SETTLE_S: Final = 0.1
-"""Seconds for which changes of children are gathered: a rollout changes a Deployment many times in a row."""
+"""Seconds for which changes of children are collected: a rollout changes a Deployment many times in a row."""
 
 WATCH_LAG_S: Final = 3.0
-"""Seconds after which a watch should have told what a list has shown."""
+"""Seconds that a watch may lag behind a list."""
 
 
 class Informer:
-    """What is there. `serves` tells whether MarketStreams of a namespace can be served; `due` hears which MarketStream
-    is to be looked at, and after how many seconds."""
+    """Keeps `observed` and `claims` up to date, and reports the MarketStreams that are due for a reconcile.
+
+    The kinds and namespaces of `where` are listed. `serves` returns True for a namespace whose MarketStreams can be
+    served. `due` is called with the key of a MarketStream and the seconds after which it is due.
+    """
 
     def __init__(
         self,
@@ -52,30 +55,29 @@ class Informer:
         self._due = due
         self._is_syncing = False
         self._gone: set[str] = set()
-        """The uids of what has ended since a look began, while it is under way: it must not come back from a list that
-        is older."""
+        """Uids of objects deleted since the running sync began, which its lists may still hold."""
 
         self._refused: set[str] = set()
-        """The namespaces that could not be listed when last looked at."""
+        """Namespaces that could not be listed by the last sync."""
 
     def sees(self, namespace: str) -> bool:
-        """Whether what is in a namespace is known."""
+        """Return True if the objects of the namespace are known."""
         return namespace not in self._refused
 
     def stream_event(self, is_deleted: bool, stream: MarketStream) -> None:
-        """A MarketStream is there as told, or is there no more."""
+        """Take over a watch event of a MarketStream."""
         if is_deleted:
             self._lose_stream(stream)
         else:
             self._see_stream(stream)
 
     def child_event(self, kind: Kind, child: Child) -> None:
-        """An object that carries the operator's labels is there as told."""
+        """Take over a watch event of an existing object with the operator's labels."""
         for key in self._observed.see(kind, child):
             self._due(key, SETTLE_S)
 
     def child_lost(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
-        """It is there no more, or no concern of ours any more."""
+        """Forget an object that was deleted, has ended, or no longer has the operator's labels."""
         self._lose(kind, namespace, name, uid)
 
     def _see_stream(self, stream: MarketStream) -> bool:
@@ -86,20 +88,24 @@ class Informer:
         return True
 
     def _claim(self, stream: MarketStream) -> None:
-        """A stream asks for the symbols of its spec. One whose spec cannot work keeps those that it has asked for
-        before, or, when that is not known, those that it runs: it may go on with its last good version."""
+        """Claim the symbols of the spec for a stream.
+
+        With an invalid spec, the stream keeps its earlier claims or, when these are unknown, claims the symbols that it
+        runs: its pairs may continue with the last valid spec.
+        """
         claimant = Claimant(stream.created, stream.uid, stream.key)
         if stream.is_deleted:
-            concerned = self._claims.drop(stream.key)
+            affected = self._claims.drop(stream.key)
         else:
-            wanted = self._asked_for(stream)
+            wanted = self._symbols_of_spec(stream)
             if wanted is None:
                 wanted = self._claims.of(stream.key) or self._observed.run_by(stream.key)
-            concerned = self._claims.claim(claimant, wanted)
-        for other in concerned:
+            affected = self._claims.claim(claimant, wanted)
+        for other in affected:
             self._due(other, 0)
 
-    def _asked_for(self, stream: MarketStream) -> Iterable[str] | None:
+    def _symbols_of_spec(self, stream: MarketStream) -> Iterable[Symbol] | None:
+        """Return the symbols that the stream may claim by its spec; None when the spec is invalid."""
         if not self._serves(stream.key.namespace):
             return ()
         try:
@@ -124,7 +130,7 @@ class Informer:
             return False
         self._applier.forget(kind, namespace, name)
         self._due(child.key, SETTLE_S)
-        for other in self._runners_beside(child):
+        for other in self._waiting_for(child):
             self._due(other, SETTLE_S)
         return True
 
@@ -132,25 +138,27 @@ class Informer:
         if self._is_syncing:
             self._gone.add(uid)
 
-    def _runners_beside(self, child: Child) -> set[StreamKey]:
-        """Who may be waiting for the symbols of this child: those that own them."""
+    def _waiting_for(self, child: Child) -> set[StreamKey]:
+        """Return the other MarketStreams that own symbols of this child, and so may wait for its end."""
         owners = {self._claims.owner(symbol) for symbol in symbols_of(child)}
         return {owner for owner in owners if owner is not None and owner != child.key}
 
     async def first_sync(self) -> None:
-        """Looks at everything for the first time: the watches may not have told all yet. Raises ApiError."""
+        """List everything for the first time: the watches may not have reported everything yet. Raises ApiError."""
         with self._noting_ends():
             await self._sync(0)
 
     async def resync(self) -> int:
-        """Looks at everything, gives the watches a little time to tell the same, and takes over what they have not
-        told. Returns how many changes that were. Raises ApiError."""
+        """List everything, wait for the watches to report the same, and take over the changes that they missed.
+
+        Return the number of missed changes. Raises ApiError.
+        """
         with self._noting_ends():
             missed = await self._sync(WATCH_LAG_S)
         for kind, changes in missed.items():
             metrics.WATCH_MISSED.labels(kind.plural).inc(changes)
         if total := sum(missed.values()):
-            log.warning("a look at everything has found changes that no watch has told of", changes=total)
+            log.warning("resync found changes that the watches missed", changes=total)
         return total
 
     @contextlib.contextmanager
@@ -163,6 +171,7 @@ class Informer:
             self._gone.clear()
 
     async def _sync(self, lag_s: float) -> Counter[Kind]:
+        """List everything, wait `lag_s` seconds, and return the number of changes to take over, by kind."""
         known = {kind: list(self._observed.all(kind)) for kind in self._kinds}
         known_streams = list(self._observed.streams.values())
         streams, children, refusals = await self._lister.list_all()
@@ -179,32 +188,32 @@ class Informer:
             lasting = [child for child in known[kind] if child.key.namespace not in refusals]
             missed[kind] += self._take_over(kind, lasting, children[kind])
         for stream in self._observed.streams.values():
-            self._claim(stream)  # what a stream runs may have been seen after the stream itself
-        self._refused = set(refusals)  # only now is what came back known
+            self._claim(stream)  # a Deployment of the stream may have been observed after the stream itself
+        self._refused = set(refusals)  # only now are the objects of a namespace that is no longer refused known
         return missed
 
     def _take_over(self, kind: Kind, known: Iterable[Child], listed: Iterable[Child]) -> int:
-        """What was listed, and the end of what was known before and was not listed."""
-        missed, there = 0, set[str]()
+        """Store listed objects and forget known ones that were not listed. Return the number of changes."""
+        changes, listed_uids = 0, set[str]()
         for child in listed:
-            there.add(child.uid)
-            concerned = self._observed.see(kind, child) if child.uid not in self._gone else set()
-            missed += bool(concerned)
-            for key in concerned:
+            listed_uids.add(child.uid)
+            affected = self._observed.see(kind, child) if child.uid not in self._gone else set()
+            changes += bool(affected)
+            for key in affected:
                 self._due(key, 0)
         for child in known:
-            if child.uid not in there:
-                missed += self._lose(kind, child.key.namespace, child.name, child.uid)
-        return missed
+            if child.uid not in listed_uids:
+                changes += self._lose(kind, child.key.namespace, child.name, child.uid)
+        return changes
 
     def _note(self, refusals: Mapping[str, ApiError]) -> None:
-        """Says which namespaces are refused, and which are no more, when that turns."""
+        """Log the namespaces that are newly refused, and those that are no longer refused."""
         for namespace in refusals.keys() - self._refused:
             log.warning(
-                "this namespace cannot be looked at, and what is in it is left alone: grant the operator its role "
-                "there, or take the namespace out of WATCH_NAMESPACES",
+                "namespace refused, its objects are left as they are: grant the operator its role there, or remove the "
+                "namespace from WATCH_NAMESPACES",
                 namespace=namespace, error=str(refusals[namespace]),
             )  # fmt: skip
         for namespace in self._refused - refusals.keys():
-            log.info("this namespace can be looked at again", namespace=namespace)
+            log.info("namespace access recovered", namespace=namespace)
         self._refused |= refusals.keys()

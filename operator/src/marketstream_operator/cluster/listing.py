@@ -9,7 +9,7 @@ from marketstream_operator.kinds import MARKET_STREAM, Kind
 from marketstream_operator.kube.api import Api, ApiError
 
 FORBIDDEN: Final = 403
-"""HTTP status for a namespace that was deleted with its RoleBinding or never granted. (An unknown kind gives 404.)"""
+"""HTTP status for a namespace that was deleted with its RoleBinding, or never granted. An unknown kind gives 404."""
 
 Where = Mapping[Kind, tuple[str, ...] | None]
 """The namespaces in which each kind is listed; None for all namespaces."""

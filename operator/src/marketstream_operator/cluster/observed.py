@@ -1,7 +1,7 @@
-"""What the operator has seen of the cluster: projections of objects, by MarketStream.
+"""The observed state of the cluster: projections of objects, by MarketStream.
 
-Watches tell every change; a look at everything, each minute, finds what they have missed. Of two sights of an object
-the one of the higher resourceVersion holds, wherever it came from.
+Observations come from watches, from lists and from the answers to writes. Of two observations of an object, the one
+with the higher resourceVersion holds, whatever its source.
 """
 
 from collections.abc import Iterator
@@ -23,17 +23,17 @@ from marketstream_operator.names import StreamKey
 
 
 class Observed:
-    """The projections of all that is in the operator's scope."""
+    """The latest projections of all objects that the operator serves."""
 
     def __init__(self) -> None:
         self.streams: dict[StreamKey, MarketStream] = {}
         self._children: dict[Kind, dict[StreamKey, dict[str, Child]]] = {kind: {} for kind in CHILD_KINDS}
         self._places: dict[Kind, dict[tuple[str, str], StreamKey]] = {kind: {} for kind in CHILD_KINDS}
-        """Of which stream an object is, by its namespace and name: its label may be changed."""
+        """The stream of each object, by namespace and name: the label that names the stream may be changed."""
         self._runners: dict[Symbol, set[tuple[StreamKey, Kind, str]]] = {}
 
     def see_stream(self, stream: MarketStream) -> bool:
-        """Returns whether it is new, or differs in more than what the operator itself writes there, the status."""
+        """Store a MarketStream. Return True if it is new, or if more of it has changed than its status."""
         known = self.streams.get(stream.key)
         if known is not None and known.version >= stream.version:
             return False
@@ -43,7 +43,7 @@ class Observed:
         )  # fmt: skip
 
     def lose_stream(self, key: StreamKey, uid: str) -> bool:
-        """It was deleted. Returns whether it was there."""
+        """Remove a deleted MarketStream. Return True if it was known."""
         known = self.streams.get(key)
         if known is None or known.uid != uid:
             return False
@@ -51,12 +51,12 @@ class Observed:
         return True
 
     def find(self, kind: Kind, namespace: str, name: str) -> Child | None:
-        """The object of this name, whichever stream it is of."""
+        """Return the object of this name, whatever its stream is; None when it is unknown."""
         key = self._places[kind].get((namespace, name))
         return None if key is None else self._children[kind][key][name]
 
     def see(self, kind: Kind, child: Child) -> set[StreamKey]:
-        """Returns the streams for which something has changed that the operator cares for."""
+        """Store an object. Return the streams that are affected by a change of its projection."""
         known = self.find(kind, child.key.namespace, child.name)
         if known is not None and known.version >= child.version:
             return set()
@@ -71,7 +71,7 @@ class Observed:
         return {known.key, child.key} if is_news else set()
 
     def lose(self, kind: Kind, namespace: str, name: str, uid: str) -> Child | None:
-        """It was deleted. Returns what it was."""
+        """Remove a deleted object. Return its last projection; None when it was unknown."""
         known = self.find(kind, namespace, name)
         if known is None or known.uid != uid:
             return None
@@ -100,26 +100,26 @@ class Observed:
                 del self._runners[symbol]
 
     def deployments(self, key: StreamKey) -> list[Deployment]:
-        """Those of a stream."""
+        """Return the Deployments of a stream."""
         return list(self._children[DEPLOYMENT].get(key, {}).values())  # type: ignore[arg-type]
 
     def pods(self, key: StreamKey) -> list[Pod]:
-        """Those of a stream, the ones that are being ended too."""
+        """Return the pods of a stream, including those that are being terminated."""
         return list(self._children[POD].get(key, {}).values())  # type: ignore[arg-type]
 
     def topics(self, key: StreamKey) -> list[Topic]:
-        """Those of a stream."""
+        """Return the KafkaTopics of a stream."""
         return list(self._children[KAFKA_TOPIC].get(key, {}).values())  # type: ignore[arg-type]
 
     def all(self, kind: Kind) -> Iterator[Child]:
-        """All children of a kind."""
+        """Yield all objects of a kind."""
         for siblings in self._children[kind].values():
             yield from siblings.values()
 
     def runners_beside(self, key: StreamKey, symbol: Symbol) -> set[StreamKey]:
-        """The other MarketStreams of which a pod or a Deployment still runs the symbol."""
+        """Return the MarketStreams other than `key` with a pod or a Deployment that still runs the symbol."""
         return {of for of, _, _ in self._runners.get(symbol, ())} - {key}
 
     def run_by(self, key: StreamKey) -> set[Symbol]:
-        """What the Deployments of a stream run."""
+        """Return the symbols that the Deployments of a stream run."""
         return {symbol for child in self.deployments(key) if child.replicas for symbol in symbols_of(child)}

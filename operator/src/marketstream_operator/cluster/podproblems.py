@@ -1,4 +1,4 @@
-"""What keeps a pod from working, said so that a person can act on it."""
+"""The problem that keeps a pod from running, as a reason and a message that a person can act on."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -15,26 +15,26 @@ _WAITING: Final = {
     "CreateContainerError": "PodConfigError",
     "RunContainerError": "PodConfigError",
 }
-"""The kubelet's reasons for a container that does not run, and what the status of a MarketStream calls them."""
+"""The kubelet's reasons for a waiting container, and the reasons for them in the status of a MarketStream."""
 
 _LONGEST: Final = 300
-"""Characters of a message in the status."""
+"""Maximum number of characters of a message in the status."""
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
-    """A reason in CamelCase, and what the kubelet or the scheduler says."""
+    """A reason in CamelCase, and the message of the kubelet, the scheduler or the container."""
 
     reason: str
     message: str
 
 
 def has_ended(pod: Mapping[str, Any]) -> bool:
-    """Whether none of its containers will run again: an evicted pod stays beside its successor for days."""
+    """Return True if no container of the pod will run again: an evicted pod stays beside its successor for days."""
     return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
 
 
 def problem_of(pod: Mapping[str, Any]) -> Problem | None:
-    """What is wrong with the pod; None when it runs, or only has not started yet."""
+    """Return the problem of the pod; None when it runs, is just starting, or is being deleted."""
     if "deletionTimestamp" in pod["metadata"]:
         return None
     return next(_problems(pod), None)
@@ -59,7 +59,7 @@ def _problems(pod: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _last_words(ended: Mapping[str, Any]) -> str:
-    """The last line that the container logged: terminationMessagePolicy FallbackToLogsOnError keeps it."""
+    """Return the last line of the container's log, which FallbackToLogsOnError has kept, and its exit code."""
     lines = str(ended.get("message") or "").strip().splitlines()
     said = lines[-1].strip() if lines else ""
     code = f"exit code {ended.get('exitCode')}" + (f", {ended['reason']}" if ended.get("reason") == "OOMKilled" else "")

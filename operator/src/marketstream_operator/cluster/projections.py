@@ -14,7 +14,7 @@ from marketstream_operator.names import StreamKey
 
 
 class MarketStream(msgspec.Struct, frozen=True):
-    """A MarketStream as it was last seen."""
+    """A MarketStream."""
 
     key: StreamKey
     uid: str
@@ -27,7 +27,7 @@ class MarketStream(msgspec.Struct, frozen=True):
 
     @property
     def about(self) -> dict[str, str]:
-        """The MarketStream as an Event names it."""
+        """The reference to this MarketStream in an Event."""
         return {
             "apiVersion": MARKET_STREAM.api_version, "kind": MARKET_STREAM.name, "namespace": self.key.namespace,
             "name": self.key.name, "uid": self.uid,
@@ -49,15 +49,15 @@ class Deployment(msgspec.Struct, frozen=True):
     digest: str
     spec_digest: str
     managed: str
-    """A digest of the operator's entry in managedFields: another one means that somebody changed a field of ours."""
+    """Digest of the operator's entry in managedFields. It changes when another client changes a field of the entry."""
     replicas: int
     generation: int
     is_settled: bool
-    """Whether the pods of the newest version have replaced all others, and are available."""
+    """True if all wanted pods are available and all pods are of the newest version."""
     is_ready: bool
-    """Whether as many pods are available as are wanted, and at least one."""
+    """True if all wanted pods, and at least one, are available."""
     is_stuck: bool = False
-    """Whether its newest version has not got on for so long that Kubernetes no longer believes in it."""
+    """True if the rollout of the newest version has exceeded its progress deadline."""
 
 
 class Pod(msgspec.Struct, frozen=True):
@@ -86,7 +86,7 @@ class Topic(msgspec.Struct, frozen=True):
     managed: str
     is_ready: bool
     problem: str
-    """What Strimzi says is wrong with it; empty when nothing is."""
+    """Strimzi's message about the failure of this topic; empty without a failure."""
 
 
 Child = Deployment | Pod | Topic
@@ -95,7 +95,7 @@ CHILD_KINDS: Final = (DEPLOYMENT, POD, KAFKA_TOPIC)
 
 
 def stream_of(raw: Mapping[str, Any]) -> MarketStream:
-    """The projection of a MarketStream."""
+    """Return the projection of a MarketStream."""
     meta = raw["metadata"]
     return MarketStream(
         StreamKey(meta["namespace"], meta["name"]), meta["uid"], int(meta["resourceVersion"]), meta["generation"],
@@ -104,7 +104,7 @@ def stream_of(raw: Mapping[str, Any]) -> MarketStream:
 
 
 def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
-    """The projection of an object that carries the operator's labels; None when it is of no stream, or has ended."""
+    """Return the projection of an object with the operator's labels; None for one without a stream and an ended pod."""
     meta = raw["metadata"]
     of = meta.get("labels") or {}
     stream = of.get(names.STREAM)
@@ -130,7 +130,7 @@ def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
 
 
 def managed_fields(meta: Mapping[str, Any]) -> str:
-    """A digest of the fields that the operator has applied and still owns."""
+    """Return a digest of the fields that the operator has applied and still owns; empty without any."""
     for entry in meta.get("managedFields") or ():
         if entry.get("manager") == MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
             return hashlib.sha256(msgspec.json.encode(entry.get("fieldsV1"), order="sorted")).hexdigest()[:16]
@@ -138,7 +138,7 @@ def managed_fields(meta: Mapping[str, Any]) -> str:
 
 
 def _rollout(raw: Mapping[str, Any]) -> tuple[bool, bool, bool]:
-    """Whether it is settled, is ready, is stuck."""
+    """Return `is_settled`, `is_ready` and `is_stuck` of a Deployment."""
     wanted, status = raw["spec"].get("replicas", 1), raw.get("status") or {}
     available = status.get("availableReplicas", 0)
     is_of_newest = status.get("observedGeneration", 0) >= raw["metadata"]["generation"]
@@ -157,6 +157,7 @@ def _rollout(raw: Mapping[str, Any]) -> tuple[bool, bool, bool]:
 
 
 def _condition(raw: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return `is_ready` and `problem` of a KafkaTopic."""
     for condition in (raw.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "Ready":
             if condition.get("status") == "True":
@@ -166,7 +167,7 @@ def _condition(raw: Mapping[str, Any]) -> tuple[bool, str]:
 
 
 def symbols_of(child: Child) -> set[Symbol]:
-    """The symbols that it stands for."""
+    """Return the symbols that an object runs: none for a topic."""
     if isinstance(child, Topic):
         return set()
     return {names.symbol_identity(child.exchange, symbol) for symbol in child.symbols}

@@ -1,9 +1,9 @@
-"""What the operator reacts to. A table of contents: every change only says which MarketStream is to be looked at.
+"""Watches of the kinds that the operator reacts to. Every change only names a MarketStream to reconcile.
 
-kopf brings the watches. It runs without its own posting of Events, its peering and its scanning, and has no handlers
-that keep state in objects: timers, daemons and guaranteed handlers would add finalizers and annotations. It runs in a
-thread and an event loop of its own: it takes over the signals of a main thread, and at its end cancels all tasks that
-have begun after it.
+kopf provides the watches. Its posting of Events, its peering and its scanning are off. No handler keeps state in
+objects: timers, daemons and guaranteed handlers would add finalizers and annotations. kopf runs in a thread with an
+event loop of its own, because kopf takes over the signals of the main thread and, when it ends, cancels all tasks that
+were started after it.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from marketstream_operator.kube.login import kopf_login
 log = logger(__name__)
 
 STOP_S: Final = 3.0
-"""Seconds for kopf to end."""
+"""Time limit for stopping kopf, in seconds."""
 
 WELL_S: Final = 120.0
-"""Seconds for which kopf must have run for its next end to count as its first."""
+"""Seconds after which a run of kopf counts as healthy, so that the pause after it is a first pause again."""
 
 DELETED: Final = "DELETED"
-"""The type of an event after which an object is no more; all others tell how it is."""
+"""Type of the watch event for a deleted object; every other type reports an existing object."""
 
 
 class Watches:
@@ -62,11 +62,11 @@ class Watches:
         return ", ".join(kind.plural for kind in self._kinds) + where
 
     async def run(self) -> None:
-        """Watches until cancelled. When kopf ends it begins anew: an error that it takes for final may pass."""
+        """Watch until cancelled. When kopf ends, restart it: an error that is final for kopf may be temporary."""
         loop = asyncio.get_running_loop()
         pauses = delays(1.0, 30.0)
         while True:
-            await self._known()  # kopf would take a kind that is not there yet for one that never will be
+            await self._known()  # kopf never watches a kind that is missing when kopf starts
             begun, stop = time.monotonic(), threading.Event()
             ended: asyncio.Future[BaseException | None] = loop.create_future()
             threading.Thread(target=self._thread, args=(loop, stop, ended), name="kopf", daemon=True).start()
@@ -80,7 +80,7 @@ class Watches:
                 pauses = delays(1.0, 30.0)
             pause_s = next(pauses)
             log.warning(
-                "the watches have ended; they begin anew", kinds=str(self), error=repr(ended.result()),
+                "watches ended, will restart", kinds=str(self), error=repr(ended.result()),
                 after_s=round(after_s), retry_s=round(pause_s, 1),
             )  # fmt: skip
             await asyncio.sleep(pause_s)
@@ -91,20 +91,20 @@ class Watches:
         failure: BaseException | None = None
         try:
             asyncio.run(self._watch(loop.call_soon_threadsafe, stop))
-        except BaseException as error:  # noqa: BLE001  whatever ends the thread is told to the one who waits
+        except BaseException as error:  # noqa: BLE001  the waiting task gets every error
             failure = error
 
         def end() -> None:
             if not ended.done():
                 ended.set_result(failure)
 
-        with contextlib.suppress(RuntimeError):  # that loop may have ended, too
+        with contextlib.suppress(RuntimeError):  # the waiting loop may be closed already
             loop.call_soon_threadsafe(end)
 
-    async def _watch(self, tell: Callable[..., Any], stop: threading.Event) -> None:
+    async def _watch(self, report: Callable[..., Any], stop: threading.Event) -> None:
         try:
             await kopf.operator(
-                registry=self._handlers(tell),
+                registry=self._handlers(report),
                 settings=_settings(self._kinds),
                 clusterwide=self._namespaces is None,
                 namespaces=self._namespaces or (),
@@ -112,10 +112,10 @@ class Watches:
                 stop_flag=stop,
             )
         finally:
-            stop.set()  # a thread of kopf's waits for it
+            stop.set()  # a thread of kopf waits for this
 
-    def _handlers(self, tell: Callable[..., Any]) -> kopf.OperatorRegistry:
-        """The handlers return nothing: kopf would write it into the status."""
+    def _handlers(self, report: Callable[..., Any]) -> kopf.OperatorRegistry:
+        """Return the handlers. They return nothing, because kopf would write their results into the status."""
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
@@ -127,12 +127,12 @@ class Watches:
             async def changed(event: kopf.RawEvent, **_: Any) -> None:
                 is_deleted, raw = event["type"] == DELETED, event["object"]
                 if kind == MARKET_STREAM:
-                    tell(self._informer.stream_event, is_deleted, stream_of(raw))
+                    report(self._informer.stream_event, is_deleted, stream_of(raw))
                 elif not is_deleted and (child := child_of(kind, raw)):
-                    tell(self._informer.child_event, kind, child)
+                    report(self._informer.child_event, kind, child)
                 else:
                     meta = raw["metadata"]
-                    tell(self._informer.child_lost, kind, meta["namespace"], meta["name"], meta["uid"])
+                    report(self._informer.child_lost, kind, meta["namespace"], meta["name"], meta["uid"])
 
         for kind in self._kinds:
             watch(kind)
@@ -140,7 +140,7 @@ class Watches:
 
 
 class _NoState(kopf.DiffBaseStorage):
-    """kopf keeps no state in objects, and so need not copy each object to compare it with what it was before."""
+    """A storage that stores nothing, so that kopf neither writes state into objects nor copies them for comparison."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return kopf.BodyEssence()
@@ -153,7 +153,7 @@ class _NoState(kopf.DiffBaseStorage):
 
 
 def _settings(kinds: tuple[Kind, ...]) -> kopf.OperatorSettings:
-    """kopf as a bringer of events, and nothing more."""
+    """Return settings by which kopf only delivers watch events."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -165,6 +165,6 @@ def _settings(kinds: tuple[Kind, ...]) -> kopf.OperatorSettings:
     settings.queueing.idle_timeout = 1.0
     for kind in kinds:
         if kind == MARKET_STREAM:
-            continue  # they are the users' and carry no label of ours
+            continue  # users create them, without the operator's labels
         settings.watching.label_selectors[kind.group, kind.version, kind.plural] = names.SELECTOR
     return settings

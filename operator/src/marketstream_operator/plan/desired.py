@@ -1,4 +1,4 @@
-"""From a MarketStream to the objects that it should have. Pure: no input or output, no clock."""
+"""The objects that a MarketStream should have. Pure: no input or output, no clock."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,21 +16,23 @@ from marketstream_operator.resource.spec import Spec, Workload
 from marketstream_operator.settings import OperatorSettings
 
 USER: Final = 10001
-"""The user id of the images."""
+"""User id of the images."""
 
 STOP_S: Final = 30
-"""Seconds for a pod to end: a service takes at most 5."""
+"""Grace period for stopping a pod, in seconds: a service takes at most 5."""
 
 DEFAULT_RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "384Mi"}}
-"""Of a container whose MarketStream names none: three to five times what a pair of a busy symbol uses."""
+"""Resources of a container whose MarketStream names none: three to five times the use of a pair of a busy symbol."""
 
 START_LIMIT_S: Final = 600
-"""Seconds for which a pod waits for Kafka, topics and PostgreSQL, not ready, before it ends with what is missing: all
-of them may just be starting, as at an install."""
+"""Seconds for which a starting pod waits for Kafka, topics and PostgreSQL before it exits with the missing ones named.
+
+The wait is long because all of them may be starting too, as after an installation.
+"""
 
 _ALIVE: Final = {"httpGet": {"path": "/healthz", "port": "http"}, "timeoutSeconds": 3, "periodSeconds": 10}
 _PROBES: Final = {
-    # A service may wait long for Kafka or PostgreSQL, which is no reason to restart it: the process only has to answer.
+    # A long wait for Kafka or PostgreSQL is no reason to restart a service: its process only has to answer.
     "startupProbe": _ALIVE | {"periodSeconds": 2, "failureThreshold": 60},
     "livenessProbe": _ALIVE | {"failureThreshold": 6},
     "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "timeoutSeconds": 3, "periodSeconds": 5},
@@ -38,7 +40,7 @@ _PROBES: Final = {
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """The MarketStream that owns what is made."""
+    """The MarketStream that owns the objects."""
 
     key: StreamKey
     uid: str
@@ -52,16 +54,18 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 def spec_digest(spec: Spec, pair: Pair, role: Role, replicas: int) -> str:
-    """What of a MarketStream goes into this Deployment."""
+    """Return a digest of all parts of a MarketStream that this Deployment depends on."""
     workload = msgspec.json.encode(_workload(spec, role))
     reached = msgspec.json.encode((spec.endpoints, spec.connection_secret_ref))
     return names.digest(workload, reached, spec.exchange, spec.freshness.max_age, pair.id, pair.symbols, replicas)
 
 
 def operator_digest(settings: OperatorSettings, connection: Connection) -> str:
-    """What does not come from a MarketStream: the operator's settings, its own code, and the credentials."""
-    made = [deployment(_NOBODY, _NO_SPEC, Pair("", ("",)), role, 1, connection, settings, "") for role in names.ROLES]
-    return names.digest(made)
+    """Return a digest of all other inputs of a Deployment: the operator's settings, its code, and the credentials."""
+    samples = [
+        deployment(_NOBODY, _NO_SPEC, Pair("", ("",)), role, 1, connection, settings, "") for role in names.ROLES
+    ]
+    return names.digest(samples)
 
 
 def deployment(
@@ -74,7 +78,7 @@ def deployment(
     settings: OperatorSettings,
     digest: str,
 ) -> dict[str, Any]:
-    """The Deployment of one half of a pair. `digest` marks what it is made from."""
+    """Return the Deployment of one role of a pair, annotated with the `digest` of its inputs."""
     stream = owner.key.name
     workload = _workload(spec, role)
     own = names.labels(stream, spec.exchange, role, pair.id)
@@ -95,8 +99,8 @@ def deployment(
             "replicas": replicas,
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": 300,
-            # The new pod comes before the old one goes. Two producers send some trades twice, which their ids undo; of
-            # two processors only the one with the newer fence writes.
+            # The new pod starts before the old one stops. Two producers publish some trades twice, which are dropped
+            # by their ids; of two processors, only the one with the newer fence writes.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": {name: own[name] for name in (names.STREAM, names.PAIR, names.COMPONENT)}},
             "template": {
@@ -117,7 +121,7 @@ def _pod(
 ) -> dict[str, Any]:
     workload = _workload(spec, role)
     named = [*settings.image_pull_secrets, *(reference.name for reference in workload.image_pull_secrets)]
-    secrets = dict.fromkeys(named)  # the API server answers 500 to one that is there twice
+    secrets = dict.fromkeys(named)  # the API server answers 500 to duplicates
     volumes, mounts = _volumes(connection)
     optional = {
         "imagePullSecrets": [{"name": name} for name in secrets],
@@ -169,7 +173,7 @@ def _environment(
         exchange_rest_url=spec.endpoints.rest,
         default_exchange=settings.default_exchange,
         topic_prefix=settings.topic_prefix,
-        topic_create=False,  # the operator makes them, with the retention of the MarketStream
+        topic_create=False,  # the operator creates them, with the retention of the MarketStream
         consumer_group=names.consumer_group(key, pair.id),
         max_age_s=spec.freshness.max_age_s,
         start_limit_s=START_LIMIT_S,
@@ -196,7 +200,7 @@ def _volumes(connection: Connection) -> tuple[list[dict[str, Any]], list[dict[st
 
 
 def topic(owner: Owner, spec: Spec, symbol: str, settings: OperatorSettings, digest: str) -> dict[str, Any]:
-    """The KafkaTopic of a symbol. It goes with its MarketStream, unless its trades are to be kept."""
+    """Return the KafkaTopic of a symbol. It is deleted with its MarketStream, unless its trades are to be kept."""
     name = topic_name(settings.topic_prefix, spec.exchange, symbol)
     metadata: dict[str, Any] = {
         "name": name,
@@ -220,7 +224,7 @@ def topic(owner: Owner, spec: Spec, symbol: str, settings: OperatorSettings, dig
 
 
 def topic_digest(owner: Owner, spec: Spec, symbol: str, settings: OperatorSettings) -> str:
-    """What the KafkaTopic is made from."""
+    """Return a digest of the inputs of the KafkaTopic."""
     return names.digest(topic(owner, spec, symbol, settings, ""))
 
 

@@ -1,4 +1,4 @@
-"""Which pair runs which symbol. Pure: it is recovered from the pairs that are there."""
+"""Packing of symbols into pairs. Pure: the present packing is recovered from the existing pairs."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,14 +10,15 @@ from marketstream_operator.names import pair_of_symbol
 _PACKED: Final = re.compile(r"p(0|[1-9][0-9]*)")
 
 Packing = dict[str, tuple[str, ...]]
-"""The symbols of each pair, by its id."""
+"""The symbols of each pair, by pair id."""
 
 
 def pack(symbols: Iterable[str], per_pair: int, live: Mapping[str, Iterable[str]]) -> Packing:
-    """The pairs that `symbols` need, when the pairs of `live` are there.
+    """Return the pairs that `symbols` need, given the symbols of the existing pairs in `live`.
 
-    Alone, a symbol has a pair named after it. Packed (`p0`, `p1`, …), it stays in the pair where it is; a new one
-    goes to the lowest pair with room. Nothing is compacted, so that no pair restarts for the sake of another.
+    With one symbol per pair, each pair is named after its symbol. Otherwise pairs are named `p0`, `p1`, …: a symbol
+    stays in its pair, and a new symbol is added to the lowest pair with room. Pairs are never compacted, so that no
+    pair restarts because of another.
     """
     if per_pair == 1:
         return {pair_of_symbol(symbol): (symbol,) for symbol in symbols}

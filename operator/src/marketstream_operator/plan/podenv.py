@@ -10,9 +10,9 @@ SECRET: Final = frozenset(
         "kafka_sasl_password", "kafka_ca_file", "database_url", "redis_url",
     }
 )  # fmt: skip
-"""Keys of the connection Secret, in capitals there. KAFKA_CA_FILE holds the PEM itself, which is mounted as a file."""
+"""Settings that the connection Secret may give, by keys in capitals. KAFKA_CA_FILE is PEM text, mounted as a file."""
 
 REQUIRED: Final = ("kafka_bootstrap", "database_url", "redis_url")
-"""Those that a connection Secret cannot lack."""
+"""Settings that the connection Secret must give."""
 
 HTTP_PORT: Final = Settings().http_port
