@@ -1,7 +1,7 @@
-"""Writes README.md of the chart from the comments of its values.yaml; with --check says whether it is current.
+"""Generate README.md of the chart from README.md.in and the comments of values.yaml; with --check only compare it.
 
-A comment belongs to the key below it, `## Title` begins a section, and everything above the first section is the
-introduction to the rest.
+A comment describes the key below it. `## Title` begins a section; the section of the keys above the first title is
+called General.
 """
 
 import re
@@ -16,14 +16,14 @@ CHART: Final = Path(__file__).parent / "marketstream"
 README: Final = CHART / "README.md"
 TEMPLATE: Final = CHART / "README.md.in"
 PLACE: Final = "{{values}}"
-"""Where the tables stand in the template."""
+"""Placeholder of the tables in the template."""
 
 _KEY: Final = re.compile(r"^( *)([A-Za-z][\w-]*):(.*)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A row: the path of a key, its default, and what is said of it."""
+    """A row of a table: the path of a key, its default, and its description."""
 
     path: str
     default: str
@@ -31,7 +31,7 @@ class Value:
 
 
 def sections(source: str) -> dict[str, list[Value]]:
-    """The rows of every section of a values.yaml, by its title."""
+    """Return the rows of each section of a values.yaml, by the section's title."""
     defaults = yaml.safe_load(source)
     found: dict[str, list[Value]] = {"General": []}
     title = "General"
@@ -58,7 +58,7 @@ def sections(source: str) -> dict[str, list[Value]]:
 
 
 def _leaves(rows: list[Value]) -> list[Value]:
-    """Without what is inside a value that is shown whole."""
+    """Return the rows without those inside a value that is shown whole."""
     kept: list[Value] = []
     for row in rows:
         if not any(whole.default and row.path.startswith(whole.path + ".") for whole in kept):
@@ -78,7 +78,7 @@ def _shown(value: object) -> str:
 
 
 def tables(source: str) -> str:
-    """Markdown: a table for each section."""
+    """Return Markdown with a table for each section."""
     parts = []
     for title, rows in sections(source).items():
         parts += [f"### {title}", "", "| value | default | meaning |", "|---|---|---|"]
@@ -88,19 +88,19 @@ def tables(source: str) -> str:
 
 
 def readme() -> str:
-    """What README.md should say."""
+    """Return the text that README.md should have."""
     return TEMPLATE.read_text("utf-8").replace(PLACE, tables((CHART / "values.yaml").read_text("utf-8")))
 
 
 def main(arguments: list[str]) -> int:
-    """Writes README.md, or with --check compares it; 1 when it differs."""
+    """Write README.md, or with --check compare it. Return the exit code: 1 if the file differs, else 0."""
     wanted = readme()
     if "--check" not in arguments:
         README.write_text(wanted, "utf-8")
         return 0
     if README.exists() and README.read_text("utf-8") == wanted:
         return 0
-    sys.stderr.write(f"{README} is not what values.yaml says: run make chart-docs\n")
+    sys.stderr.write(f"{README} is out of date: run make chart-docs\n")
     return 1
 
 
