@@ -9,51 +9,51 @@ from tests.chart.helm import EXTERNAL, Helm, HelmError
 PG = "postgresql.external.url=postgresql://u:p@db/m"
 
 CONTRADICTIONS = {
-    "kafka.mode is external, so that nothing would use the Strimzi operator": [
+    "kafka.mode is external, but strimzi.enabled installs a Strimzi operator that nothing would use": [
         "kafka.mode=external", "kafka.external.bootstrapServers=a:1",
     ],
-    "nothing says where Kafka is": ["kafka.mode=external", "strimzi.enabled=false"],
-    "but kafka.mode is strimzi, which makes a Kafka of its own": ["kafka.external.bootstrapServers=a:1"],
-    "kafka.strimzi.replicas is 2: every node votes": ["kafka.strimzi.replicas=2"],
+    "no address of Kafka is given": ["kafka.mode=external", "strimzi.enabled=false"],
+    "but with kafka.mode strimzi the chart creates its own Kafka": ["kafka.external.bootstrapServers=a:1"],
+    "kafka.strimzi.replicas is 2, but must be 1, 3 or 5": ["kafka.strimzi.replicas=2"],
     "MarketStreams must be in the namespace of Kafka": ["operator.watchNamespaces={other}"],
-    "but kafka.external names others: give one of the two": [
+    "but kafka.external sets others: set only one of the two": [
         *EXTERNAL, "connection.existingSecret=mine", "postgresql.auth.existingSecret=a", "redis.auth.existingSecret=b",
     ],
-    "kafka.external.existingSecret and kafka.external.saslUsername or saslPassword are given": [
+    "kafka.external.existingSecret and kafka.external.saslUsername or saslPassword are both set": [
         *EXTERNAL, "kafka.external.existingSecret=a", "kafka.external.saslUsername=b",
         "kafka.external.securityProtocol=SASL_SSL",
     ],
-    "kafka.external.securityProtocol is SASL_SSL, which needs a user": [
+    "kafka.external.securityProtocol is SASL_SSL, which requires a user": [
         *EXTERNAL, "kafka.external.securityProtocol=SASL_SSL",
     ],
-    "kafka.external names a user, but securityProtocol is PLAINTEXT": [*EXTERNAL, "kafka.external.saslUsername=a"],
-    "postgresql.auth.password and postgresql.auth.existingSecret are given": [
+    "kafka.external sets a user, but securityProtocol is PLAINTEXT": [*EXTERNAL, "kafka.external.saslUsername=a"],
+    "postgresql.auth.password and postgresql.auth.existingSecret are both set": [
         "postgresql.auth.password=a", "postgresql.auth.existingSecret=b",
     ],
-    "postgresql.external.url and postgresql.external.existingSecret are given": [
+    "postgresql.external.url and postgresql.external.existingSecret are both set": [
         PG, "postgresql.mode=external", "postgresql.external.existingSecret=a",
     ],
-    "but postgresql.external names another": [
+    "but postgresql.external sets another address": [
         PG, "postgresql.mode=external", "connection.existingSecret=a", "redis.auth.existingSecret=b",
     ],
-    "postgresql.external is given, but postgresql.mode is internal": [PG],
-    "postgresql.mode is external, but nothing says where it is": ["postgresql.mode=external"],
-    "redis.mode is external, but nothing says where it is": ["redis.mode=external"],
+    "postgresql.external is set, but with postgresql.mode internal": [PG],
+    "postgresql.mode is external, but no address is given": ["postgresql.mode=external"],
+    "redis.mode is external, but no address is given": ["redis.mode=external"],
     "postgresql.auth is for the server that the chart runs": [
         PG, "postgresql.mode=external", "postgresql.auth.password=a",
     ],
-    "connection.existingSecret must hold the password of the postgresql that the chart runs": [
+    "connection.existingSecret must contain the password of the postgresql that the chart runs": [
         "connection.existingSecret=a", "redis.auth.existingSecret=b",
     ],
-    "connection.existingSecret must hold the password of the redis that the chart runs": [
+    "connection.existingSecret must contain the password of the redis that the chart runs": [
         "connection.existingSecret=a", "postgresql.auth.existingSecret=b",
     ],
     "there is no Secret pg with a key password in the namespace test": ["postgresql.auth.existingSecret=pg"],
     "there is no Secret user with a key KAFKA_SASL_USERNAME in the namespace test": [
         *EXTERNAL, "kafka.external.securityProtocol=SASL_SSL", "kafka.external.existingSecret=user",
     ],
-    "operator.watchNamespaces has * beside other names": ["operator.watchNamespaces={*,test}"],
-    "api.ingress is enabled without hosts": ["api.ingress.enabled=true"],
+    "operator.watchNamespaces contains * and other names": ["operator.watchNamespaces={*,test}"],
+    "api.ingress.enabled is true, but no host is given": ["api.ingress.enabled=true"],
 }  # fmt: skip
 
 UNKNOWN = [

@@ -1,4 +1,4 @@
-{{/* How the services reach Kafka, PostgreSQL and Redis: the keys of the connection Secret, as YAML. */}}
+{{/* Addresses and passwords of Kafka, PostgreSQL and Redis: the keys of the connection Secret, as YAML. */}}
 {{- define "marketstream.connection" -}}
 {{- $name := include "marketstream.fullname" . -}}
 {{- $namespace := .Release.Namespace -}}

@@ -1,4 +1,4 @@
-{{/* The base of all names: at most 40 characters, for Strimzi and StatefulSets add to it. */}}
+{{/* The base of all names: at most 40 characters, because Strimzi and StatefulSets append to it. */}}
 {{- define "marketstream.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
@@ -9,7 +9,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What selects the pods of a component: (list $ "api"). */}}
+{{/* Labels that select the pods of a component: (list $ "api"). */}}
 {{- define "marketstream.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: marketstream
@@ -30,8 +30,8 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* The labels of a pod: (list $ "api" podLabels). The version is not among them, so that an upgrade of the chart alone
-rolls nothing. */}}
+{{/* The labels of a pod: (list $ "api" podLabels). They do not include the version, so that an upgrade of the chart alone
+rolls out nothing. */}}
 {{- define "marketstream.podLabels" -}}
 {{- $root := index . 0 -}}
 {{ include "marketstream.selector" (list $root (index . 1)) }}
@@ -52,11 +52,11 @@ app.kubernetes.io/part-of: marketstream
 {{- end -}}
 {{- end -}}
 
-{{/* What every pod has: (list $ userId), and true for one that speaks to the Kubernetes API. */}}
+{{/* Fields of every pod: (list $ userId), with true as a third item for a pod that uses the Kubernetes API. */}}
 {{- define "marketstream.pod" -}}
 {{- $root := index . 0 -}}
 automountServiceAccountToken: {{ gt (len .) 2 }}
-# A Service named kafka would otherwise set KAFKA_… in every container.
+# A Service named kafka would otherwise set KAFKA_… variables in every container.
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -72,7 +72,7 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* What every container has: whether its root file system is writable. */}}
+{{/* Security context of every container. The argument is true if the root file system is writable. */}}
 {{- define "marketstream.containerSecurity" -}}
 securityContext:
   allowPrivilegeEscalation: false
@@ -81,7 +81,7 @@ securityContext:
   readOnlyRootFilesystem: {{ not . }}
 {{- end -}}
 
-{{/* Where a component's pods may run: (list $ "api" .Values.api). */}}
+{{/* Scheduling of a component's pods: (list $ "api" .Values.api). */}}
 {{- define "marketstream.scheduling" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 2 -}}
@@ -110,7 +110,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* The names of things that are made here or given. */}}
+{{/* Names of Secrets that the chart creates or that are given, and the port of Kafka. */}}
 {{- define "marketstream.connectionSecret" -}}
 {{- .Values.connection.existingSecret | default (printf "%s-connection" (include "marketstream.fullname" .)) -}}
 {{- end -}}
@@ -127,23 +127,23 @@ topologySpreadConstraints:
 {{- ternary 9093 9092 .Values.kafka.strimzi.secure -}}
 {{- end -}}
 
-{{/* The namespaces to serve, as a JSON list; ["*"] for all of them. */}}
+{{/* The namespaces that the operator watches, as a JSON list; ["*"] for all. */}}
 {{- define "marketstream.namespaces" -}}
 {{- .Values.operator.watchNamespaces | default (list .Release.Namespace) | uniq | toJson -}}
 {{- end -}}
 
-{{/* A key of a Secret that is there already: (list $ "name" "key" "what for"). */}}
+{{/* The value of a key of an existing Secret: (list $ "secret" "key" "name of the value that names the Secret"). */}}
 {{- define "marketstream.secretValue" -}}
 {{- $root := index . 0 -}}
 {{- $data := get (lookup "v1" "Secret" $root.Release.Namespace (index . 1) | default dict) "data" | default dict -}}
 {{- if not (hasKey $data (index . 2)) -}}
-{{- fail (printf "%s: there is no Secret %s with a key %s in the namespace %s. Make it before the release; where the chart is rendered without a cluster (helm template, GitOps), give connection.existingSecret as well, which holds all addresses and passwords." (index . 3) (index . 1) (index . 2) $root.Release.Namespace) -}}
+{{- fail (printf "%s: there is no Secret %s with a key %s in the namespace %s. Create it before the release. If the chart is rendered without a cluster (helm template, GitOps), also set connection.existingSecret, which contains all addresses and passwords." (index . 3) (index . 1) (index . 2) $root.Release.Namespace) -}}
 {{- end -}}
 {{- get $data (index . 2) | b64dec -}}
 {{- end -}}
 
-{{/* The password of an internal server: (list $ "postgresql"). Given, or in a Secret, or the one generated before, or a
-new one, which is remembered so that all that is rendered now has the same. */}}
+{{/* The password of an internal server: (list $ "postgresql"). In this order: the given one, the one in a given Secret, the
+one generated before, a new one. It is stored in the values, so that all templates get the same. */}}
 {{- define "marketstream.password" -}}
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
@@ -160,12 +160,12 @@ new one, which is remembered so that all that is rendered now has the same. */}}
 {{- $auth.password -}}
 {{- end -}}
 
-{{/* A text as part of a URL. */}}
+{{/* A text, escaped for a URL. */}}
 {{- define "marketstream.escaped" -}}
 {{- urlquery . | replace "+" "%20" -}}
 {{- end -}}
 
-{{/* Names of Secrets, separated by commas. */}}
+{{/* The names of Secrets, separated by commas. */}}
 {{- define "marketstream.secretNames" -}}
 {{- $names := list -}}
 {{- range . }}{{ $names = append $names .name }}{{ end -}}

@@ -10,7 +10,7 @@
 {{ include "marketstream.peers.component" (list $ "operator") }}
 {{- end -}}
 
-{{/* The pods that the operator makes: (list $ "producer" "processor"), in every namespace that it serves. */}}
+{{/* The pods that the operator creates: (list $ "producer" "processor"), in every namespace that it watches. */}}
 {{- define "marketstream.peers.streams" -}}
 {{- $root := first . -}}
 {{- $peers := rest . -}}
@@ -28,7 +28,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Selects pods that the operator makes: (list "producer" "processor"). */}}
+{{/* Selects pods that the operator creates: (list "producer" "processor"). */}}
 {{- define "marketstream.streamSelector" -}}
 matchLabels:
   app.kubernetes.io/name: marketstream
@@ -46,7 +46,7 @@ matchExpressions:
 {{- end }}
 {{- end -}}
 
-{{/* The release's own pods, as seen from a pod in the namespace: (list $ "redis" "namespace"). */}}
+{{/* The release's own pods, as peers of a pod in the namespace: (list $ "redis" "namespace"). */}}
 {{- define "marketstream.to.component" -}}
 {{- $root := index . 0 -}}
 - podSelector:
@@ -67,7 +67,7 @@ matchExpressions:
       protocol: TCP
 {{- end -}}
 
-{{/* What a user gave: `to`, any address when empty, on some ports. */}}
+{{/* Egress from the values: `to`, or any address if that is empty, on `ports`. */}}
 {{- define "marketstream.egress.given" -}}
 - ports:
     {{- include "marketstream.ports" .ports | nindent 4 }}
@@ -77,7 +77,7 @@ matchExpressions:
   {{- end }}
 {{- end -}}
 
-{{/* To Kafka, from a pod in the namespace: (list $ "namespace"). */}}
+{{/* Egress to Kafka, from a pod in the namespace: (list $ "namespace"). */}}
 {{- define "marketstream.egress.kafka" -}}
 {{- $root := index . 0 -}}
 {{- if eq $root.Values.kafka.mode "external" -}}
@@ -99,7 +99,7 @@ matchExpressions:
 {{- end -}}
 {{- end -}}
 
-{{/* To PostgreSQL or Redis, from a pod in the namespace: (list $ "redis" 6379 "namespace"). */}}
+{{/* Egress to PostgreSQL or Redis, from a pod in the namespace: (list $ "redis" 6379 "namespace"). */}}
 {{- define "marketstream.egress.server" -}}
 {{- $root := index . 0 -}}
 {{- $server := index $root.Values (index . 1) -}}
@@ -114,7 +114,7 @@ matchExpressions:
 {{- end -}}
 {{- end -}}
 
-{{/* To the exchange. */}}
+{{/* Egress to the exchange. */}}
 {{- define "marketstream.egress.exchange" -}}
 {{- with .Values.networkPolicy.exchange -}}
 - ports:
@@ -130,7 +130,7 @@ matchExpressions:
 {{- end -}}
 {{- end -}}
 
-{{/* From whoever fetches metrics, to the port named http. */}}
+{{/* Ingress for scraping metrics, on the port named http. */}}
 {{- define "marketstream.ingress.metrics" -}}
 {{- with .Values.metrics.podMonitor -}}
 {{- if .enabled -}}
