@@ -28,6 +28,7 @@ check: $(READY) ## Check formatting, lint, types, layers and generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m marketstream_operator.manifests.generate --check
+	$(BIN)/pytest --quiet tests/style
 
 generate: $(READY) ## Regenerate the CRD, the roles and the reference tables from the operator's code
 	$(BIN)/python -m marketstream_operator.manifests.generate

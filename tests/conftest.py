@@ -17,7 +17,7 @@ from marketstream.local.redis import RedisServer
 from marketstream.local.servers import EmbeddedServers
 from redis.asyncio import Redis
 
-from tests.harness.needs import folder_beside
+from tests.harness.needs import RECORDINGS, needed_folder
 
 # A machine that halts for a moment in the middle of an example is no fault of what the example tries.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,8 +26,8 @@ settings.load_profile("unhurried")
 
 @pytest.fixture(scope="session")
 def recordings() -> Path:
-    """The folder with recordings of real exchanges: RECORDINGS, or ../shared/recordings beside the project."""
-    return folder_beside("recordings", "RECORDINGS", "recordings")
+    """Return the folder with recordings of real exchanges."""
+    return needed_folder(RECORDINGS, "recordings")
 
 
 # Consumers that a test kills must be missed soon.

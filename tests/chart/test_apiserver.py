@@ -10,7 +10,7 @@ import pytest
 
 from tests.chart.helm import EXTERNAL, Helm, Object, arguments, only, pod_templates
 from tests.chart.test_render import MATRIX
-from tests.harness.needs import folder_beside
+from tests.harness.needs import STRIMZI_CRDS, needed_folder
 from tests.harness.operator.apiserver import ApiServer
 
 RESTRICTED = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
@@ -20,8 +20,8 @@ HERE = ("crds.enabled=false", *EXTERNAL)
 
 @pytest.fixture(scope="module")
 def definitions() -> Path:
-    """Strimzi's definitions: STRIMZI_CRDS, or ../shared/strimzi beside the project."""
-    return folder_beside("strimzi", "STRIMZI_CRDS", "definitions of Strimzi")
+    """Return the folder with Strimzi's definitions."""
+    return needed_folder(STRIMZI_CRDS, "definitions of Strimzi")
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import time
 from typing import Final
 
 from tests.e2e.kube import program
-from tests.e2e.local import OFFLINE, SHARED
-from tests.harness.needs import PROJECT
+from tests.e2e.local import OFFLINE
+from tests.harness.needs import OFFLINE_CLUSTER, PROJECT, folder
 
 TAG: Final = "e2e"
 NEXT_TAG: Final = "e2e-next"
@@ -31,7 +31,8 @@ async def bring(context: str, load: str) -> None:
         return
     began = time.monotonic()
     if context == OFFLINE:
-        await program(str(SHARED / "images" / "build"), "python", "postgres", "redis", "kafka", limit=BUILD_S)
+        build = folder(OFFLINE_CLUSTER) / "images" / "build"
+        await program(str(build), "python", "postgres", "redis", "kafka", limit=BUILD_S)
     for tag in (TAG, NEXT_TAG):
         await make("images", f"VERSION={tag}", f"IMAGE_PREFIX={PREFIX}")
     await make("image-of-exchange", f"VERSION={TAG}", f"IMAGE_PREFIX={PREFIX}")

@@ -3,13 +3,9 @@
 import os
 import re
 import subprocess
-from pathlib import Path
 from typing import Final
 
-from tests.harness.needs import PROJECT
-
-SHARED: Final = Path(os.environ.get("OFFLINE_CLUSTER") or PROJECT.parent / "shared" / "cluster")
-"""The folder of the offline cluster's programs."""
+from tests.harness.needs import OFFLINE_CLUSTER, folder
 
 OFFLINE: Final = "offline-cluster"
 
@@ -18,7 +14,7 @@ LOADERS: Final = {
     r"k3d-(.+)": r'k3d image import --cluster \1 "$EXPECTED_REF"',
     r"minikube": r'minikube image load "$EXPECTED_REF"',
     r"docker-desktop": "true",  # it has Docker's own images
-    OFFLINE: rf'{SHARED}/images/load "$EXPECTED_REF"',
+    OFFLINE: rf'{folder(OFFLINE_CLUSTER)}/images/load "$EXPECTED_REF"',
 }
 """The contexts that are local, and the command that brings the image $EXPECTED_REF to the nodes of each."""
 
@@ -32,7 +28,7 @@ def current_context() -> str:
     try:
         asked = subprocess.run(["kubectl", "config", "current-context"], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise NotLocalError("there is no kubectl: install it, or run this inside of ../shared/cluster/enter") from None
+        raise NotLocalError("kubectl is not on the PATH: install it and choose a local context") from None
     return asked.stdout.strip()
 
 

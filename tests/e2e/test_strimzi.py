@@ -3,7 +3,6 @@ and Strimzi's objects. Strimzi's own operator takes part where its chart was fet
 """
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,7 +26,7 @@ from tests.e2e.platform import (
 )
 from tests.e2e.strimzi.standin import StandIn
 from tests.e2e.truth import Twin
-from tests.harness.needs import PROJECT
+from tests.harness.needs import STRIMZI_CRDS, folder
 
 pytestmark = pytest.mark.e2e
 
@@ -37,8 +36,8 @@ ADDED: Final = "ADAUSDT"
 TOPICS: Final = "kafkatopics.kafka.strimzi.io"
 HEALED_S: Final = 180.0
 
-DEFINITIONS: Final = os.environ.get("STRIMZI_CRDS") or str(PROJECT.parent / "shared" / "strimzi")
-"""The folder that holds them."""
+DEFINITIONS: Final = str(folder(STRIMZI_CRDS))
+"""The folder with Strimzi's definitions."""
 
 VALUES: Final = {
     "kafka": {

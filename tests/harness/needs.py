@@ -1,24 +1,44 @@
-"""What a test needs beside the repository, and what happens where that is not there."""
+"""The things that tests need beside the repository, and the outcome of a test that cannot have them."""
 
 import os
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
+PROJECT: Final = Path(__file__).parents[2]
+
+RECORDINGS: Final = "RECORDINGS"
+"""The variable that names the folder of recordings of real exchanges."""
+
+STRIMZI_CRDS: Final = "STRIMZI_CRDS"
+"""The variable that names the folder of Strimzi's custom resource definitions."""
+
+OFFLINE_CLUSTER: Final = "OFFLINE_CLUSTER"
+"""The variable that names the folder of the programs that make a cluster without Docker."""
+
+_BESIDE: Final = {RECORDINGS: "recordings", STRIMZI_CRDS: "strimzi", OFFLINE_CLUSTER: "cluster"}
+"""Names of these folders in ../shared, which only the maintainers' machines have."""
 
 
 def unavailable(message: str) -> NoReturn:
-    """Skips the test for what is not on this machine; with CI=true that is a failure."""
+    """Skip the test, because this machine lacks something; with CI=true, fail it."""
     if os.environ.get("CI", "").lower() in ("true", "1"):
         pytest.fail(f"{message} With CI=true this is a failure.", pytrace=False)
     pytest.skip(message)
 
 
-def folder_beside(name: str, variable: str, what: str) -> Path:
-    """The folder that the variable names, or ../shared/`name` beside the project."""
-    folder = Path(os.environ.get(variable) or PROJECT.parent / "shared" / name)
-    if not folder.is_dir():
-        unavailable(f"No {what} in {folder}: set {variable} to the folder that holds them.")
-    return folder
+def folder(variable: str) -> Path:
+    """Return the folder that an environment variable names, or its default, which need not exist."""
+    return Path(os.environ.get(variable) or PROJECT.parent / "shared" / _BESIDE[variable])
+
+
+def needed_folder(variable: str, content: str) -> Path:
+    """Return the folder that an environment variable names, or its default; skip the test if there is none.
+
+    `content` is a noun for the message.
+    """
+    found = folder(variable)
+    if not found.is_dir():
+        unavailable(f"No {content} in {found}: set {variable} to the folder that holds them.")
+    return found

@@ -10,7 +10,7 @@ import pytest
 from marketstream.local.kafka import KafkaServer
 from marketstream.local.redis import RedisServer
 
-from tests.harness.needs import folder_beside, unavailable
+from tests.harness.needs import STRIMZI_CRDS, needed_folder, unavailable
 from tests.harness.operator.apiserver import ApiServer
 from tests.harness.operator.assets import Assets, AssetsMissingError, find_assets
 from tests.harness.operator.playing import Market
@@ -61,8 +61,8 @@ async def kinds(apiserver: ApiServer) -> None:
 
 @pytest.fixture(scope="session")
 def strimzi_crds() -> Path:
-    """The folder with the CRDs of Strimzi: STRIMZI_CRDS, or ../shared/strimzi beside the project."""
-    return folder_beside("strimzi", "STRIMZI_CRDS", "definitions of Strimzi")
+    """Return the folder with the CRDs of Strimzi."""
+    return needed_folder(STRIMZI_CRDS, "definitions of Strimzi")
 
 
 @pytest.fixture(scope="session")
