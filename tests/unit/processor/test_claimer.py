@@ -7,7 +7,7 @@ import pytest
 from marketstream.kafka.consumer import Consumer, Offsets
 from marketstream.market.progress import Progress
 from marketstream.postgres.writer import Claim, SymbolKey, Writer
-from marketstream.processor.claimer import _claim
+from marketstream.processor.claimer import Claimer
 from marketstream.processor.committer import Committer
 from marketstream.processor.holdings import Holdings
 from marketstream.redis.writer import LiveWriter
@@ -58,7 +58,15 @@ async def test_the_group_learns_how_far_a_symbol_was_stored_that_gets_no_record_
     writer, consumer = cast("Writer", servers), cast("Consumer", servers)
     committer = Committer(Settings(), holdings, writer)
     holdings.assign({TOPIC})
-    await _claim(Settings(), holdings, {TOPIC: KEY}, writer, cast("LiveWriter", servers), consumer, committer)
+    await Claimer(
+        Settings(),
+        holdings,
+        {TOPIC: KEY},
+        writer=writer,
+        live=cast("LiveWriter", servers),
+        consumer=consumer,
+        committer=committer,
+    ).claim()
     assert TOPIC in holdings.owned
     for _ in range(2):
         await committer.tell_group_once(consumer)

@@ -20,7 +20,7 @@ from marketstream.postgres.connect import Pool, close_pool, lazy_pool, wait_for
 from marketstream.postgres.migrate import migrate
 from marketstream.postgres.writer import SymbolKey, Writer
 from marketstream.processor import metrics
-from marketstream.processor.claimer import claim_symbols
+from marketstream.processor.claimer import Claimer
 from marketstream.processor.committer import Committer
 from marketstream.processor.holdings import Holdings
 from marketstream.processor.publisher import LivePublisher
@@ -112,6 +112,15 @@ class _Processor:
         holdings = Holdings()
         consumer = Consumer(self._settings, list(self._keys), assigned=holdings.assign, revoked=holdings.revoke)
         committer = Committer(self._settings, holdings, self._writer)
+        claimer = Claimer(
+            self._settings,
+            holdings,
+            self._keys,
+            writer=self._writer,
+            live=self._live,
+            consumer=consumer,
+            committer=committer,
+        )
         publisher = LivePublisher(self._settings, holdings, self._live, consumer)
         if not await run_until(stop, consumer.start()):
             await consumer.stop()
@@ -119,9 +128,7 @@ class _Processor:
         self._started.set()
         tasks = {
             "reader": asyncio.create_task(read_records(holdings, consumer)),
-            "claimer": asyncio.create_task(
-                claim_symbols(self._settings, holdings, self._keys, self._writer, self._live, consumer, committer)
-            ),
+            "claimer": asyncio.create_task(claimer.run()),
             "committer": asyncio.create_task(committer.run()),
             "group": asyncio.create_task(committer.tell_group(consumer)),
             "publisher": asyncio.create_task(publisher.run()),
