@@ -169,7 +169,7 @@ class Aggregator:
         while start < len(times):
             window = window_of(times[start])
             end = bisect_left(times, (window + 1) * WINDOW_US, start)
-            self._extend_part(trades.part(start, end), window, offset)
+            self._extend_part(trades.cut(start, end), window, offset)
             start = end
         self.counters.counted += len(times)
         self._hear(times[-1])
@@ -186,7 +186,7 @@ class Aggregator:
                 Candle(window, part.price_scale, part.quantity_scale, first), offset
             )
             if len(part) > 1:
-                rest = part.part(1, len(part))
+                rest = part.cut(1, len(part))
                 opened.candle.extend(rest, max(rest.prices), min(rest.prices), last_id)
         elif opened.candle.can_extend(part):
             opened.candle.extend(part, max(part.prices), min(part.prices), last_id)

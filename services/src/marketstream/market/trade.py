@@ -1,7 +1,7 @@
 """Trades of one symbol, as columns: a list for each field, which C-speed builtins (sum, max, compress) work on."""
 
 from collections.abc import Iterator, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from operator import add
 from typing import Annotated, Final, NamedTuple, Self
 
@@ -88,13 +88,15 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
             next_id += count
         return ids
 
-    def part(self, start: int, end: int) -> "Trades":
-        """The entries `start` to `end` (exclusive) of plain columns: consecutive ids, each entry one trade."""
-        if (start, end) == (0, len(self)):
+    def cut(self, start: int, stop: int) -> "Trades":
+        """The entries from index `start` to before `stop`, of which there must be at least one."""
+        if start == 0 and stop >= len(self.times):
             return self
         return Trades(
-            self.price_scale, self.quantity_scale, self.first_id + start, self.times[start:end],
-            self.prices[start:end], self.quantities[start:end], self.taker_buys[start:end],
+            self.price_scale, self.quantity_scale, self.all_ids()[start],
+            self.times[start:stop], self.prices[start:stop], self.quantities[start:stop], self.taker_buys[start:stop],
+            None if self.ids is None else self.ids[start:stop],
+            None if self.counts is None else self.counts[start:stop],
         )  # fmt: skip
 
     def rescaled(self, price_scale: int, quantity_scale: int) -> "Trades":
@@ -131,3 +133,29 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
             raise TradeError("an id below 0 or a count below 1")
         if max(self.ids or (self.first_id,)) + sum(self.counts or (size,)) > MAX_ID:
             raise TradeError(f"an id above {MAX_ID}, which 64 bits do not hold")
+
+
+def join(parts: Sequence[Trades]) -> Trades:
+    """All entries of `parts`, at least one part, all at the same scales, in their order."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if any(part.counts is not None for part in parts):
+        return Trades.of(list(chain.from_iterable(parts)), first.price_scale, first.quantity_scale)
+    return Trades(
+        first.price_scale, first.quantity_scale, first.first_id,
+        list(chain.from_iterable(part.times for part in parts)),
+        list(chain.from_iterable(part.prices for part in parts)),
+        list(chain.from_iterable(part.quantities for part in parts)),
+        b"".join([part.taker_buys for part in parts]),
+        _joined_ids(parts),
+    )  # fmt: skip
+
+
+def _joined_ids(parts: Sequence[Trades]) -> list[int] | None:
+    expected = parts[0].first_id
+    for part in parts:
+        if part.ids is not None or part.first_id != expected:
+            return list(chain.from_iterable(part.all_ids() for part in parts))
+        expected += len(part)
+    return None

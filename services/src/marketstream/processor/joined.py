@@ -6,8 +6,9 @@ How trades are divided into records means nothing: to count them together and on
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from marketstream.codec import Record, TradesRecord
-from marketstream.market.trade import Trades
 from marketstream.market.window import WINDOW_US, window_of
 
 ENOUGH: Final = 300
@@ -84,11 +85,5 @@ def _join(first: TradesRecord, taker_buys: list[bytes], received_us: int) -> Tra
     """The record whose lists have grown by those of the records joined to it."""
     if len(taker_buys) == 1:
         return first
-    trades = first.trades
-    return TradesRecord(
-        first.exchange, first.symbol, received_us,
-        Trades(
-            trades.price_scale, trades.quantity_scale, trades.first_id,
-            trades.times, trades.prices, trades.quantities, b"".join(taker_buys),
-        ),
-    )  # fmt: skip
+    trades = replace(first.trades, taker_buys=b"".join(taker_buys))
+    return replace(first, received_us=received_us, trades=trades)

@@ -5,9 +5,8 @@ from typing import Final, NamedTuple
 
 from marketstream.codec import TradesRecord
 from marketstream.exchanges.base import ClockAdvanced, TradesReceived
-from marketstream.exchanges.columns import cut, joined
 from marketstream.market.errors import TradeError
-from marketstream.market.trade import Trades
+from marketstream.market.trade import Trades, join
 
 MOST_TRADES: Final = 500
 """Most trades in one record."""
@@ -71,7 +70,7 @@ class Packer:
 
     def _record(self, group: list[TradesReceived]) -> TradesRecord:
         last = group[-1]
-        return TradesRecord(self._exchange, last.symbol, last.received_us, joined([heard.trades for heard in group]))
+        return TradesRecord(self._exchange, last.symbol, last.received_us, join([heard.trades for heard in group]))
 
     def _advance(self, symbol: str, time_us: int) -> None:
         self._clocks[symbol] = max(time_us, self._clocks.get(symbol, 0))
@@ -85,7 +84,7 @@ class Packer:
             return
         for position in range(size):
             one = TradesReceived(
-                heard.symbol, cut(heard.trades, position, position + 1), heard.event_us, heard.received_us
+                heard.symbol, heard.trades.cut(position, position + 1), heard.event_us, heard.received_us
             )
             try:
                 _check(one)
@@ -125,7 +124,7 @@ def _cut_to(parts: list[TradesReceived], most: int) -> Iterator[TradesReceived]:
             yield part
             continue
         for start in range(0, len(part.trades), most):
-            piece = cut(part.trades, start, start + most)
+            piece = part.trades.cut(start, start + most)
             yield TradesReceived(part.symbol, piece, part.event_us, part.received_us)
 
 

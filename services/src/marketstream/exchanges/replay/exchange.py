@@ -9,7 +9,6 @@ from typing import Final
 
 from marketstream.exchanges.base import ClockAdvanced, Newest, TradesReceived
 from marketstream.exchanges.clock import Now, Sleep, now_us
-from marketstream.exchanges.columns import cut
 from marketstream.exchanges.errors import UnknownSymbolError
 from marketstream.exchanges.refusals import Refusals
 from marketstream.exchanges.replay.dump import Dump
@@ -120,7 +119,7 @@ class Replay:
                 ids = trades.all_ids()
                 start, stop = bisect_left(ids, first_id), bisect_right(ids, last_id)
                 if start < stop:
-                    return cut(trades, start, stop)
+                    return trades.cut(start, stop)
                 if ids[0] > last_id:
                     return None
         return None
@@ -177,7 +176,7 @@ def _due(trades: Trades, start: int, file_us: float) -> Trades:
     """What is due at `file_us` from index `start` on: at least that entry, at most what one message may hold."""
     limit_us = min(file_us, trades.times[start] + LONGEST_SPAN_US)
     most = min(start + MOST_TRADES, len(trades))
-    return cut(trades, start, max(start + 1, bisect_right(trades.times, limit_us, start, most)))
+    return trades.cut(start, max(start + 1, bisect_right(trades.times, limit_us, start, most)))
 
 
 def _line_at(block: int) -> int:

@@ -15,7 +15,6 @@ from functools import lru_cache
 from random import Random
 from typing import Final
 
-from marketstream.exchanges.columns import cut
 from marketstream.market.trade import Trades
 
 EPOCH_US: Final = 1_577_836_800_000_000
@@ -112,7 +111,7 @@ class MarketModel:
     def page(self, first_id: int, last_id: int) -> Trades:
         """The trades with ids from `first_id` to `last_id`, as far as they are in the block of the first."""
         index, start = divmod(first_id, self._size)
-        return cut(self._block(index), start, min(self._size, start + last_id - first_id + 1))
+        return self._block(index).cut(start, min(self._size, start + last_id - first_id + 1))
 
     def between(self, from_us: int, to_us: int) -> Iterator[Trades]:
         """All trades at or after `from_us` and before `to_us`, in pages."""
