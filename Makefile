@@ -22,9 +22,10 @@ run: $(READY) $(PAGE) ## Run the whole pipeline on this machine; ARGS="--help" l
 test: $(READY) $(PAGE) ## Run all tests that need no cluster; ARGS are passed to pytest
 	@exec $(BIN)/pytest -m "not soak and not e2e" $(ARGS)
 
-check: $(READY) ## Check formatting, lint, types, layers and generated files
+check: $(READY) ## Check formatting, lint, spelling, types, layers and generated files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+	git ls-files -z | xargs -0 $(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m marketstream_operator.manifests.generate --check
