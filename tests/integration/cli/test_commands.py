@@ -1,4 +1,4 @@
-"""`marketstream tail` and `candles` as a person runs them, on real servers."""
+"""`marketstream tail` and `candles` as a user runs them, on real servers."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ LIMIT_S = 60
 
 
 async def command(*arguments: str, cwd: Path, reader: str = "", **environment: str) -> tuple[int | None, str, str]:
-    """Exit code, output and errors of `marketstream` with these arguments, its output piped through `reader`."""
+    """Run `marketstream` with these arguments, piped through `reader`, and return its exit code, output and errors."""
     run = [sys.executable, "-m", "marketstream", *arguments]
     if reader:
         run = ["bash", "-c", f'set -o pipefail; "$@" | {reader}', "bash", *run]
@@ -38,7 +38,7 @@ async def command(*arguments: str, cwd: Path, reader: str = "", **environment: s
 
 @pytest.fixture
 async def topic(kafka: KafkaServer, topic_prefix: str) -> str:
-    """A topic with a record of trades, a heartbeat and one that cannot be decoded."""
+    """Create a topic with a record of trades, a heartbeat and a record that cannot be decoded."""
     topic = f"{topic_prefix}.binance.btcusdt"
     trades = Trades.of([Trade(1, 1, RECEIVED - 45_000, 3949176, 26300, False)], 2, 8)
     records = [
@@ -74,7 +74,7 @@ async def test_tail_prints_a_topic_from_its_start(topic: str, environment: dict[
     assert (broken["offset"], "error" in broken) == (2, True)
 
 
-async def test_tail_prints_one_kind_and_what_is_broken(topic: str, environment: dict[str, str], tmp_path: Path) -> None:
+async def test_tail_prints_one_kind_and_broken_records(topic: str, environment: dict[str, str], tmp_path: Path) -> None:
     code, output, _ = await command(
         "tail", "--kind", "heartbeat", "--from-start", "--limit", "2", cwd=tmp_path, **environment
     )
@@ -82,7 +82,7 @@ async def test_tail_prints_one_kind_and_what_is_broken(topic: str, environment: 
     assert [line["offset"] for line in lines(output)] == [1, 2]
 
 
-async def test_tail_ends_quietly_when_nobody_reads_on(topic: str, environment: dict[str, str], tmp_path: Path) -> None:
+async def test_tail_ends_quietly_when_the_pipe_closes(topic: str, environment: dict[str, str], tmp_path: Path) -> None:
     trades = Trades.of([Trade(n, 1, RECEIVED, 3949176, 26300, False) for n in range(5000)], 2, 8)
     record = codec.encode(codec.TradesRecord("binance", "BTCUSDT", RECEIVED, trades))  # more text than a pipe holds
     async with AIOKafkaProducer(bootstrap_servers=environment["KAFKA_BOOTSTRAP"]) as producer:
@@ -91,7 +91,7 @@ async def test_tail_ends_quietly_when_nobody_reads_on(topic: str, environment: d
     assert (code, output, errors) == (0, "{", "")
 
 
-async def test_tail_names_the_topics_there_are(topic: str, environment: dict[str, str], tmp_path: Path) -> None:
+async def test_tail_names_the_existing_topics(topic: str, environment: dict[str, str], tmp_path: Path) -> None:
     code, output, errors = await command("tail", "NOPE", cwd=tmp_path, **environment)
     assert (code, output) == (2, "")
     assert errors == f"marketstream tail: there is no topic of NOPE on any exchange; topics: {topic}\n"

@@ -1,4 +1,4 @@
-"""The table of candles, and which symbol is meant."""
+"""The table of candles, and the choice of exchange and symbol."""
 
 from typing import Any
 
@@ -31,12 +31,12 @@ def test_a_table_is_aligned_and_marks_what_is_incomplete() -> None:
     ]
 
 
-def test_whole_numbers_get_no_point() -> None:
+def test_whole_numbers_have_no_decimal_point() -> None:
     prices = dict.fromkeys(("open", "high", "low", "close", "volume"), "7")
     assert "7.0" not in table([candle(**prices)])
 
 
-def test_no_candles_are_said() -> None:
+def test_an_empty_table_says_so() -> None:
     assert table([]) == "no candles yet"
 
 
@@ -51,7 +51,7 @@ BOTH = [Followed("binance", "BTCUSDT", 0), Followed("replay", "BTCUSDT", 0), Fol
         ("ETHUSDT", None, ("replay", "ETHUSDT")),
     ],
 )
-def test_the_default_exchange_or_the_only_one_is_meant(
+def test_the_default_exchange_or_the_only_one_is_chosen(
     symbol: str, exchange: str | None, chosen: tuple[str, str]
 ) -> None:
     assert choose(BOTH, symbol, exchange, "binance") == chosen
@@ -60,13 +60,13 @@ def test_the_default_exchange_or_the_only_one_is_meant(
 @pytest.mark.parametrize(
     ("followed", "symbol", "exchange", "message"),
     [
-        ([], "BTCUSDT", None, "no candles of BTCUSDT on binance: known are no symbol yet"),
-        (BOTH, "NOPE", None, "known are BTCUSDT on binance, BTCUSDT on replay, ETHUSDT on replay"),
+        ([], "BTCUSDT", None, "no candles of BTCUSDT on binance; stored symbols: none yet"),
+        (BOTH, "NOPE", None, "stored symbols: BTCUSDT on binance, BTCUSDT on replay, ETHUSDT on replay"),
         (BOTH, "ETHUSDT", "binance", "no candles of ETHUSDT on binance"),
         (BOTH[1:], "NOPE", None, "no candles of NOPE on binance"),
     ],
 )
-def test_an_unknown_symbol_is_told_what_there_is(
+def test_the_error_lists_the_stored_symbols(
     followed: list[Followed], symbol: str, exchange: str | None, message: str
 ) -> None:
     with pytest.raises(NoCandlesError, match=message):

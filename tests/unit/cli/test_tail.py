@@ -1,4 +1,4 @@
-"""Records as readable JSON, and the topics that are meant."""
+"""Records as readable JSON, and the choice of topics."""
 
 import msgspec
 import pytest
@@ -46,12 +46,12 @@ def test_a_heartbeat_and_an_end() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1nonsense", msgspec.msgpack.encode(["9.trades", 1])])
-def test_what_cannot_be_decoded_is_shown_as_an_error(data: bytes) -> None:
+def test_a_record_that_cannot_be_decoded_is_shown_as_an_error(data: bytes) -> None:
     shown = readable(Stored("trades.binance.btcusdt", 8, data))
     assert (shown["offset"], set(shown)) == (8, {"topic", "offset", "error"})
 
 
-def test_a_time_beyond_every_calendar_is_shown_as_a_number() -> None:
+def test_a_time_beyond_the_calendar_is_shown_as_a_number() -> None:
     shown = readable(stored(codec.End("binance", "BTCUSDT", 2**62)))
     assert shown["received"] == f"{2**62} µs"
 

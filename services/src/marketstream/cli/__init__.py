@@ -1,4 +1,4 @@
-"""The commands. Each imports what it needs when it runs, so that all of them start fast."""
+"""The commands. Each command imports its modules when it runs, so that all of them start fast."""
 
 import os
 import sys
@@ -13,14 +13,17 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; its exit code. An expected error is one line on standard error and the code 2."""
+    """Run one command and return its exit code.
+
+    An expected error is one line on standard error and the exit code 2.
+    """
     given = make_parser().parse_args(arguments)
     try:
         return _run(given)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has seen enough. Nothing may be written at exit either.
+        # The reader of the output has closed the pipe. The interpreter must not write to it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
@@ -48,7 +51,7 @@ def _run(given: Namespace) -> int:
 
             return run_candles(given)
         case command:
-            raise AssertionError(f"the parser knows the command {command}, but nothing runs it")
+            raise AssertionError(f"the parser accepts the command {command}, but nothing runs it")
 
 
 def _local(given: Namespace) -> int:
@@ -71,7 +74,7 @@ def _local(given: Namespace) -> int:
 
 
 def _expected(error: Exception) -> bool:
-    """Whether the message of the error is made for the person at the terminal."""
+    """Return True if the message of the error is written for the user at the terminal."""
     from marketstream.exchanges.errors import ExchangeError
     from marketstream.kafka.errors import BrokerError
     from marketstream.local.errors import LocalError

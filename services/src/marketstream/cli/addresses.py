@@ -1,4 +1,4 @@
-"""Where the servers are: in the environment, or in what a local run wrote into its data directory."""
+"""The addresses of the servers: from the environment, or from the data directory of a local run."""
 
 from pathlib import Path
 from typing import Final
@@ -10,11 +10,11 @@ from marketstream.settings import Settings, SettingsError
 
 
 class AddressesError(SettingsError):
-    """The file of addresses is not there or makes no sense."""
+    """The file of addresses is missing or invalid."""
 
 
-class Endpoints(msgspec.Struct, frozen=True):
-    """DATA/endpoints.json."""
+class ServerAddresses(msgspec.Struct, frozen=True):
+    """The content of endpoints.json in a data directory."""
 
     kafka_bootstrap: str
     database_url: str
@@ -25,10 +25,12 @@ FILE: Final = "endpoints.json"
 
 
 def find_settings(variable: str, data: Path | None) -> Settings:
-    """Settings of which the field `variable` is given: from the data directory `data` or, without one, from the
-    environment or else from the default data directory.
+    """Return settings in which the address `variable` is set.
 
-    Raises SettingsError when there is no address.
+    The address comes from the data directory `data`. Without `data` it comes from the environment, otherwise from the
+    default data directory.
+
+    Raises SettingsError if there is no address.
     """
     settings = Settings.from_environment()
     if data is None and getattr(settings, variable):
@@ -36,17 +38,16 @@ def find_settings(variable: str, data: Path | None) -> Settings:
     file = (data or DATA) / FILE
     if data is None and not file.exists():
         raise SettingsError(
-            f"no {variable.upper()} in the environment, and no local run in {DATA}: "
-            f"start one with `make run`, or say where its data is with --data"
+            f"{variable.upper()} is not set, and there is no local run in {DATA}: "
+            f"start a run with `make run`, or give its data directory with --data DIR"
         )
-    endpoints = _read(file)
-    return settings.but(**msgspec.structs.asdict(endpoints))
+    return settings.but(**msgspec.structs.asdict(_read(file)))
 
 
-def _read(file: Path) -> Endpoints:
+def _read(file: Path) -> ServerAddresses:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Endpoints)
+        return msgspec.json.decode(file.read_bytes(), type=ServerAddresses)
     except FileNotFoundError:
-        raise AddressesError(f"there is no {file}: no local run keeps its data there") from None
+        raise AddressesError(f"{file} does not exist: no local run is using that data directory") from None
     except msgspec.MsgspecError as error:
-        raise AddressesError(f"{file} is not what a local run writes: {error}") from None
+        raise AddressesError(f"{file} was not written by a local run: {error}") from None

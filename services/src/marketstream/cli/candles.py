@@ -18,19 +18,19 @@ from marketstream.settings import Settings
 from marketstream.telemetry import configure_logging
 
 WAIT_S: Final = 3
-"""Seconds for which a person waits for the database."""
+"""Time to wait for the database, in seconds."""
 
 _HEAD: Final = ("window (UTC)", "open", "high", "low", "close", "volume", "trades", "")
 
 
 class NoCandlesError(StoreError):
-    """No processor has followed the symbol."""
+    """No processor has stored candles of the symbol."""
 
 
 def run_candles(given: Namespace) -> int:
-    """Prints the candles."""
+    """Print the candles."""
     settings = find_settings("database_url", given.data)
-    configure_logging("error")  # the attempts to connect are of no interest, their end is
+    configure_logging("error")  # failed attempts to connect are retried; only the final error matters
     candles = asyncio.run(_read(settings, given))
     if given.json:
         sys.stdout.buffer.write(msgspec.json.encode(candles) + b"\n")
@@ -51,18 +51,25 @@ async def _read(settings: Settings, given: Namespace) -> list[CandleRow]:
 
 
 def choose(followed: Sequence[Followed], symbol: str, exchange: str | None, default_exchange: str) -> tuple[str, str]:
-    """The exchange and symbol that are meant. Raises NoCandlesError, which says what there is."""
+    """Return the exchange and the symbol that the arguments mean.
+
+    Without `exchange`, that is `default_exchange`, or the only exchange that has the symbol.
+
+    Raises NoCandlesError, which lists the stored symbols.
+    """
     named = {row.exchange: row.symbol for row in followed if row.symbol.upper() == symbol.upper()}
     wanted = exchange or (default_exchange if default_exchange in named or len(named) != 1 else next(iter(named)))
     if wanted in named:
         return wanted, named[wanted]
-    known = ", ".join(f"{row.symbol} on {row.exchange}" for row in followed) or "no symbol yet"
-    raise NoCandlesError(f"there are no candles of {symbol} on {wanted}: known are {known}")
+    known = ", ".join(f"{row.symbol} on {row.exchange}" for row in followed) or "none yet"
+    raise NoCandlesError(f"no candles of {symbol} on {wanted}; stored symbols: {known}")
 
 
 def table(candles: Sequence[CandleRow]) -> str:
-    """Aligned columns, the points of a column's numbers below each other; a candle that is not complete ends with its
-    reason."""
+    """Return the candles as aligned columns, with the decimal points of a column below each other.
+
+    The row of an incomplete candle ends with the reason.
+    """
     if not candles:
         return "no candles yet"
     prices = [_aligned([getattr(candle, name) for candle in candles]) for name in ("open", "high", "low", "close")]
@@ -84,7 +91,7 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _aligned(numbers: Sequence[str]) -> list[str]:
-    """Decimal texts with as many digits after the point as the longest of them."""
+    """Return the decimal texts padded to the same number of digits after the point."""
     digits = max(len(number.partition(".")[2]) for number in numbers)
     return [f"{whole}.{part:0<{digits}}" if digits else whole for whole, _, part in (n.partition(".") for n in numbers)]
 

@@ -1,4 +1,4 @@
-"""The words of the command line, and what they mean."""
+"""The command line: its commands, options and help texts."""
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -8,33 +8,33 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 DATA: Final = Path(".marketstream")
-"""The data directory of a local run."""
+"""Default data directory of a local run."""
 
 INTERVALS: Final = ("10s", "1m", "5m", "15m", "1h", "4h", "1d")
-"""The names of market/window.py, which is not imported for --help."""
+"""The names of market/window.py, which --help does not import."""
 
 _SERVICES: Final = {
     "producer": (
-        "Hears the trades of an exchange and publishes them to Kafka.",
-        "Takes KAFKA_BOOTSTRAP, EXCHANGE and SYMBOLS from the environment.",
+        "Publish the trades of an exchange to Kafka.",
+        "Reads KAFKA_BOOTSTRAP, EXCHANGE and SYMBOLS from the environment.",
     ),
     "processor": (
-        "Makes candles of the trades in Kafka, in PostgreSQL and Redis.",
-        "Takes KAFKA_BOOTSTRAP, DATABASE_URL, REDIS_URL, EXCHANGE and SYMBOLS from the environment.",
+        "Turn the trades in Kafka into candles in PostgreSQL and Redis.",
+        "Reads KAFKA_BOOTSTRAP, DATABASE_URL, REDIS_URL, EXCHANGE and SYMBOLS from the environment.",
     ),
     "api": (
-        "Serves candles and live state over HTTP.",
-        "Takes DATABASE_URL, REDIS_URL, DEFAULT_EXCHANGE, HTTP_HOST and HTTP_PORT from the environment.",
+        "Serve candles and live state over HTTP and WebSocket.",
+        "Reads DATABASE_URL, REDIS_URL, DEFAULT_EXCHANGE, HTTP_HOST and HTTP_PORT from the environment.",
     ),
 }
 
 
 def make_parser() -> ArgumentParser:
-    """The parser of all commands; the chosen one stands in `command`."""
+    """Return the parser of all commands; it stores the chosen command in `command`."""
     parser = ArgumentParser(
         prog="marketstream",
-        description="Trades in, exact candles out: each provably complete, or visibly marked.",
-        epilog="`marketstream COMMAND --help` says more about a command.",
+        description="Turn the trades of an exchange into exact candles, each provably complete or visibly marked.",
+        epilog="Run `marketstream COMMAND --help` for the options of a command.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_local(commands)
@@ -42,8 +42,8 @@ def make_parser() -> ArgumentParser:
         commands.add_parser(
             name,
             help=summary,
-            description=f"{summary} {environment} Logs go to standard error; /healthz, /readyz and /metrics are served "
-            "on HTTP_PORT (8000 when not given). SIGTERM stops it in good order.",
+            description=f"{summary} {environment} Writes logs to standard error and serves /healthz, /readyz and "
+            "/metrics on HTTP_PORT (default: 8000). Shuts down gracefully on SIGTERM.",
         )
     _add_tail(commands)
     _add_candles(commands)
@@ -64,11 +64,11 @@ def _add_local(commands: "_SubParsersAction[ArgumentParser]") -> None:
     parser = _add(
         commands,
         "local",
-        "Runs the whole pipeline on this machine, with its own Kafka, PostgreSQL and Redis.",
+        "Run the whole pipeline on this machine, with its own Kafka, PostgreSQL and Redis.",
         "  marketstream local manifests/majors.yaml\n"
         "  marketstream local --exchange simulator --symbols BTCUSDT,ETHUSDT --port 8123\n"
         "  marketstream local --recording BTCUSDT-trades-2021-01-08.zip --as binance --speed max --ephemeral\n\n"
-        "Servers of your own are used where KAFKA_BOOTSTRAP, DATABASE_URL or REDIS_URL is in the environment.",
+        "To use existing servers, set KAFKA_BOOTSTRAP, DATABASE_URL or REDIS_URL in the environment.",
     )
     parser.add_argument(
         "manifest", nargs="?", metavar="MANIFEST",
@@ -76,31 +76,36 @@ def _add_local(commands: "_SubParsersAction[ArgumentParser]") -> None:
     )  # fmt: skip
     parser.add_argument(
         "--exchange", metavar="NAME",
-        help="binance, simulator or replay, instead of the manifest's; with replay the manifest is ignored",
+        help="exchange to use instead of the manifest's: binance, simulator or replay (a replay needs no manifest)",
     )  # fmt: skip
-    parser.add_argument("--symbols", metavar="A,B", help="symbols, instead of the manifest's or the recording's")
+    parser.add_argument(
+        "--symbols",
+        metavar="A,B",
+        help="symbols to use instead of those of the manifest or recording",
+    )
     parser.add_argument(
         "--recording", metavar="FILE",
-        help="replay the trades of this file (.csv or .zip of Binance's public data); means --exchange replay",
+        help="replay the trades of this file (.csv or .zip from Binance's public data); implies --exchange replay",
     )  # fmt: skip
     parser.add_argument(
         "--as", dest="store_as", metavar="EXCHANGE",
-        help="store a replay under the name of this exchange (default: replay)",
+        help="store the trades of a replay under the name of this exchange (default: replay)",
     )  # fmt: skip
     parser.add_argument(
         "--speed",
         metavar="N|max",
-        help="replay N times faster than it was recorded, or as fast as possible (default: 1)",
+        help="replay N times as fast as recorded, or as fast as possible (default: 1)",
     )
     parser.add_argument(
-        "--port", default="8000", metavar="PORT", help="port of the API, 0 for a free one (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--data", type=Path, default=DATA, metavar="DIR",
-        help="where the servers keep their data, so that a restart goes on (default: %(default)s)",
+        "--port", default="8000", metavar="PORT",
+        help="port of the API; 0 picks a free port (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--ephemeral", action="store_true", help="keep data in a temporary directory, which is removed at the end"
+        "--data", type=Path, default=DATA, metavar="DIR",
+        help="data directory of the servers; a restart resumes from it (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ephemeral", action="store_true", help="use a temporary data directory, which is removed at the end"
     )
 
 
@@ -108,23 +113,21 @@ def _add_tail(commands: "_SubParsersAction[ArgumentParser]") -> None:
     parser = _add(
         commands,
         "tail",
-        "Prints what comes into the topics of trades, a JSON object on each line.",
+        "Print the records of the trade topics as JSON lines.",
         "  marketstream tail BTCUSDT\n"
         "  marketstream tail --from-start --limit 100 --kind trades | jq '.trades[].price'\n\n"
-        "It reads without a consumer group, so nothing of the pipeline notices.",
+        "The command joins no consumer group, so it does not affect the pipeline.",
     )
     parser.add_argument("symbols", nargs="*", metavar="SYMBOL", help="symbols to print (default: all)")
-    parser.add_argument("--exchange", metavar="NAME", help="only the topics of this exchange (default: any)")
+    parser.add_argument("--exchange", metavar="NAME", help="print only the topics of this exchange (default: all)")
     parser.add_argument(
         "--kind", choices=("trades", "heartbeat", "all"), default="all",
-        help="records to print; what cannot be decoded is always printed (default: %(default)s)",
+        help="records to print; records that cannot be decoded are always printed (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--from-start", action="store_true", help="begin with what the topics hold (default: what comes)"
+        "--from-start", action="store_true", help="start with the oldest record (default: print only new records)"
     )
-    parser.add_argument(
-        "--limit", type=_above_zero, metavar="N", help="end after N lines (default: go on until Ctrl-C)"
-    )
+    parser.add_argument("--limit", type=_above_zero, metavar="N", help="stop after N lines (default: run until Ctrl-C)")
     _add_data(parser, "KAFKA_BOOTSTRAP")
 
 
@@ -132,29 +135,30 @@ def _add_candles(commands: "_SubParsersAction[ArgumentParser]") -> None:
     parser = _add(
         commands,
         "candles",
-        "Prints the newest closed candles of a symbol as a table; those not proven complete are marked.",
+        "Print the newest closed candles of a symbol as a table; incomplete candles are marked with the reason.",
         "  marketstream candles BTCUSDT\n  marketstream candles ethusdt --interval 1h --limit 24 --json",
     )
-    parser.add_argument("symbol", metavar="SYMBOL", help="in upper or lower case")
+    parser.add_argument("symbol", metavar="SYMBOL", help="symbol, in upper or lower case")
     parser.add_argument(
         "--exchange",
         metavar="NAME",
-        help="exchange of the symbol (default: DEFAULT_EXCHANGE, or the only one there is)",
+        help="exchange of the symbol (default: DEFAULT_EXCHANGE, or the only exchange that has the symbol)",
     )
     parser.add_argument(
         "--interval", choices=INTERVALS, default="10s", help="length of the candles (default: %(default)s)"
     )
     parser.add_argument(
-        "--limit", type=_above_zero, default=20, metavar="N", help="how many at most (default: %(default)s)"
+        "--limit", type=_above_zero, default=20, metavar="N", help="maximum number of candles (default: %(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="print them as the API does, an array of JSON objects")
+    parser.add_argument("--json", action="store_true", help="print a JSON array, as the API returns it")
     _add_data(parser, "DATABASE_URL")
 
 
 def _add_data(parser: ArgumentParser, variable: str) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="DIR",
-        help=f"read from the local run with this data directory (default: {variable} of the environment, else {DATA})",
+        help="connect to the local run with this data directory "
+        f"(default: {variable} from the environment, otherwise {DATA})",
     )  # fmt: skip
 
 
@@ -165,4 +169,4 @@ def _above_zero(text: str) -> int:
     return number
 
 
-_above_zero.__name__ = "whole number above 0"  # argparse puts it into "invalid … value"
+_above_zero.__name__ = "whole number above 0"  # argparse puts the name into "invalid … value"

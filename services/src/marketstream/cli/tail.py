@@ -1,4 +1,4 @@
-"""`marketstream tail`: records of the topics as JSON lines."""
+"""`marketstream tail`: the records of the trade topics as JSON lines."""
 
 import asyncio
 import sys
@@ -21,9 +21,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def run_tail(given: Namespace) -> int:
-    """Prints until the limit, Ctrl-C or the end of who reads."""
+    """Print records until the limit, Ctrl-C or a closed pipe."""
     settings = find_settings("kafka_bootstrap", given.data)
-    configure_logging("error")  # the client speaks of every connection; what ends it is an exception
+    configure_logging("error")  # the client logs every connection; a fatal error is raised instead
     asyncio.run(_print(settings, given))
     return 0
 
@@ -43,8 +43,10 @@ async def _print(settings: Settings, given: Namespace) -> None:
 
 
 def readable(stored: Stored) -> dict[str, Any]:
-    """The record with names for its fields, decimal text for its numbers and ISO times; what cannot be decoded, as an
-    `error`."""
+    """Return the record with named fields, decimal text for amounts, and ISO times.
+
+    A record that cannot be decoded has the field `error`.
+    """
     place = {"topic": stored.topic, "offset": stored.offset}
     try:
         record = codec.decode(stored.data)
@@ -78,7 +80,7 @@ def _trades(trades: Trades) -> list[dict[str, Any]]:
 
 
 def _iso(time_us: int) -> str:
-    """Unix µs as 2021-01-08T00:00:46.355000Z; as a number where the year is beyond what a date holds."""
+    """Return Unix µs as 2021-01-08T00:00:46.355000Z, or as a number if the year does not fit a date."""
     try:
         time = _EPOCH + timedelta(microseconds=time_us)
     except OverflowError:
