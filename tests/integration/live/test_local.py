@@ -43,7 +43,7 @@ async def test_an_exchange_that_answers_is_served(server: BinanceServer, tmp_pat
             price = (await client.get("/price")).json()
         known = {trade.id: trade.price for trade in server.markets["BTCUSDT"].trades}
         assert float(known[price["trade_id"]]) == float(price["price"])
-        assert f"MarketStream serves binance {', '.join(SYMBOLS)}" in run.said
+        assert f"MarketStream is running: {', '.join(SYMBOLS)} from binance" in run.said
         assert "simulat" not in run.said
 
 
@@ -55,7 +55,7 @@ def with_servers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("with_servers")
-async def test_an_address_where_nobody_answers_is_said_and_simulated(
+async def test_an_unreachable_address_is_reported_and_simulated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
@@ -71,9 +71,9 @@ async def test_an_address_where_nobody_answers_is_said_and_simulated(
                 ]
 
             await within(LIMIT_S, simulated)
-        assert "binance cannot be reached" in run.said
-        assert "simulating, stored under the exchange `simulator`" in run.said
-        assert "MarketStream serves simulator" in run.said
+        assert "binance is unreachable" in run.said
+        assert "running the simulator instead, stored under the exchange `simulator`" in run.said
+        assert "from simulator\n" in run.said
 
 
 @pytest.mark.usefixtures("with_servers")

@@ -1,4 +1,4 @@
-"""Kafka's jars come from the cache; what cannot be fetched is said in words that help."""
+"""Kafka's jars come from the cache, and an error message helps if they cannot be downloaded."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ async def test_without_a_network_the_message_helps(tmp_path: Path, monkeypatch: 
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(FetchError, match=r"Cannot fetch .*\.jar(?s:.*)HTTPS_PROXY(?s:.*)KAFKA_BOOTSTRAP"):
+    with pytest.raises(FetchError, match=r"Cannot download .*\.jar(?s:.*)HTTPS_PROXY(?s:.*)KAFKA_BOOTSTRAP"):
         await class_path(lambda _line: None)
     assert not [name for _, _, names in os.walk(tmp_path) for name in names if name.endswith(".jar")]
 

@@ -168,7 +168,7 @@ async def test_the_manifest_is_simulated_until_there_is_a_live_feed(tmp_path: Pa
 
             await within(60, all_have_a_price)
             symbols = (await client.get("/symbols")).json()
-        assert "simulating" in run.said
+        assert "running the simulator instead" in run.said
         assert [(symbol["exchange"], symbol["symbol"], symbol["state"]) for symbol in symbols] == [
             ("simulator", symbol, "simulated") for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT")
         ]

@@ -12,7 +12,7 @@ from marketstream import cli
     ("arguments", "message"),
     [
         (["api"], "missing in the environment: DATABASE_URL"),
-        (["local", "nowhere.yaml"], "there is no manifest nowhere.yaml"),
+        (["local", "nowhere.yaml"], "the manifest nowhere.yaml does not exist"),
         (["local", "--exchange=simulator", "--symbols=BTCUSDT", "--port=high"], "--port is 'high'"),
         (["tail"], "KAFKA_BOOTSTRAP is not set, and there is no local run in .marketstream"),
         (["candles", "BTCUSDT"], "DATABASE_URL is not set, and there is no local run in .marketstream"),

@@ -1,1 +1,1 @@
-"""The pipeline on one machine: embedded Kafka, PostgreSQL and Redis in a data directory, and the run over them."""
+"""The whole pipeline on one machine, with embedded Kafka, PostgreSQL and Redis in a data directory."""

@@ -1,4 +1,4 @@
-"""The data directory: one copy at a time, and nothing left over from a killed one."""
+"""The data directory: used by one copy at a time, and cleared of the servers of a killed copy."""
 
 import fcntl
 import json
@@ -12,20 +12,21 @@ import psutil
 
 from marketstream.local.errors import DirectoryInUseError, DirectoryUnusableError
 
-# Only processes of these names are ever ended: a shell or an editor that stands in the directory is left alone.
 SERVER_PROGRAMS = frozenset({"java", "postgres", "initdb", "valkey-server"})
+"""Names of the processes that may be ended: a shell or an editor in the directory is left alone."""
 
-# Seconds until the processes of a killed copy must be gone after SIGKILL.
 _CLEARING_LIMIT = 10.0
+"""Seconds within which the processes of a killed copy must be gone after SIGKILL."""
 
 
 class DataDirectory:
     """A directory that this process alone uses, from entering the context to leaving it.
 
     Entering takes the lock and ends the servers that a killed copy left running. The lock is the kernel's (flock), so
-    it ends with its holder, however that ends; the servers do not inherit it.
+    the kernel releases it however its holder ends. The servers do not inherit the lock.
 
-    Raises DirectoryInUseError when another copy holds it, DirectoryUnusableError when this user may not write there.
+    Raises DirectoryInUseError if another copy holds the lock, DirectoryUnusableError if this user cannot write to the
+    directory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +35,7 @@ class DataDirectory:
 
     @property
     def endpoints_file(self) -> Path:
-        """Where the addresses of the running servers stand, for psql, redis-cli and other tools."""
+        """The file with the addresses of the running servers, for psql, redis-cli and other tools."""
         return self.path / "endpoints.json"
 
     def __enter__(self) -> Self:
@@ -55,7 +56,10 @@ class DataDirectory:
         self._release()
 
     def write_endpoints(self, endpoints: dict[str, str]) -> None:
-        """Write endpoints.json in one step, readable by this user only: the database's address has its password."""
+        """Write endpoints.json atomically.
+
+        Only this user can read the file, because the address of the database contains its password.
+        """
         draft = self.endpoints_file.with_suffix(".new")
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(endpoints, indent=2) + "\n", encoding="utf-8")
@@ -63,18 +67,18 @@ class DataDirectory:
 
     def _make(self) -> None:
         try:
-            # Others may pass through it, as PostgreSQL must when the program is root, but read nothing in it.
+            # Other users may pass through the directory, as PostgreSQL must if the program is root, but not read it.
             self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
             foreign = [path for path in (self.path, *self.path.iterdir()) if not _is_ours(path)]
         except OSError as error:
             raise DirectoryUnusableError(
-                f"The data directory {self.path} cannot be used: {error.strerror}. "
-                "Choose one that you can write to with --data DIR, or none with --ephemeral."
+                f"Cannot use the data directory {self.path}: {error.strerror}. "
+                "Choose a writable directory with --data DIR, or a temporary one with --ephemeral."
             ) from error
         if foreign:
             raise DirectoryUnusableError(
                 f"{foreign[0]} belongs to another user (id {foreign[0].stat().st_uid}), probably from a run with sudo. "
-                "Run as that user, give it back with chown -R, or choose another directory with --data DIR."
+                "Run as that user, change the owner with chown -R, or choose another directory with --data DIR."
             )
 
     def _take_lock(self) -> None:
@@ -86,25 +90,25 @@ class DataDirectory:
             os.close(lock)
             raise DirectoryInUseError(
                 f"The data directory {self.path} is in use by another copy of MarketStream (process {holder}). "
-                "Stop that one, or run this one elsewhere with --data DIR or --ephemeral."
+                "Stop that copy, or choose another directory with --data DIR or --ephemeral."
             ) from error
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         self._lock = lock
 
     def _release(self) -> None:
-        # The file stays: unlinking it would let two copies lock two files of the same name.
+        # The file is not removed: otherwise two copies could lock two different files of the same name.
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
 
 def end_leftovers(directory: Path) -> None:
-    """End the servers of a copy that was killed. Call it only with the directory's lock held.
+    """End the servers of a killed copy with SIGKILL. The caller must hold the lock of the directory.
 
-    All three survive SIGKILL without losing what they had confirmed, so there is no use in asking them politely.
+    All three servers survive SIGKILL without losing confirmed writes, so there is no need for a graceful stop.
 
-    Raises DirectoryInUseError when a process does not end.
+    Raises DirectoryInUseError if a process does not end.
     """
     leftovers = server_processes(directory)
     for process in leftovers:
@@ -119,15 +123,15 @@ def end_leftovers(directory: Path) -> None:
     if alive:
         pids = ", ".join(str(process.pid) for process in alive)
         raise DirectoryInUseError(
-            f"Servers that a killed copy left in {directory} do not end (processes {pids}). "
+            f"The servers that a killed copy left in {directory} do not end (processes {pids}). "
             "End them with kill -9 as the user who runs them, or choose another directory with --data DIR."
         )
 
 
 def server_processes(directory: Path) -> list[psutil.Process]:
-    """The running servers of this data directory, found by what they are and where they work.
+    """Return the running servers of this data directory, found by their names, directories and arguments.
 
-    No pid is ever written down, so a number that the system has given to another process cannot mislead.
+    No pid is stored, so a pid that the system has reused cannot lead to the wrong process.
     """
     return [process for process in psutil.process_iter() if _works_in(process, directory)]
 
@@ -136,8 +140,8 @@ def _works_in(process: psutil.Process, directory: Path) -> bool:
     try:
         if process.name() not in SERVER_PROGRAMS:
             return False
-        # The working directory of a process of another user may be hidden even from root (in a container);
-        # its arguments never are, and PostgreSQL, the one server that changes its user, has the directory there.
+        # In a container, the working directory of another user's process may be hidden even from root. Arguments are
+        # never hidden, and PostgreSQL, the only server that changes its user, has the directory among its arguments.
         places = process.cmdline()[1:]
         with suppress(psutil.AccessDenied):
             places.append(process.cwd())

@@ -1,4 +1,4 @@
-"""Kafka's jars: fetched once for each user, checked against the locked hashes, found again without the network."""
+"""Kafka's jars: downloaded once per user, verified against the locked hashes, then used without the network."""
 
 import asyncio
 import fcntl
@@ -26,11 +26,12 @@ _PARALLEL = 8
 _ATTEMPTS = 3
 
 Report = Callable[[str], None]
+"""Receives the progress, a line at a time."""
 
 
 @dataclass(frozen=True)
 class Jar:
-    """A locked jar; sha256 is its hash in hexadecimal."""
+    """A locked jar. `sha256` is its hash in hexadecimal."""
 
     group: str
     artifact: str
@@ -43,20 +44,20 @@ class Jar:
 
 
 async def class_path(report: Report) -> list[Path]:
-    """The jars of Kafka in the user's cache; the missing ones are fetched, with progress.
+    """Return the jars of Kafka in the user's cache, after downloading the missing ones.
 
-    The cache is `marketstream` in XDG_CACHE_HOME, ~/.cache by default. Raises FetchError.
+    The cache is the folder `marketstream` in XDG_CACHE_HOME (default: ~/.cache). Raises FetchError.
     """
     locked = resources.files("marketstream.local").joinpath("kafka-jars.toml").read_bytes()
     jars = [Jar(**jar) for jar in tomllib.loads(locked.decode())["jars"]]
-    # The hash of the lock in the name: another version of the program never disturbs the jars of this one.
+    # The name contains the hash of the lock file, so that versions of the program do not disturb each other's jars.
     folder = _cache() / f"kafka-{hashlib.sha256(locked).hexdigest()[:12]}"
     if any(not (folder / jar.file_name).exists() for jar in jars):
         cancelled = threading.Event()
         try:
             await asyncio.to_thread(_fetch_alone, jars, folder, report, cancelled)
         finally:
-            cancelled.set()  # a thread cannot be cancelled; this lets it end soon when the task is
+            cancelled.set()  # a thread cannot be cancelled; the event makes it end soon after the task is cancelled
     return [folder / jar.file_name for jar in jars]
 
 
@@ -66,7 +67,7 @@ def _cache() -> Path:
 
 
 def _fetch_alone(jars: list[Jar], folder: Path, report: Report, cancelled: threading.Event) -> None:
-    """Fetch what is missing, one process at a time; a second one waits and then finds it all there."""
+    """Download the missing jars in one process at a time; a second process waits and then finds all jars."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
@@ -78,8 +79,8 @@ def _fetch_alone(jars: list[Jar], folder: Path, report: Report, cancelled: threa
                 _fetch(missing, folder, report, cancelled)
     except OSError as error:
         raise FetchError(
-            f"The cache {folder} cannot be written: {error.strerror or error}. Make room or give write permission, "
-            "choose another place with XDG_CACHE_HOME, or give an existing Kafka in KAFKA_BOOTSTRAP."
+            f"Cannot write to the cache {folder}: {error.strerror or error}. Free some space or grant write access, "
+            "choose another cache with XDG_CACHE_HOME, or set KAFKA_BOOTSTRAP to use an existing Kafka."
         ) from error
 
 
@@ -94,7 +95,7 @@ def _locked(descriptor: int) -> bool:
 def _fetch(jars: list[Jar], folder: Path, report: Report, cancelled: threading.Event) -> None:
     from jgo.maven import MavenContext, PythonResolver
 
-    repository = folder / "partial"  # a jar leaves it only when it is whole and its hash is right
+    repository = folder / "partial"  # a jar leaves this folder only once it is complete and its hash matches
     shutil.rmtree(repository, ignore_errors=True)
     with _progress(len(jars), report) as (received, finished):
 
@@ -102,7 +103,7 @@ def _fetch(jars: list[Jar], folder: Path, report: Report, cancelled: threading.E
         def downloading(_file: str, _size: int) -> Iterator[Callable[[int], None]]:
             def chunk(size: int) -> None:
                 if cancelled.is_set():
-                    raise FetchError("The fetch of Kafka was interrupted.")
+                    raise FetchError("The download of Kafka was interrupted.")
                 received(size)
 
             yield chunk
@@ -130,8 +131,8 @@ def _fetch_one(context: "MavenContext", jar: Jar, folder: Path) -> None:
             path = artifact.resolve()
         except FetchError:
             raise
-        except Exception as error:  # noqa: BLE001  requests, urllib3 and jgo each have their own errors
-            # What has arrived would pass for the whole jar at the next attempt.
+        except Exception as error:  # noqa: BLE001  requests, urllib3 and jgo have errors of their own
+            # The next attempt would take the partial file for the complete jar.
             if artifact.cached_path is not None:
                 artifact.cached_path.unlink(missing_ok=True)
             if attempt == _ATTEMPTS:
@@ -149,14 +150,17 @@ def _fetch_one(context: "MavenContext", jar: Jar, folder: Path) -> None:
 
 def _fail(jar: Jar, why: str) -> NoReturn:
     raise FetchError(
-        f"Cannot fetch {jar.file_name}, a part of Apache Kafka: {why}. The first start needs the network: check it and "
-        "HTTPS_PROXY, then start again (what has arrived is kept), or give an existing Kafka in KAFKA_BOOTSTRAP."
+        f"Cannot download {jar.file_name}, a part of Apache Kafka: {why}. The first start needs the network: check it "
+        "and HTTPS_PROXY, then start again (complete files are kept), or set KAFKA_BOOTSTRAP to use an existing Kafka."
     )
 
 
 @contextmanager
 def _progress(total: int, report: Report) -> Iterator[tuple[Callable[[int], None], Callable[[], None]]]:
-    """A bar on a terminal, a line for each quarter elsewhere: yields what to call with received bytes and per jar."""
+    """Show the progress as a bar on a terminal, and as a line for each quarter elsewhere.
+
+    Yields two callbacks: the first takes the number of received bytes, the second marks a jar as complete.
+    """
     if not sys.stderr.isatty():
         with _progress_lines(total, report) as calls:
             yield calls
@@ -164,7 +168,7 @@ def _progress(total: int, report: Report) -> Iterator[tuple[Callable[[int], None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns: list[Any] = [TextColumn("Fetching Apache Kafka"), BarColumn(), MofNCompleteColumn(), "files,"]
+    columns: list[Any] = [TextColumn("Downloading Apache Kafka"), BarColumn(), MofNCompleteColumn(), "files,"]
     columns += [TextColumn("{task.fields[megabytes]:.1f} MB")]
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=total, megabytes=0.0)
@@ -182,13 +186,13 @@ def _progress(total: int, report: Report) -> Iterator[tuple[Callable[[int], None
 @contextmanager
 def _progress_lines(total: int, report: Report) -> Iterator[tuple[Callable[[int], None], Callable[[], None]]]:
     lock, done = threading.Lock(), 0
-    report(f"Fetching Apache Kafka, {total} files; later starts find them in the cache")
+    report(f"Downloading Apache Kafka ({total} files); later starts use the cache")
 
     def finished() -> None:
         nonlocal done
         with lock:
             done += 1
             if done * 4 // total > (done - 1) * 4 // total:
-                report(f"Fetching Apache Kafka: {done} of {total} files")
+                report(f"Downloading Apache Kafka: {done} of {total} files")
 
     yield lambda _size: None, finished

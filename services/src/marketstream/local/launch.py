@@ -1,4 +1,4 @@
-"""How a server's program is launched: tied to the life of its parent, in an environment of its own."""
+"""Launching a server's program: tied to the life of its parent, in an environment of its own."""
 
 import asyncio
 import os
@@ -12,15 +12,18 @@ from marketstream.local.errors import ServerStartError
 
 
 def wrapped(command: Sequence[str | Path], death_signal: signal.Signals, privileges: Sequence[str]) -> list[str]:
-    """The command behind setpriv, which asks the kernel for a signal when the parent dies and then becomes the command.
+    """Return the command wrapped in setpriv, which has the kernel send a signal when the parent dies.
 
-    A preexec_fn could do the same, but runs Python between fork and exec, which is not safe beside threads.
+    `privileges` are further options of setpriv. Without setpriv on the PATH, return the command itself. A preexec_fn
+    could do the same, but it would run Python between fork and exec, which is unsafe in a process with threads.
+
+    Raises ServerStartError if `privileges` are needed and setpriv is missing.
     """
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         if privileges:
             raise ServerStartError(
-                "Running as root needs setpriv to give up root for PostgreSQL, and it is not on the PATH. "
+                "PostgreSQL cannot run as root: dropping root needs setpriv, which is not on the PATH. "
                 "Install util-linux, or run as an ordinary user."
             )
         return [str(part) for part in command]
@@ -35,18 +38,18 @@ def wrapped(command: Sequence[str | Path], death_signal: signal.Signals, privile
 
 
 def environment() -> dict[str, str]:
-    """The environment of every server."""
-    # What the terminal sets (JAVA_TOOL_OPTIONS, PGPORT, PGDATA …) must not reach the servers. A UTF-8 locale lets Java
-    # handle any path.
+    """Return the environment of every server."""
+    # Variables of the terminal (JAVA_TOOL_OPTIONS, PGPORT, PGDATA …) must not reach the servers. A UTF-8 locale lets
+    # Java handle any path.
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 async def run_to_end(command: Sequence[str | Path], folder: Path, privileges: Sequence[str], stdin: str) -> None:
-    """Run a program in a folder until it ends; it does not outlive its caller, nor the caller's task.
+    """Run a program in a folder until it ends. The program outlives neither the caller's process nor its task.
 
-    Raises ServerStartError with the end of its output when it fails.
+    Raises ServerStartError, with the end of the output, if the program fails.
     """
-    process = subprocess.Popen(  # noqa: ASYNC220, S603  starting is quick, the program is of an installed wheel
+    process = subprocess.Popen(  # noqa: ASYNC220, S603  a quick start of a program from an installed wheel
         wrapped(command, signal.SIGKILL, privileges),
         cwd=folder,
         env=environment(),
@@ -64,4 +67,5 @@ async def run_to_end(command: Sequence[str | Path], folder: Path, privileges: Se
             process.kill()
     if process.returncode != 0:
         tail = "\n".join(output.splitlines()[-20:])
-        raise ServerStartError(f"{Path(command[0]).name} in {folder} failed with code {process.returncode}:\n{tail}")
+        name = Path(command[0]).name
+        raise ServerStartError(f"{name} in {folder} failed with exit code {process.returncode}:\n{tail}")

@@ -1,4 +1,4 @@
-"""Addresses on this machine only: finding a free port, asking what listens on one."""
+"""The loopback interface: find a free port, and query a server on a port."""
 
 import asyncio
 import random
@@ -8,13 +8,16 @@ from marketstream.local.errors import ServerStartError
 
 HOST = "127.0.0.1"
 
-# Below the range from which the kernel takes ports of outgoing connections: there a client that keeps trying to reach
-# a stopped server could be given the server's own port, and connect to itself.
 _PORTS = range(20_000, 30_000)
+"""Candidates for the ports of servers.
+
+They lie below the range from which the kernel takes the ports of outgoing connections. In that range, a client that
+keeps trying to reach a stopped server could get the server's own port and connect to itself.
+"""
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now. Raises ServerStartError when there is none."""
+    """Return a loopback port that is free now. Raise ServerStartError if there is none."""
     for port in random.sample(_PORTS, k=200):
         with socket.socket() as candidate:
             try:
@@ -22,13 +25,15 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise ServerStartError(f"No free port on {HOST} between {_PORTS.start} and {_PORTS.stop - 1}. Stop what uses them.")
+    raise ServerStartError(
+        f"No free port on {HOST} between {_PORTS.start} and {_PORTS.stop - 1}. Stop some of the programs that use them."
+    )
 
 
 async def ask(port: int, request: bytes, limit: float = 1.0) -> bytes:
-    """Send a request to a port of loopback and return the first bytes of the answer.
+    """Send a request to a loopback port and return the first bytes of the answer.
 
-    Raises OSError when there is no answer within `limit` seconds.
+    Raises OSError if there is no answer within `limit` seconds.
     """
     async with asyncio.timeout(limit):
         reader, writer = await asyncio.open_connection(HOST, port)

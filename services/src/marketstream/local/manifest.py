@@ -1,4 +1,4 @@
-"""Reads a MarketStream from its YAML file, as kubectl would apply it."""
+"""Reading a MarketStream from its YAML file, the same file that kubectl applies."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from marketstream.local.errors import LocalError
+from marketstream.local.errors import ManifestError
 
 API_VERSION: Final = "marketstream.io/v1alpha1"
 KIND: Final = "MarketStream"
@@ -27,7 +27,7 @@ SPEC: Final = (
     "producer",
     "processor",
 )
-"""The fields of a spec. A local run needs the first two and takes the third; the others steer the operator."""
+"""The fields of a spec. A local run uses the first three; the others are for the operator."""
 
 ENDPOINTS: Final = ("webSocket", "rest")
 
@@ -35,24 +35,21 @@ _ENDPOINT: Final = re.compile(r"(wss?|https?)://[^/?#\s]+")
 _SYMBOL: Final = re.compile(r"[A-Z0-9]+([-/_.:][A-Z0-9]+)*")
 
 
-class ManifestError(LocalError):
-    """A manifest that cannot be read or makes no sense. The message names the file and the field."""
-
-
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a local run takes of a MarketStream."""
+    """The part of a MarketStream that a local run uses."""
 
     name: str
     exchange: str
     symbols: tuple[str, ...]
     ws_url: str = ""
+    """Replaces the exchange's own WebSocket address: scheme, host and port; empty to keep it."""
     rest_url: str = ""
-    """Addresses that replace the exchange's own: scheme, host and port; empty when they do not."""
+    """Replaces the exchange's own REST address: scheme, host and port; empty to keep it."""
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The one MarketStream in the file. Raises ManifestError."""
+    """Return the only MarketStream in the file. Raise ManifestError if the file is unreadable or invalid."""
     documents = _documents(path)
     streams = [document for document in documents if isinstance(document, Mapping) and document.get("kind") == KIND]
     if len(streams) != 1:
@@ -68,9 +65,9 @@ def _documents(path: Path) -> list[Any]:
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: expected UTF-8 text: {error}") from error
+        raise ManifestError(f"{path}: not UTF-8 text: {error}") from error
     except yaml.YAMLError as error:
-        raise ManifestError(f"{path}: is no YAML: {' '.join(str(error).split())}") from error
+        raise ManifestError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def _kind(document: Any) -> Any:
@@ -78,7 +75,7 @@ def _kind(document: Any) -> Any:
 
 
 class _Reader:
-    """Reads one document; each error begins with the file and the field."""
+    """Reads one document. Each error message begins with the file and the field."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -90,10 +87,10 @@ class _Reader:
         spec = self._mapping("spec", document.get("spec"))
         for field in spec:
             if field not in SPEC:
-                raise self._wrong("spec", field, f"only the fields {', '.join(SPEC)}")
+                raise self._unknown_field("spec", field, SPEC)
         name = metadata.get("name")
         if not isinstance(name, str) or not name:
-            raise self._wrong("metadata.name", name, "a name")
+            raise self._wrong("metadata.name", name, "a non-empty text")
         exchange = spec.get("exchange")
         if exchange not in EXCHANGES:
             raise self._wrong("spec.exchange", exchange, f"one of {', '.join(EXCHANGES)}")
@@ -102,28 +99,33 @@ class _Reader:
 
     def _mapping(self, field: str, given: Any) -> Mapping[str, Any]:
         if not isinstance(given, Mapping):
-            raise self._wrong(field, given, "fields with values")
+            raise self._wrong(field, given, "a mapping of fields")
         return given
 
     def _symbols(self, given: Any) -> tuple[str, ...]:
         if not isinstance(given, Sequence) or isinstance(given, str) or not given:
-            raise self._wrong("spec.symbols", given, "a list of symbols, as [BTCUSDT, ETHUSDT]")
+            raise self._wrong("spec.symbols", given, "a list of symbols such as [BTCUSDT, ETHUSDT]")
         for place, symbol in enumerate(given):
             field = f"spec.symbols[{place}]"
             if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
-                raise self._wrong(field, symbol, "a symbol in upper case, as BTCUSDT")
+                raise self._wrong(field, symbol, "a symbol in upper case such as BTCUSDT")
             if symbol in given[:place]:
-                raise self._wrong(field, symbol, "each symbol once")
+                raise self._wrong(field, symbol, "each symbol only once")
         return tuple(given)
 
     def _endpoints(self, given: Any) -> tuple[str, ...]:
         endpoints = self._mapping("spec.endpoints", given)
         for field, address in endpoints.items():
             if field not in ENDPOINTS:
-                raise self._wrong("spec.endpoints", field, f"only the fields {', '.join(ENDPOINTS)}")
+                raise self._unknown_field("spec.endpoints", field, ENDPOINTS)
             if not isinstance(address, str) or not (address == "" or _ENDPOINT.fullmatch(address)):
-                raise self._wrong(f"spec.endpoints.{field}", address, "scheme, host and port, as https://api.example")
+                raise self._wrong(
+                    f"spec.endpoints.{field}", address, "scheme, host and port, such as https://api.example"
+                )
         return tuple(endpoints.get(field, "") for field in ENDPOINTS)
+
+    def _unknown_field(self, parent: str, given: Any, known: Sequence[str]) -> ManifestError:
+        return ManifestError(f"{self._path}: {parent} has the unknown field {given!r}: expected {', '.join(known)}")
 
     def _wrong(self, field: str, given: Any, expected: str) -> ManifestError:
         shown = "missing" if given is None else f"{given!r}"

