@@ -1,0 +1,23 @@
+"""Every command and option is in the documentation."""
+
+from argparse import ArgumentParser, _SubParsersAction
+
+from marketstream.cli.parser import make_parser
+
+from tests.harness.needs import PROJECT
+
+PAGE = PROJECT / "docs/reference/cli.md"
+
+
+def _commands(parser: ArgumentParser) -> dict[str, ArgumentParser]:
+    return dict(next(action for action in parser._actions if isinstance(action, _SubParsersAction)).choices)
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = PAGE.read_text()
+    for name, command in _commands(make_parser()).items():
+        assert f"| `{name}" in text
+        section = text.partition(f"\n### `marketstream {name}`\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+        options = [option for action in command._actions for option in action.option_strings if option != "--help"]
+        undocumented = [option for option in options if option.startswith("--") and f"| `{option}" not in section]
+        assert undocumented == []
