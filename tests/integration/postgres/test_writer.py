@@ -120,7 +120,7 @@ async def test_a_commit_sent_again_says_again_what_it_has_changed(pool: asyncpg.
     assert not again.fenced
     assert again.changed == first.changed == {KEY: {START, START + WINDOW_S, START + 2 * WINDOW_S}}
     assert again.newest_closed == first.newest_closed
-    assert again.newest_closed[KEY]["window_start"] == START + 2 * WINDOW_S
+    assert again.newest_closed[KEY].window_start == START + 2 * WINDOW_S
 
 
 async def test_verdicts_sent_again_say_again_what_they_have_changed(pool: asyncpg.Pool) -> None:

@@ -1,13 +1,14 @@
 """Owned symbols without servers: claimed by hand, and given the records of their topic by hand."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from marketstream.codec import Heartbeat, TradesRecord, encode
 from marketstream.kafka.consumer import Offsets
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
+from marketstream.postgres.rows import StoredCandle
 from marketstream.postgres.writer import Claim, SymbolKey
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
@@ -47,12 +48,15 @@ def heartbeat(window: float, key: SymbolKey = KEY) -> bytes:
 
 
 def owner(
-    key: SymbolKey = KEY, progress: Progress | None = None, newest_row: Any = None, offsets: Offsets | None = None
+    key: SymbolKey = KEY,
+    progress: Progress | None = None,
+    newest_closed: StoredCandle | None = None,
+    offsets: Offsets | None = None,
 ) -> OwnedSymbol:
     """A symbol just claimed."""
     topic = f"trades.{key.exchange}.{key.symbol}".lower()
     claim = Claim(1, 0, progress or Progress())
-    return OwnedSymbol(key, topic, claim, newest_row, offsets or Offsets(0, 0), Settings())
+    return OwnedSymbol(key, topic, claim, newest_closed, offsets or Offsets(0, 0), Settings())
 
 
 def apply(owned: OwnedSymbol, *records: bytes, offset: int | None = None) -> None:

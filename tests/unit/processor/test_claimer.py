@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 from marketstream.kafka.consumer import Consumer, Offsets
 from marketstream.market.progress import Progress
+from marketstream.postgres.rows import StoredCandle
 from marketstream.postgres.writer import Claim, SymbolKey, Writer
 from marketstream.processor.claimer import Claimer
 from marketstream.processor.committer import Committer
@@ -29,7 +30,7 @@ class Servers:
     async def claim(self, keys: dict[SymbolKey, str], _known_fences: Any) -> dict[SymbolKey, Claim]:
         return dict.fromkeys(keys, self._claim)
 
-    async def newest_closed(self, _keys: Any) -> dict[SymbolKey, Any]:
+    async def newest_closed(self, _keys: Any) -> dict[SymbolKey, StoredCandle]:
         return {}
 
     async def fences(self, keys: list[SymbolKey]) -> list[int]:

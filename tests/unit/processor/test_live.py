@@ -6,6 +6,7 @@ from typing import Any
 from marketstream.market.counted import Run
 from marketstream.market.progress import Progress
 from marketstream.market.window import WINDOW_S, WINDOW_US
+from marketstream.postgres.rows import StoredCandle
 from marketstream.processor.live import live_state
 from marketstream.processor.symbol import OwnedSymbol
 
@@ -54,7 +55,9 @@ def test_a_hole_filled_after_a_restart_leaves_the_price_alone() -> None:
     row |= {"trade_count": 1, "first_trade_id": 9, "last_trade_id": 9, "complete": False, "revision": 0}
     row |= {"incomplete_reason": "hole", "close_id": 9, "close_time": us(3.5)}
     runs = (Run(1, 1, us(0.5), us(0.5)), Run(9, 9, us(3.5), us(3.5)))
-    owned = owner(progress=Progress(closed_until=EPOCH // WINDOW_US + 5, counted=runs), newest_row=row)
+    owned = owner(
+        progress=Progress(closed_until=EPOCH // WINDOW_US + 5, counted=runs), newest_closed=StoredCandle.of(row)
+    )
     assert shown(owned) == ("1.09", "9")
     apply(owned, record(at(2, 1.5, 102)))
     assert shown(owned) == ("1.09", "9")

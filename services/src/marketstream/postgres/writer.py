@@ -15,6 +15,7 @@ from marketstream.market.progress import ClosedCandle, Commit, Progress
 from marketstream.market.verdict import Verdict
 from marketstream.market.window import WINDOW_S, start_s
 from marketstream.postgres.errors import AWAY, READ_ONLY, REFUSED, StoreError, StoreUnavailableError, why
+from marketstream.postgres.rows import StoredCandle
 from marketstream.postgres.statements import (
     CLAIM,
     GUARD,
@@ -64,11 +65,11 @@ class Numbered(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What a commit came to: the symbols that are another's by now, of which nothing was stored; of each symbol whose
-    candles changed the starts (Unix seconds) of their windows, and its newest closed candle, a row of candles_10s."""
+    candles changed the starts (Unix seconds) of their windows, and its newest closed candle."""
 
     fenced: frozenset[SymbolKey]
     changed: dict[SymbolKey, set[int]]
-    newest_closed: dict[SymbolKey, asyncpg.Record]
+    newest_closed: dict[SymbolKey, StoredCandle]
 
 
 class Writer:
@@ -95,8 +96,8 @@ class Writer:
             for row in rows
         }
 
-    async def newest_closed(self, keys: Iterable[SymbolKey]) -> dict[SymbolKey, asyncpg.Record]:
-        """The newest closed candle of each symbol that has any, as rows of candles_10s."""
+    async def newest_closed(self, keys: Iterable[SymbolKey]) -> dict[SymbolKey, StoredCandle]:
+        """The newest closed candle of each symbol that has any."""
         return _by_key(await self._fetch(NEWEST_CLOSED, *_columns(keys, 2)))
 
     async def commit(self, commits: dict[SymbolKey, Numbered]) -> Committed:
@@ -234,8 +235,9 @@ async def _stored_windows(connection: Any, key: SymbolKey, commit: Commit) -> se
     return {row["window_start"] for row in await connection.fetch(STORED, *key, list(candidates))}
 
 
-def _by_key(rows: Iterable[asyncpg.Record]) -> dict[SymbolKey, asyncpg.Record]:
-    return {SymbolKey(row["exchange"], row["symbol"]): row for row in rows}
+def _by_key(rows: Iterable[asyncpg.Record]) -> dict[SymbolKey, StoredCandle]:
+    candles = map(StoredCandle.of, rows)
+    return {SymbolKey(candle.exchange, candle.symbol): candle for candle in candles}
 
 
 def _multirange(ranges: Iterable[tuple[int, int]]) -> str:

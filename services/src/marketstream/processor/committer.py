@@ -119,8 +119,8 @@ class Committer:
             if owned.key not in committed.fenced:
                 self._stored[owned.topic] = numbered.commit.progress.position
                 metrics.CANDLES.inc(len(numbered.commit.candles))
-        for key, row in committed.newest_closed.items():
-            by_key[key].newest_row = row
+        for key, candle in committed.newest_closed.items():
+            by_key[key].newest_closed = candle
         for key, starts in committed.changed.items():
             by_key[key].changed |= starts
         for key in committed.fenced:

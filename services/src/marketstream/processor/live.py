@@ -3,11 +3,12 @@ that tells what has changed since the last one."""
 
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import Final
 
 from marketstream.market.candle import HOLE, UNCONFIRMED, Candle
 from marketstream.market.number import decimal_text, to_text
 from marketstream.market.window import start_s
+from marketstream.postgres.rows import StoredCandle
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.redis.frames import MOST_TRADES, Frame, FramePrice, FrameTrade
 from marketstream.redis.writer import LiveState
@@ -26,26 +27,26 @@ def live_state(owned: OwnedSymbol, *, lag: int, now_s: str, max_age_s: int) -> L
     if newest is None:
         return LiveState(status=status)
     price_us, price_id, price = newest
-    row = owned.newest_row
+    closed = owned.newest_closed
     return LiveState(
         status=status | {"last_trade_time": seconds(price_us), "last_trade_id": str(price_id)},
         price=price,
         price_id=str(price_id),
         price_time=seconds(price_us),
         current=_current(owned, price, price_id),
-        last=row_fields(row, owned.fence) if row is not None else None,
+        last=closed_fields(closed, owned.fence) if closed is not None else None,
     )
 
 
 def _newest_trade(owned: OwnedSymbol) -> tuple[int, int, str] | None:
     """Time (Unix µs), id and price of the newest trade: here, or in what was stored before this owner came. A trade
     that came late is newer than neither."""
-    candle, row = owned.aggregator.newest(), owned.newest_row
+    candle, closed = owned.aggregator.newest(), owned.newest_closed
     known = []
     if candle is not None:
         known.append((candle.close_time, candle.close_id, to_text(candle.close, candle.price_scale)))
-    if row is not None:
-        known.append((row["close_time"], row["close_id"], decimal_text(row["close"])))
+    if closed is not None:
+        known.append((closed.close_time, closed.close_id, decimal_text(closed.close)))
     return max(known, default=None)
 
 
@@ -150,15 +151,12 @@ def _fields(
     }
 
 
-_COLUMNS = (
-    "exchange", "symbol", "window_start", "open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume",
-    "trade_count", "first_trade_id", "last_trade_id", "complete", "incomplete_reason", "revision",
-)  # fmt: skip
+_SHOWN: Final = tuple(name for name in StoredCandle._fields if name not in ("close_time", "close_id"))
 
 
-def row_fields(row: Any, fence: int) -> dict[str, str]:
-    """A row of candles_10s as fields of a hash."""
-    return {"interval": "10s", "fence": str(fence)} | {column: _text(row[column]) for column in _COLUMNS}
+def closed_fields(candle: StoredCandle, fence: int) -> dict[str, str]:
+    """A stored candle as fields of a hash."""
+    return {"interval": "10s", "fence": str(fence)} | {name: _text(getattr(candle, name)) for name in _SHOWN}
 
 
 def _text(value: object) -> str:

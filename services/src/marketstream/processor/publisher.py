@@ -130,7 +130,7 @@ class LivePublisher:
             if published.gate is None or symbol.position < published.gate:
                 continue
             aggregator = symbol.aggregator
-            seen = (aggregator.counters.counted, aggregator.heard_us // 1_000_000, symbol.newest_row)
+            seen = (aggregator.counters.counted, aggregator.heard_us // 1_000_000, symbol.newest_closed)
             if seen == published.seen and now < published.at + REFRESH_S:
                 continue
             published.seen, published.at = seen, now

@@ -11,6 +11,7 @@ from marketstream.market.aggregator import Aggregator
 from marketstream.market.errors import TradeError
 from marketstream.market.ledger import Ledger
 from marketstream.market.trade import FUTURE_US, LATEST_US
+from marketstream.postgres.rows import StoredCandle
 from marketstream.postgres.writer import Claim, Numbered, SymbolKey
 from marketstream.processor import metrics
 from marketstream.processor.joined import joined
@@ -30,15 +31,21 @@ class OwnedSymbol:
     """A symbol that this processor has claimed, from the claim to the loss of it."""
 
     def __init__(
-        self, key: SymbolKey, topic: str, claim: Claim, newest_row: Any, offsets: Offsets, settings: Settings
+        self,
+        key: SymbolKey,
+        topic: str,
+        claim: Claim,
+        newest_closed: StoredCandle | None,
+        offsets: Offsets,
+        settings: Settings,
     ) -> None:
         self.key: Final = key
         self.topic: Final = topic
         self.fence: Final = claim.fence
         self.position = claim.progress.resume_offset
         """The offset after the last record applied."""
-        self.newest_row = newest_row
-        """The newest closed candle as stored, a row of candles_10s; None when there is none."""
+        self.newest_closed = newest_closed
+        """The newest closed candle as it is stored; None when there is none."""
         self.aggregator: Final = Aggregator(
             claim.progress,
             grace_us=settings.grace_ms * 1000,
