@@ -61,17 +61,17 @@ def test_local_contexts(read: Read, context: str) -> None:
 
 @pytest.mark.parametrize("context", ["production", "gke_a_b_c", "", "my-kind-kind", "minikube2", "arn:aws:eks:cluster"])
 def test_other_contexts_are_refused(read: Read, context: str) -> None:
-    with pytest.raises(TiltError, match=f"the kube context {re.escape(context)} may be somebody's cluster"):
+    with pytest.raises(TiltError, match=f"the kube context {re.escape(context)} is not known to be a local cluster"):
         read("--kafka", "dev", context=context)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--kafka", "redpanda"), "--kafka is redpanda, but there is only strimzi and dev"),
-        (("--exchange", "kraken"), "--exchange is kraken, but there is only binance and simulator"),
-        (("--builder", "podman"), "--builder is podman, but there is only docker and buildah"),
-        (("--builder", "buildah", "--kafka", "dev"), "Give the command with --image-load or MARKETSTREAM_IMAGE_LOAD"),
+        (("--kafka", "redpanda"), "--kafka is redpanda, but must be strimzi or dev"),
+        (("--exchange", "kraken"), "--exchange is kraken, but must be binance or simulator"),
+        (("--builder", "podman"), "--builder is podman, but must be docker or buildah"),
+        (("--builder", "buildah", "--kafka", "dev"), "Set it with --image-load or MARKETSTREAM_IMAGE_LOAD"),
         (("--colour", "red"), "flag provided but not defined"),
     ],
 )
@@ -213,7 +213,7 @@ def test_strimzi_is_fetched_once(read: Read) -> None:
 
 def test_strimzi_that_cannot_be_fetched(read: Read) -> None:
     with pytest.raises(
-        TiltError, match=r"cannot be fetched from oci://quay.io/strimzi-helm: see above\. --kafka dev does"
+        TiltError, match=r"cannot be downloaded from oci://quay.io/strimzi-helm: see above\. --kafka dev needs"
     ):
         read("--kafka", "strimzi", pull=lambda: None)
 
