@@ -18,8 +18,8 @@ class LoginError(Exception):
 async def configuration(kubeconfig: Path | None, context: str | None) -> Configuration:
     """Return the address and credentials of the API server. Raises LoginError.
 
-    They come from `kubeconfig`, else from KUBECONFIG, else from the pod's service account, else from ~/.kube/config.
-    `context` selects a context of the kubeconfig; None selects its current context.
+    They come from `kubeconfig`, else from KUBECONFIG, else from the pod's service account (if no `context` is given),
+    else from ~/.kube/config. `context` selects a context of the kubeconfig; None selects its current context.
     """
     made = Configuration()
     # kopf does the same. With trust_env, each request would look for a ~/.netrc in another thread.
