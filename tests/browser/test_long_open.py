@@ -12,6 +12,7 @@ from tests.browser.conftest import Api
 from tests.browser.market import Market
 from tests.browser.test_dashboard import drawn, show
 from tests.harness.rows import add_symbol
+from tests.harness.servers import pause, resume
 
 LAST = "() => window.marketstream.drawn().at(-1)"
 SHOWN_TIMES = "() => window.marketstream.drawn().filter((bar) => 'open' in bar).map(({ time }) => time)"
@@ -87,14 +88,14 @@ async def test_a_page_whose_streams_are_refused_is_not_live(
         await expect(badges).to_contain_text("Live")
         await api.stop()
         await expect(badges).to_contain_text("Disconnected")
-        postgres.pause()
+        pause(postgres)
         try:
             await api.start(path="/healthz")
             async with page.expect_console_message(lambda message: "store-away" in message.text):
                 await page.wait_for_function("() => window.marketstream.connected()")
             await expect(badges).to_contain_text("Connecting")
         finally:
-            postgres.resume()
+            resume(postgres)
         await expect(badges).to_contain_text("Live")
 
 

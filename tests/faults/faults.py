@@ -12,6 +12,7 @@ from tests.faults.observer import LiveObserver
 from tests.faults.pipeline import SESSION_S, Pipeline
 from tests.faults.service import Service
 from tests.faults.topics import Topics
+from tests.harness.servers import restart
 
 TAKEOVER_LIMIT_S: Final = 3.0
 """Seconds that a stopped processor waits for another to take its symbols: longer when it holds a lock on them."""
@@ -104,13 +105,13 @@ class Faults:
     async def restart_kafka(self) -> None:
         """In good order."""
         self._pipeline.note("restart kafka")
-        await self._pipeline.servers.kafka.restart()
+        await restart(self._pipeline.servers.kafka)
 
     async def restart_redis(self) -> None:
         """It keeps nothing."""
         self._pipeline.note("restart redis")
         self._live.redis_loses_its_data()
-        await self._pipeline.servers.redis.restart()
+        await restart(self._pipeline.servers.redis)
 
     async def flush_redis(self) -> None:
         """FLUSHALL, while a zombie may be asleep."""

@@ -14,6 +14,7 @@ from tests.harness.needs import unavailable
 from tests.harness.operator.api import ADMIN, REQUEST_LIMIT, Api, path_of
 from tests.harness.operator.assets import Assets
 from tests.harness.operator.servers import Etcd, KubeApiServer, KubeControllerManager, trust
+from tests.harness.servers import pause, resume
 
 _START_TRIES = 3
 
@@ -78,11 +79,11 @@ class ApiServer(Api):
 
     def pause(self) -> None:
         """Halt the API server (SIGSTOP): connections stay open, the kernel accepts new ones, and nothing answers."""
-        self._server.pause()
+        pause(self._server)
 
     def resume(self) -> None:
         """Let a paused API server go on."""
-        self._server.resume()
+        resume(self._server)
 
     async def restore(self) -> None:
         """Make the API server serve again, whatever a test has done to it."""

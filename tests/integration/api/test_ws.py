@@ -14,6 +14,7 @@ from marketstream.settings import Settings
 from websockets.exceptions import ConnectionClosed
 
 from tests.browser.market import Market
+from tests.harness.servers import pause, resume
 from tests.integration.api.follower import BTC, following
 from tests.integration.api.serving import ready, running, until
 
@@ -217,7 +218,7 @@ async def test_redis_away_and_back(api: httpx.AsyncClient, market: Market, redis
     await market.fill(3)
     async with following(api, BTC) as follower:
         first = await follower.next("snapshot")
-        redis_server.pause()
+        pause(redis_server)
         try:
             state = await follower.next("state")
             assert state["freshness"]["state"] == "disconnected"
@@ -225,7 +226,7 @@ async def test_redis_away_and_back(api: httpx.AsyncClient, market: Market, redis
             async with following(api, BTC) as other:  # the candles are still there
                 assert len((await other.next("snapshot"))["candles"]) == 3
         finally:
-            redis_server.resume()
+            resume(redis_server)
         again = await follower.next("snapshot")
         assert again["epoch"] != first["epoch"]
         assert again["freshness"]["state"] != "disconnected"
@@ -239,14 +240,14 @@ async def test_postgresql_away_is_told_and_the_client_asks_again(
     await market.fill(3)
     async with following(api, BTC) as follower:
         await follower.next("snapshot")
-        postgres.pause()
+        pause(postgres)
         try:
             await market.publish("BTCUSDT", trades=[market.books["BTCUSDT"].trade(time.time_ns() // 1000)])
             await follower.next("trades")  # what is live needs no database
             await follower.say("subscribe", BTC | {"interval": "1h"})
             assert (await follower.next("error"))["code"] == "store-away"
         finally:
-            postgres.resume()
+            resume(postgres)
         await until(lambda: ready(api))
         await follower.say("subscribe", BTC | {"interval": "1h"})
         await follower.next("snapshot")

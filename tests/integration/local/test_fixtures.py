@@ -7,6 +7,7 @@ from marketstream.local.postgres import PostgresServer
 from redis.asyncio import Redis
 
 from tests.harness.clients import consume, make_topic, produce, query
+from tests.harness.servers import pause, resume
 
 
 async def test_each_test_has_its_own_database(database_url: str) -> None:
@@ -31,11 +32,11 @@ async def test_kafka_keeps_its_port_and_records_when_it_is_killed(kafka: KafkaSe
 
 
 async def test_postgres_goes_on_after_a_pause(postgres: PostgresServer, database_url: str) -> None:
-    postgres.pause()
+    pause(postgres)
     asking = asyncio.create_task(query(database_url, "SELECT 1 AS one"))
     done, _ = await asyncio.wait([asking], timeout=0.5)
     assert not done
-    postgres.resume()
+    resume(postgres)
     assert (await asking)[0]["one"] == 1
 
 

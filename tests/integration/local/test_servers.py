@@ -14,6 +14,7 @@ from marketstream.local.servers import EmbeddedServers
 from redis.asyncio import Redis
 
 from tests.harness.clients import consume, make_topic, produce, query
+from tests.harness.servers import pause, restart
 
 STOP_LIMIT_S = 15  # the goal is 5
 
@@ -49,7 +50,7 @@ async def test_a_server_that_dies_is_noticed(tmp_path: Path) -> None:
         watch = asyncio.create_task(servers.watch())
         assert servers.redis is not None
         assert servers.postgres is not None
-        await servers.redis.restart()  # on purpose: not an error
+        await restart(servers.redis)  # on purpose: not an error
         assert not watch.done()
         assert servers.postgres.pid is not None
         os.kill(servers.postgres.pid, signal.SIGKILL)
@@ -82,7 +83,7 @@ async def test_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
 async def test_a_paused_server_stops_in_time(tmp_path: Path) -> None:
     async with EmbeddedServers(tmp_path) as servers:
         for server in servers.servers:
-            server.pause()
+            pause(server)
         began = time.monotonic()
     assert time.monotonic() - began < STOP_LIMIT_S
     assert server_processes(tmp_path) == []
@@ -93,7 +94,7 @@ async def test_redis_forgets(tmp_path: Path) -> None:
         assert servers.redis is not None
         async with Redis.from_url(servers.redis_url) as client:
             await client.set("live", "state")
-        await servers.redis.restart()
+        await restart(servers.redis)
         async with Redis.from_url(servers.redis_url) as client:
             assert await client.get("live") is None
 

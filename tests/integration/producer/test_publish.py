@@ -17,6 +17,7 @@ from marketstream.producer.service import run_producer
 from marketstream.service import Health
 from marketstream.settings import Settings
 
+from tests.harness.servers import restart
 from tests.integration.producer.topics import last_clock, read_until, trades_in
 
 LAST_US = 1610064046355000
@@ -103,7 +104,7 @@ async def test_a_kafka_that_restarts_is_waited_for(settings: Settings, kafka: Ka
     health = Health()
     async with producing(settings, Simulator(1, trades_per_second=500), health):
         await read_until(settings.kafka_bootstrap, topic, lambda records: len(trades_in(records)) > 200)
-        await kafka.restart()
+        await restart(kafka)
         before = len(await read_until(settings.kafka_bootstrap, topic, bool))
         records = await read_until(
             settings.kafka_bootstrap, topic, lambda records: len(records) > before and len(trades_in(records)) > 3000

@@ -13,6 +13,7 @@ from marketstream.kafka.publisher import BATCH_BYTES, Publisher
 from marketstream.local.kafka import KafkaServer
 from marketstream.settings import Settings, SettingsError
 
+from tests.harness.servers import pause, resume
 from tests.integration.producer.topics import read_until
 
 
@@ -94,7 +95,7 @@ async def test_send_waits_when_too_much_is_on_its_way(
     await publisher.start()
     try:
         await (await publisher.send(topic, beat(0)))
-        kafka.pause()
+        pause(kafka)
         try:
             answers = [await publisher.send(topic, beat(number)) for number in range(1, 11)]
             waiting = asyncio.create_task(publisher.send(topic, beat(11)))
@@ -103,7 +104,7 @@ async def test_send_waits_when_too_much_is_on_its_way(
             assert publisher.unacknowledged == 10
             assert publisher.silence_s() > 0.1
         finally:
-            kafka.resume()
+            resume(kafka)
         answers.append(await waiting)
         assert all(await asyncio.gather(*answers))
     finally:

@@ -142,23 +142,6 @@ class ServerProcess(ABC):
         await _until(lambda: not self.alive and not any(_lives(member) for member in family), _KILL_LIMIT)
         self._process = None
 
-    async def restart(self) -> None:
-        """Stop the server gracefully and start it again, on the same port and with the same data."""
-        await self.stop()
-        await self.start()
-
-    def pause(self) -> None:
-        """Suspend the server and its children (SIGSTOP), as if the machine hung."""
-        for member in self.family():
-            with suppress(psutil.NoSuchProcess):
-                member.suspend()
-
-    def resume(self) -> None:
-        """Let a paused server continue."""
-        for member in self.family():
-            with suppress(psutil.NoSuchProcess):
-                member.resume()
-
     def family(self) -> list[psutil.Process]:
         """Return the server and its children, or the children that may have outlived a dead server."""
         if self._process is None or not self.alive:

@@ -39,7 +39,6 @@ class BinanceFeed:
         *,
         now: Now = now_us,
         rng: Random | None = None,
-        most_streams: int = MOST_STREAMS,
         most_trades: int = MOST_TRADES,
     ) -> None:
         self._url = url
@@ -51,8 +50,8 @@ class BinanceFeed:
         self._wake = asyncio.Event()
         rng = rng or Random()
         self._shards = [
-            Shard(symbols[start : start + most_streams], self._open, timing, rng)
-            for start in range(0, len(symbols), most_streams)
+            Shard(symbols[start : start + MOST_STREAMS], self._open, timing, rng)
+            for start in range(0, len(symbols), MOST_STREAMS)
         ]
         self._told_us: dict[Shard, int] = dict.fromkeys(self._shards, 0)
         self._alive_at_s = 0.0
