@@ -10,6 +10,7 @@ from marketstream.codec import decode
 from marketstream.kafka.consumer import Offsets
 from marketstream.market.progress import Progress
 from marketstream.postgres.writer import Claim, SymbolKey
+from marketstream.processor.batch import Batch
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 
@@ -43,7 +44,7 @@ def measure(packing: int, trades: int, repetitions: int) -> Measured:
             SymbolKey(EXCHANGE, SYMBOL), "trades", Claim(1, 0, Progress()), None, Offsets(0, 0), Settings()
         )
         for start in range(0, len(messages), POLL):
-            owned.apply(messages[start : start + POLL])
+            Batch(owned, messages[start : start + POLL]).apply()
         if owned.aggregator.counters.counted != trades:
             raise RuntimeError(f"{owned.aggregator.counters.counted} trades counted of {trades}")
 

@@ -10,6 +10,7 @@ from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
 from marketstream.postgres.rows import StoredCandle
 from marketstream.postgres.writer import Claim, SymbolKey
+from marketstream.processor.batch import Batch
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 
@@ -62,7 +63,7 @@ def owner(
 def apply(owned: OwnedSymbol, *records: bytes, offset: int | None = None) -> None:
     """The topic's next records, or those from this offset on."""
     first = owned.position if offset is None else offset
-    owned.apply([Message(first + index, value) for index, value in enumerate(records)])
+    Batch(owned, [Message(first + index, value) for index, value in enumerate(records)]).apply()
 
 
 def counted(owned: OwnedSymbol) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
 from marketstream.postgres.writer import Claim, SymbolKey
+from marketstream.processor.batch import Batch
 from marketstream.processor.joined import ENOUGH, joined
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
@@ -94,9 +95,9 @@ def test_messages_applied_together_give_what_each_alone_gives(seed: int, size: i
     while messages:
         size = rng.choice((1, 10, 1000))
         part, messages = messages[:size], messages[size:]
-        together.apply(part)
+        Batch(together, part).apply()
         for message in part:
-            singly.apply([message])
+            Batch(singly, [message]).apply()
         assert seen(together) == seen(singly)
         if rng.random() < 0.3 or not messages:
             stores[0].apply(together.take().commit)
