@@ -1,4 +1,4 @@
-"""What a test asks a Kubernetes API for, as any of its users."""
+"""A Kubernetes API as tests use it, as any of its users."""
 
 import asyncio
 import json
@@ -17,19 +17,19 @@ from tests.harness.operator.kubeconfig import write_kubeconfig
 from tests.harness.operator.kubectl import Kubectl
 
 ADMIN = "admin"
-"""The user who may do everything: of the group system:masters, which no rule of RBAC binds."""
+"""The user who may do everything: a member of system:masters, which RBAC does not restrict."""
 
 REQUEST_LIMIT = 30.0
 
 _POLL = 0.05
-_NOT_YET = (404, 429, 503)  # what a kind is answered with that is not served yet, or not again
+_NOT_YET = (404, 429, 503)  # answers for a kind that is not served yet, or not yet again
 
 
 class Api(ABC):
-    """The API as its users see it; where it runs is another's matter."""
+    """A client of an API server. Subclasses provide the server."""
 
     client: httpx.AsyncClient
-    """Has the API's address, and trusts it."""
+    """An HTTP client with the API's address and certificate."""
 
     def __init__(self, directory: Path, kubectl: Path) -> None:
         self.directory = directory
@@ -39,23 +39,23 @@ class Api(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where it serves, https://host:port; the same after a restart."""
+        """The address, https://host:port; the same after a restart."""
 
     @property
     @abstractmethod
     def certificate(self) -> Path:
-        """The file of the authority that clients trust."""
+        """The file of the certificate authority that clients trust."""
 
     def token(self, user: str = ADMIN) -> str:
-        """The bearer token of a user: the admin, or an account that service_account() has returned."""
+        """Return the bearer token of a user: ADMIN, or an account that service_account() has returned."""
         return self._tokens[user]
 
     def kubeconfig(self, user: str = ADMIN) -> Path:
-        """A kubeconfig of the user."""
+        """Return a kubeconfig of the user."""
         return self.kubeconfig_for(self.url, user)
 
     def kubeconfig_for(self, server: str, user: str = ADMIN) -> Path:
-        """A kubeconfig of the user for a server that shows this one's certificate, as a proxy does."""
+        """Return a kubeconfig of the user for a server with the same certificate, such as a proxy."""
         name = f"{server}-{user}".translate(str.maketrans("/:", "--"))
         path = self.directory / "kubeconfig" / f"{name}.yaml"
         return write_kubeconfig(path, server, self.certificate, self.token(user))
@@ -70,9 +70,9 @@ class Api(ABC):
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Any:
-        """The JSON that the API answers with; quicker than kubectl, which is a program to start.
+        """Send a request and return the JSON of the answer. This is faster than starting kubectl.
 
-        Raises httpx.HTTPStatusError with the server's message when the API refuses.
+        Raises httpx.HTTPStatusError with the server's message when the API rejects the request.
         """
         headers = {"Authorization": f"Bearer {self.token(user)}", "Content-Type": content_type}
         content = None if body is None else json.dumps(body)
@@ -83,9 +83,9 @@ class Api(ABC):
         return response.json()
 
     async def serves(self, path: str, limit: float = 20.0) -> None:
-        """Wait until the API serves a path, as that of a kind that has just been defined.
+        """Wait until the API serves a path, for example of a kind that has just been defined.
 
-        Raises httpx.HTTPStatusError with what it says instead when that takes longer than the limit in seconds.
+        Raises httpx.HTTPStatusError with the last answer after `limit` seconds.
         """
         deadline = time.monotonic() + limit
         while True:
@@ -100,7 +100,7 @@ class Api(ABC):
 
     @asynccontextmanager
     async def watch(self, path: str, resource_version: str, user: str = ADMIN) -> AsyncIterator[AsyncIterator[Any]]:
-        """The events of a watch from a version on, as they come; they end when the server ends the watch."""
+        """Watch a path from a version on, and yield the events until the server ends the watch."""
         query = {"watch": "true", "resourceVersion": resource_version}
         headers = {"Authorization": f"Bearer {self.token(user)}"}
         async with self.client.stream("GET", path, params=query, headers=headers) as response:
@@ -114,22 +114,22 @@ class Api(ABC):
         user: str = ADMIN,
         server: str | None = None,
     ) -> str:
-        """What kubectl prints, asking this server or one that takes its place, as a proxy does.
+        """Run kubectl against this server, or against `server` in its place, and return its output.
 
-        Raises KubectlError with what it says when it fails.
+        Raises KubectlError with the error output of kubectl.
         """
         return await self._kubectl.run(self.kubeconfig_for(server or self.url, user), args, input)
 
     async def namespace(self, prefix: str = "test") -> str:
-        """Make a namespace that no other test has; returns its name."""
+        """Create a namespace with a unique name, and return the name."""
         name = f"{prefix}-{uuid.uuid4().hex[:12]}"
         await self.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         return name
 
     async def delete_namespace(self, name: str) -> None:
-        """Delete the namespace with the custom resources in it, whatever their finalizers.
+        """Delete the namespace and the custom resources in it, whatever their finalizers.
 
-        What else is in it stays, where no controller removes it; and nothing new comes: the namespace is Terminating.
+        Without a controller, other objects in the namespace stay. New ones cannot be created: it is Terminating.
         """
         await self.request("DELETE", f"/api/v1/namespaces/{name}")
         for definition in await self.definitions():
@@ -137,9 +137,9 @@ class Api(ABC):
                 await self._delete_all(path_of(definition, name))
 
     async def service_account(self, namespace: str, name: str) -> str:
-        """Make a service account without any rights, if it is not there; returns its user name.
+        """Create a service account without any rights, if it does not exist, and return its user name.
 
-        The name, system:serviceaccount:NAMESPACE:NAME, is what kubeconfig(), kubectl() and request() take as user.
+        kubeconfig(), kubectl() and request() accept that name, system:serviceaccount:NAMESPACE:NAME, as a user.
         """
         accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
         try:
@@ -154,7 +154,7 @@ class Api(ABC):
         return user
 
     async def allowed(self, user: str, namespace: str, verb: str, resource: str, group: str = "") -> bool:
-        """Whether the user may, as the API server itself says. A role that was just made is wanting for a moment."""
+        """Return True if the API server allows the verb to the user. A new role takes a moment to have an effect."""
         name, _, subresource = resource.partition("/")
         asked = {"namespace": namespace, "verb": verb, "group": group, "resource": name}
         asked |= {"subresource": subresource} if subresource else {}
@@ -165,7 +165,7 @@ class Api(ABC):
         return bool(answer["status"]["allowed"])
 
     async def definitions(self) -> list[Any]:
-        """The CRDs of the API."""
+        """Return the CRDs of the API."""
         found = await self.request("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
         return list(found["items"])
 
@@ -177,13 +177,15 @@ class Api(ABC):
                     no_finalizers = {"metadata": {"finalizers": None}}
                     await self.request("PATCH", one, no_finalizers, content_type="application/merge-patch+json")
                 await self.request("DELETE", one)
-            except httpx.HTTPStatusError as error:  # gone with its last finalizer, when it was being deleted
+            except (
+                httpx.HTTPStatusError
+            ) as error:  # already being deleted: removing its last finalizer has removed the object
                 if error.response.status_code != httpx.codes.NOT_FOUND:
                     raise
 
 
 def path_of(definition: Any, namespace: str = "") -> str:
-    """Where the objects of a CRD are: of one namespace, or all of them."""
+    """Return the path of the objects of a CRD, in one namespace or in all."""
     spec = definition["spec"]
     version = next(version["name"] for version in spec["versions"] if version["storage"])
     within = f"/namespaces/{namespace}" if namespace else ""

@@ -1,4 +1,4 @@
-"""A real Kubernetes API for tests: etcd and kube-apiserver on loopback, and a controller manager where it matters."""
+"""A real Kubernetes API for tests: etcd and kube-apiserver on loopback, and a controller manager where needed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,9 +20,9 @@ _START_TRIES = 3
 
 
 class ApiServer(Api):
-    """The API and its store. Everything that it starts ends when the context is left.
+    """An API server and its store. All servers stop when the context is left.
 
-    The servers' data and logs are in the directory, which is the caller's to remove.
+    The servers' data and logs are in `directory`, which the caller must remove.
     """
 
     def __init__(self, directory: Path, assets: Assets) -> None:
@@ -61,28 +61,28 @@ class ApiServer(Api):
 
     @property
     def key(self) -> Path:
-        """The key of the certificate, for a proxy that takes the server's place."""
+        """The private key of the certificate, for a proxy that takes the server's place."""
         return self._server.key
 
     async def stop_server(self) -> None:
-        """Kill the API server; etcd keeps the data. Clients see their connections break, and then none accepted."""
+        """Kill the API server; etcd keeps the data. Connections of clients break, and new ones are refused."""
         await self._server.kill()
 
     async def start_server(self) -> None:
-        """Start the API server again, on the same port; does nothing when it runs.
+        """Start the API server again on the same port, if it does not run.
 
-        It says that it is ready before it serves custom resources; these are waited for as well.
+        Return when it serves custom resources, too, which is some time after it reports that it is ready.
         """
         await self._server.start()
         for definition in await self.definitions():
             await self.serves(path_of(definition))
 
     def pause(self) -> None:
-        """Halt the API server (SIGSTOP): connections stay open, the kernel accepts new ones, and nothing answers."""
+        """Halt the API server (SIGSTOP): connections stay open, the kernel accepts new ones, and none is answered."""
         pause(self._server)
 
     def resume(self) -> None:
-        """Let a paused API server go on."""
+        """Resume a paused API server."""
         resume(self._server)
 
     async def restore(self) -> None:
@@ -92,10 +92,10 @@ class ApiServer(Api):
 
     @asynccontextmanager
     async def controller_manager(self, *controllers: str) -> AsyncIterator[None]:
-        """A kube-controller-manager with these controllers, as `garbage-collector-controller`.
+        """Run a kube-controller-manager with these controllers, such as `garbage-collector-controller`.
 
-        The garbage collector looks for new kinds every 30 seconds: apply the CRDs before.
-        Skips the test where there is none.
+        The garbage collector discovers new kinds every 30 seconds, so apply the CRDs before. Without the program, skip
+        the test.
         """
         program = self._assets.kube_controller_manager
         if program is None:
@@ -109,7 +109,7 @@ class ApiServer(Api):
 
 
 async def _start(server: Etcd | KubeApiServer | KubeControllerManager) -> None:
-    """Start for the first time; on another port when somebody was faster between the look for a free one and now."""
+    """Start a server for the first time. Retry on other ports if another process has taken one meanwhile."""
     for tries_left in reversed(range(_START_TRIES)):
         try:
             async with asyncio.timeout(2 * server.start_limit):

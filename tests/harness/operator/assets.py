@@ -1,4 +1,4 @@
-"""The programs of a Kubernetes control plane: found as controller-runtime finds them, or built once from Go modules."""
+"""The programs of a Kubernetes control plane: found where controller-runtime looks, or built once from Go modules."""
 
 import os
 import shutil
@@ -9,21 +9,21 @@ from pathlib import Path
 from tests.harness.operator import build
 
 SERVERS = ("etcd", "kube-apiserver", "kubectl")
-"""What every test needs. They are taken from one place, so that their versions fit each other."""
+"""Programs that every test needs. All are taken from one folder, so that their versions match."""
 
 CONTROLLERS = "kube-controller-manager"
-"""Looked for on its own, because the archives of setup-envtest do not have it."""
+"""A program that is searched separately, because the archives of setup-envtest lack it."""
 
 Report = Callable[[str], None]
 
 
 class AssetsMissingError(Exception):
-    """The programs are nowhere and cannot be built; the message says where they were looked for and what to do."""
+    """The programs were not found and cannot be built. The message names the searched places and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """Where the programs are. Without a controller manager, `no_controllers` says why."""
+    """The paths of the programs. `no_controllers` is the reason for a missing controller manager."""
 
     etcd: Path
     kube_apiserver: Path
@@ -33,9 +33,9 @@ class Assets:
 
 
 def find_assets(report: Report) -> Assets:
-    """The programs from KUBEBUILDER_ASSETS, else the PATH, else the cache, into which they are built when Go is there.
+    """Find the programs in KUBEBUILDER_ASSETS, on the PATH or in the cache, else build them there if Go is installed.
 
-    `report` hears of a build. Raises AssetsMissingError.
+    `report` is called with the progress of a build. Raises AssetsMissingError.
     """
     etcd, apiserver, kubectl = _find(SERVERS, report)
     try:
@@ -56,8 +56,8 @@ def _in_given_folder(programs: Sequence[str]) -> list[Path]:
     found = _programs_in(Path(given), programs)
     if not found and programs == SERVERS:
         raise AssetsMissingError(
-            f"KUBEBUILDER_ASSETS is {given}, and not all of {', '.join(SERVERS)} are there. "
-            "Give the folder that `setup-envtest use --print path` names, or unset it to have them built."
+            f"KUBEBUILDER_ASSETS is {given}, which lacks one of {', '.join(SERVERS)}. "
+            "Set it to the folder that `setup-envtest use --print path` prints, or unset it to have them built."
         )
     return found
 
@@ -74,9 +74,9 @@ def _in_cache(programs: Sequence[str]) -> list[Path]:
 def _built(programs: Sequence[str], report: Report) -> list[Path]:
     if shutil.which("go") is None:
         raise AssetsMissingError(
-            f"No {', '.join(programs)} for tests on a real Kubernetes API: not in KUBEBUILDER_ASSETS "
+            f"Cannot find {', '.join(programs)} for tests with a real Kubernetes API: not in KUBEBUILDER_ASSETS "
             f"({os.environ.get('KUBEBUILDER_ASSETS') or 'not set'}), not on the PATH, not in {build.folder()}. "
-            "Install Go, which builds them once, or set KUBEBUILDER_ASSETS to a folder that has them."
+            "Install Go, with which they are built once, or set KUBEBUILDER_ASSETS to a folder that holds them."
         )
     try:
         build.build(programs, report)

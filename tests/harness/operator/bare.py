@@ -1,10 +1,11 @@
-"""A client that applies what the operator would make of MarketStreams, and does nothing else: what the API server and
-the HTTP client allow at best. test_scale.py measures the operator by it.
+"""A client that only applies the objects of MarketStreams, as fast as the API server and the HTTP client allow.
+
+test_scale.py compares the operator with this client.
 
     python -m tests.harness.operator.bare KUBECONFIG NAMESPACE STREAMS SYMBOLS
 
-It reads the MarketStreams' symbols from `spec_of`, builds all objects, and then applies them with the operator's own
-client, content type and concurrency. A line on standard output says how long that took: seconds, and of these CPU.
+The client builds all objects from `spec_of` and then applies them with the operator's own HTTP client, content type and
+concurrency. It prints one line: the elapsed seconds and the CPU seconds.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ SETTINGS = OperatorSettings(kafka_mode="strimzi", kafka_cluster="main", services
 
 
 def spec_of(stream: int, symbols: int) -> dict[str, Any]:
-    """The spec of the n-th MarketStream; no two of them share a symbol."""
+    """Return the spec of the n-th MarketStream. No two of them share a symbol."""
     return {"exchange": "simulator", "symbols": [f"S{stream:04d}X{symbol:03d}USDT" for symbol in range(symbols)]}
 
 
@@ -41,7 +42,7 @@ def name_of(stream: int) -> str:
 
 
 def objects(namespace: str, streams: int, symbols: int) -> Iterator[tuple[Kind, dict[str, Any]]]:
-    """What the operator makes of them."""
+    """Yield the objects that the operator would create for the MarketStreams."""
     secret = "marketstream-connection"  # noqa: S105 - its name
     sources = {name: (secret, name.upper()) for name in ("kafka_bootstrap", "database_url", "redis_url")}
     connection = Connection(sources, {}, Settings(), "12345678")
@@ -60,7 +61,7 @@ def objects(namespace: str, streams: int, symbols: int) -> Iterator[tuple[Kind, 
 
 async def main(_: asyncio.Event) -> None:
     kubeconfig, namespace, streams, symbols = sys.argv[1:]
-    api = Api(await configuration(Path(kubeconfig), None), may_write=lambda: True)  # it has no rival
+    api = Api(await configuration(Path(kubeconfig), None), may_write=lambda: True)  # no other process writes
     bodies = list(objects(namespace, int(streams), int(symbols)))
     turns = asyncio.Semaphore(SETTINGS.workers * PARALLEL_WRITES)
 

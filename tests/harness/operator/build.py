@@ -1,4 +1,4 @@
-"""Builds the programs of a control plane from Go modules into the user's cache: minutes the first time, then never."""
+"""Builds of control plane programs from Go modules into the user's cache, which take minutes, once."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 Report = Callable[[str], None]
 
 LIMIT = 30 * 60.0
-"""Seconds for everything, with the wait for another that builds; five minutes are usual on two cores."""
+"""Time limit of a build in seconds, including the wait for another build. Two cores usually take five minutes."""
 
 _MODULES = Path(__file__).parent / "go"
 _PACKAGES = {"etcd": "."}  # the others are k8s.io/kubernetes/cmd/<program>
@@ -24,11 +24,11 @@ _TAIL_LINES = 20
 
 
 class BuildError(Exception):
-    """A program could not be built; the message shows the end of what Go said."""
+    """A program could not be built. The message shows the end of Go's output."""
 
 
 def version() -> str:
-    """The version of Kubernetes that go.mod requires, without the v."""
+    """Return the version of Kubernetes that go.mod requires, without the v."""
     text = (_MODULES / "kubernetes" / "go.mod").read_text("utf-8")
     found = re.search(r"^require k8s\.io/kubernetes v(\S+)", text, re.MULTILINE)
     assert found is not None, "go.mod requires no k8s.io/kubernetes"
@@ -36,16 +36,13 @@ def version() -> str:
 
 
 def folder() -> Path:
-    """Where built programs are: below XDG_CACHE_HOME, ~/.cache by default."""
+    """Return the folder of built programs, below XDG_CACHE_HOME or ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "marketstream" / f"kubernetes-{version()}" / "bin"
 
 
 def build(programs: Sequence[str], report: Report) -> None:
-    """Build those of the programs that the cache lacks. One process at a time builds; others wait for it.
-
-    Raises BuildError.
-    """
+    """Build the programs that the cache lacks. Only one process builds at a time; others wait. Raises BuildError."""
     deadline = time.monotonic() + LIMIT
     bin_folder = folder()
     try:
@@ -60,12 +57,12 @@ def build(programs: Sequence[str], report: Report) -> None:
 
 @contextmanager
 def _alone(path: Path, deadline: float, report: Report) -> Iterator[None]:
-    """Hold the lock, which the kernel gives back however its holder ends."""
+    """Hold the lock, which the kernel releases however its holder ends."""
     with path.open("w") as lock:
         waiting = False
         while not _locked(lock.fileno()):
             if not waiting:
-                report(f"another process builds Kubernetes {version()}; waiting for it")
+                report(f"waiting for another process that is building Kubernetes {version()}")
                 waiting = True
             if time.monotonic() > deadline:
                 raise BuildError(f"Another process has held {path} for {LIMIT / 60:g} minutes.")
@@ -85,7 +82,7 @@ def _build(program: str, bin_folder: Path, deadline: float, report: Report) -> N
     module = _MODULES / (program if program in _PACKAGES else "kubernetes")
     started = time.monotonic()
     report(f"building {program} for Kubernetes {version()} from Go modules; this happens once, five minutes for all")
-    # Beside its place first and moved there when it is whole, so that no half program is ever found.
+    # Build in another folder and move the complete program, so that no partial program is ever found.
     draft = Path(tempfile.mkdtemp(dir=bin_folder.parent, prefix="build-"))
     try:
         with (draft / "log").open("w+b") as log:
@@ -113,7 +110,7 @@ def _build(program: str, bin_folder: Path, deadline: float, report: Report) -> N
 
 
 def _command(program: str, output: Path) -> list[str]:
-    # kubectl and the API server tell their version, and clients decide by it what the server can do.
+    # kubectl and the API server report this version, from which clients derive what the server supports.
     major, minor, _ = version().split(".", 2)
     values = {"gitVersion": f"v{version()}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     flags = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in values.items())
@@ -125,7 +122,7 @@ def _wait(process: subprocess.Popen[bytes], program: str, started: float, deadli
     while True:
         now = time.monotonic()
         if now > deadline:
-            raise BuildError(f"go build of {program} took longer than {LIMIT / 60:g} minutes and was ended.")
+            raise BuildError(f"go build of {program} took longer than {LIMIT / 60:g} minutes and was killed.")
         try:
             process.wait(min(_REPORT_EVERY, deadline - now + 0.1))
         except subprocess.TimeoutExpired:
@@ -135,7 +132,7 @@ def _wait(process: subprocess.Popen[bytes], program: str, started: float, deadli
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End Go with its compilers: they are a process group of their own."""
+    """Kill Go with its compilers, which are one process group."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

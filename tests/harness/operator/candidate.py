@@ -1,9 +1,9 @@
-"""A process that campaigns for a Lease and, while it leads, writes all the time: test_election.py starts several.
+"""A candidate for a Lease that writes continuously while it leads. test_election.py starts several.
 
     python -m tests.harness.operator.candidate KUBECONFIG NAMESPACE IDENTITY
 
-What it did goes to standard output, a line each, its times on the clock that all processes of a machine share:
-`began T`, `held T`, `wrote T VERSION`, `refused T` (by its own guard), `failed T`. Exit code 3: it has lost the lease.
+The process prints a line for each action, with the time by the clock that all processes of a machine share: `began T`,
+`held T`, `wrote T VERSION`, `refused T` (by its own guard), `failed T`. It exits with code 3 when it loses the lease.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What a proxy can be told to do to the requests that match."""
+"""The faults that a proxy can inject into matching requests."""
 
 import asyncio
 import re
@@ -25,14 +25,14 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which requests: of a method, of a path in which the expression is found, only watches or none of them."""
+    """A filter of requests: by method, by a regular expression found in the path, and only watches or no watches."""
 
     method: str | None = None
     path: str = ""
     watch: bool | None = None
 
     def __call__(self, request: Request) -> bool:
-        """Whether the request is one of them."""
+        """Return True if the request matches."""
         return (
             self.method in (None, request.method)
             and self.watch in (None, request.watch)
@@ -42,7 +42,7 @@ class Match:
 
 @dataclass(slots=True, eq=False)
 class Fault:
-    """What happens to matching requests: `count` times, or until it is lifted; as a context, until its end."""
+    """A fault of matching requests, injected `count` times or until it is lifted, or within a `with` block."""
 
     match: Match
     count: int | None = None
@@ -50,7 +50,7 @@ class Fault:
     lifted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def takes(self, request: Request) -> bool:
-        """Whether it happens to this request; counts it."""
+        """Return True, and count the request, if the fault is injected into it."""
         if self.lifted.is_set() or not self.match(request):
             return False
         self.hits += 1
@@ -59,7 +59,7 @@ class Fault:
         return True
 
     def lift(self) -> None:
-        """No more of it; what it holds goes on."""
+        """Stop injecting the fault, and let the requests that it holds continue."""
         self.lifted.set()
 
     def __enter__(self) -> Self:
@@ -72,23 +72,23 @@ class Fault:
 
 
 class Freeze(Fault):
-    """The request gets no answer, and a watch that is open no events, while the connection stays."""
+    """The request gets no answer, and an open watch no events, while the connection stays open."""
 
 
 class Loss(Fault):
-    """The server does what was asked, and the answer is lost: the client cannot know."""
+    """The server processes the request and its answer is lost, so the client cannot know the outcome."""
 
 
 @dataclass(slots=True, eq=False)
 class Delay(Fault):
-    """The request reaches the server later."""
+    """The request reaches the server after a delay."""
 
     seconds: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
 class Answer(Fault):
-    """The request does not reach the server; this status answers it."""
+    """The request does not reach the server and is answered with a status."""
 
     status: int = 500
     reason: str | None = None
@@ -96,7 +96,7 @@ class Answer(Fault):
 
 
 def status_object(code: int, reason: str | None = None, retry_after: int | None = None) -> dict[str, Any]:
-    """The Status with which a Kubernetes API refuses."""
+    """Return the Status object of a request that a Kubernetes API rejects."""
     reason = reason or _REASONS.get(code, "")
     status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code}
     message = "too old resource version: 1 (2)" if reason == "Expired" else f"a test has asked for {code} {reason}"

@@ -1,4 +1,4 @@
-"""Passes requests on to the API server, and its answers back as they come."""
+"""Forwarding of requests to the API server, and of its answers to the client, chunk by chunk."""
 
 import asyncio
 import json
@@ -14,13 +14,13 @@ from yarl import URL
 from tests.harness.operator.faults import status_object
 from tests.harness.operator.requests import Request
 
-# Headers of one connection, and those that the next hop makes for itself.
+# Headers of one connection, and headers that the next hop sets itself.
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"})
 
-_END_LIMIT = 10.0  # seconds for a task to be ended with its connection
+_END_LIMIT = 10.0  # seconds for a task to be cancelled with its connection
 
 Hold = Callable[[Request], Awaitable[None]]
-"""Awaited before anything is passed back to the client."""
+"""Awaited before each part of an answer is sent to the client."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +31,7 @@ class _Exchange:
 
 
 class Forwarding:
-    """The way to the API server and back, with the watches that are open."""
+    """Forwards requests to the API server, and keeps the open watches."""
 
     def __init__(self, client: aiohttp.ClientSession, server: str, hold: Hold) -> None:
         self._client = client
@@ -40,7 +40,7 @@ class Forwarding:
         self._watches: list[_Exchange] = []
 
     async def __call__(self, incoming: web.BaseRequest, request: Request, *, answer_lost: bool) -> web.StreamResponse:
-        """Ask the server and pass its answer on. When the server fails, so does the client's connection."""
+        """Forward the request and return the answer. When the server's connection breaks, break the client's."""
         headers = [(name, value) for name, value in incoming.headers.items() if name.lower() not in _HOP]
         url = URL(self._server + incoming.raw_path, encoded=True)
         try:
@@ -53,11 +53,11 @@ class Forwarding:
                     await disconnect(incoming)
                 with self._open(request, upstream) as exchange:
                     return await self._back(incoming, exchange)
-        except (aiohttp.ClientError, OSError):  # of the server's side, or of the client's
+        except (aiohttp.ClientError, OSError):  # on either side
             await disconnect(incoming)
 
     def expire(self, match: Callable[[Request], bool]) -> int:
-        """End the open watches that match as the server ends one whose version is too old; says how many there were."""
+        """End the matching open watches with 410, as the server does for old versions. Return their number."""
         watches = [watch for watch in self._watches if match(watch.request) and not watch.expired]
         for watch in watches:
             watch.expired = True
@@ -85,7 +85,7 @@ class Forwarding:
         try:
             async for chunk in exchange.upstream.content.iter_any():
                 await self._hold(exchange.request)
-                # A watch is passed on by whole lines, so that an event can be put between them.
+                # A watch is forwarded in whole lines, so that an event can be inserted between them.
                 whole, line_end, rest = (
                     (rest + chunk).rpartition(b"\n") if exchange.request.watch else (chunk, b"", b"")
                 )
@@ -103,7 +103,7 @@ class Forwarding:
 
 
 async def disconnect(incoming: web.BaseRequest) -> NoReturn:
-    """Break the client's connection without an answer; this ends the task that handles its request."""
+    """Break the client's connection without an answer, which cancels the task that handles the request."""
     if incoming.transport is not None:
         incoming.transport.abort()
     await asyncio.sleep(_END_LIMIT)

@@ -1,11 +1,11 @@
-"""Kubeconfig files, which kubectl, kopf and the Python client read alike."""
+"""Kubeconfig files that kubectl, kopf and the Python client can read."""
 
 import json
 from pathlib import Path
 
 
 def write_kubeconfig(path: Path, server: str, authority: Path, token: str) -> Path:
-    """Write the configuration of a client that trusts the authority and says who it is by its token."""
+    """Write the kubeconfig of a client that trusts `authority` and authenticates by `token`. Return its path."""
     configuration = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -1,4 +1,4 @@
-"""kubectl as a program that a test calls."""
+"""kubectl, run as a program."""
 
 import asyncio
 import os
@@ -9,18 +9,18 @@ _LIMIT = 60.0
 
 
 class KubectlError(Exception):
-    """kubectl has failed; the message is its own."""
+    """A command of kubectl failed. The message holds the error output of kubectl."""
 
 
 class Kubectl:
-    """kubectl with a cache of its own, and nothing of the user's configuration."""
+    """kubectl with a cache of its own and without the user's configuration."""
 
     def __init__(self, program: Path, home: Path) -> None:
         self._program = program
         self._home = home
 
     async def run(self, kubeconfig: Path, args: Sequence[str], stdin: str | None = None) -> str:
-        """What it prints. Raises KubectlError when it fails, TimeoutError after a minute."""
+        """Run a command and return its output. Raises KubectlError when it fails, TimeoutError after a minute."""
         process = await asyncio.create_subprocess_exec(
             self._program,
             *args,

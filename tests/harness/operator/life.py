@@ -1,5 +1,4 @@
-"""A MarketStream's life, as tests of robustness lead it: what there is in the end, and an operator that is restarted as
-a pod would be."""
+"""Helpers of robustness tests: the objects in the end, writes until quiet, an operator that is restarted like a pod."""
 
 import asyncio
 import contextlib
@@ -19,7 +18,7 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
 TOPICS = "/apis/kafka.strimzi.io/v1/namespaces/{}/kafkatopics"
 LEASE = "marketstream-operator"
 STRIMZI = {"KAFKA_MODE": "strimzi", "KAFKA_CLUSTER": "main"}
-"""Settings with which everything that the operator makes is an object of the API."""
+"""Settings with which the operator creates nothing outside the Kubernetes API."""
 
 _OF_THE_SERVER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 
@@ -27,9 +26,11 @@ Objects = dict[str, Any]
 
 
 async def made(cluster: Cluster, *kinds: str, owners: Collection[str] | None = None) -> Objects:
-    """All that the operator has made in the namespace, by kind and name, without what the API server has set and what
-    differs between namespaces: two lives that were the same give the same. With `owners` only what belongs to the
-    MarketStreams of these uids: the rest is the garbage collector's."""
+    """Return the objects that the operator has created in the namespace, by kind and name.
+
+    Fields that the API server has set or that differ between namespaces are left out, so that equal histories give
+    equal objects. `owners` selects the objects of MarketStreams with these uids: the garbage collector removes others.
+    """
     found: Objects = {}
     for path in kinds or (DEPLOYMENTS, TOPICS):
         for item in (await cluster.get(path))["items"]:
@@ -46,12 +47,12 @@ async def made(cluster: Cluster, *kinds: str, owners: Collection[str] | None = N
 
 
 def _without_digests(annotations: Mapping[str, str]) -> dict[str, str]:
-    """They are made from the owner's uid, among others."""
+    """Remove the digests, which depend on the uid of the owner."""
     return {key: value for key, value in annotations.items() if key not in (names.DIGEST, names.SPEC_DIGEST)}
 
 
 def _elsewhere(value: Any, namespace: str) -> Any:
-    """The consumer group of a pair names the namespace."""
+    """Replace the namespace in all texts: the consumer group of a pair contains it."""
     match value:
         case dict():
             return {key: _elsewhere(each, namespace) for key, each in value.items()}
@@ -64,7 +65,7 @@ def _elsewhere(value: Any, namespace: str) -> Any:
 
 
 async def says(cluster: Cluster, stream: str) -> list[tuple[str, str, str]]:
-    """Type, status and reason of each condition that speaks of the newest generation."""
+    """Return type, status and reason of each condition of the newest generation."""
     found = await cluster.get(STREAMS, stream)
     conditions = (found.get("status") or {}).get("conditions") or ()
     return [
@@ -75,25 +76,25 @@ async def says(cluster: Cluster, stream: str) -> list[tuple[str, str, str]]:
 
 
 async def release_lease(cluster: Cluster) -> None:
-    """Gives the lease of a process that was killed back, as it would have done; else the next waits for 15 s."""
+    """Release the lease of a killed process, so that the next process need not wait 15 s for it to expire."""
     body = {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1}}
     path = LEASES.format(cluster.namespace) + f"/{LEASE}"
-    with contextlib.suppress(Exception):  # there is none yet
+    with contextlib.suppress(Exception):  # no lease exists yet
         await cluster.api.request("PATCH", path, body, content_type=MERGE)
 
 
 def is_write(request: Request) -> bool:
-    """Whether it may have changed something; the Lease does not count."""
+    """Return True for a request that may have changed something other than the Lease."""
     return request.mutating and request.resource.plural != "leases"
 
 
 def writes(proxy: Proxy) -> list[Request]:
-    """Those of all requests."""
+    """Return the recorded writes of the proxy."""
     return [request for request in proxy.requests if is_write(request)]
 
 
 async def quiet(proxy: Proxy, seconds: float, limit: float = 60.0) -> None:
-    """Waits until nothing was written for so many seconds."""
+    """Wait until nothing was written for `seconds`."""
 
     async def nothing_written() -> bool:
         before = len(writes(proxy))
@@ -104,7 +105,7 @@ async def quiet(proxy: Proxy, seconds: float, limit: float = 60.0) -> None:
 
 
 class Supervised(RunningOperator):
-    """Started anew whenever it ends, as the kubelet does; `ends` are its exit codes."""
+    """An operator that is restarted whenever it exits, as by the kubelet. `ends` holds its exit codes."""
 
     def __init__(self, directory: Path, kubeconfig: Path, namespace: str, **environment: str) -> None:
         super().__init__(directory, kubeconfig, namespace, **environment)
@@ -112,7 +113,7 @@ class Supervised(RunningOperator):
 
     @asynccontextmanager
     async def kept_running(self, pause: float = 0.5) -> AsyncIterator[None]:
-        """Inside, it is started anew `pause` seconds after an end."""
+        """Within this context, restart the operator `pause` seconds after each exit."""
 
         async def keep() -> None:
             while True:
@@ -130,5 +131,5 @@ class Supervised(RunningOperator):
                 await keeping
 
     async def kill(self) -> None:
-        """As the kernel does it."""
+        """Kill the operator with SIGKILL."""
         await self.end(signal.SIGKILL)

@@ -1,5 +1,7 @@
-"""The parts of a cluster that tests do not run, played by hand: the controllers of Deployments, the kubelet, Strimzi,
-and processors that tell in Redis what they hear."""
+"""Stand-ins for the parts of a cluster that tests do not run.
+
+They are the Deployment controller, the kubelet, Strimzi, and processors that write live statuses into Redis.
+"""
 
 import asyncio
 import base64
@@ -19,26 +21,26 @@ TOPICS = "/apis/kafka.strimzi.io/v1/namespaces/{}/kafkatopics"
 
 
 async def put_status(cluster: Cluster, path: str, name: str, status: Mapping[str, Any]) -> None:
-    """What only the controller of an object writes."""
+    """Write the status of an object, as its controller would."""
     full = f"{path.format(cluster.namespace)}/{name}/status"
     await cluster.api.request("PATCH", full, {"status": status}, content_type=MERGE)
 
 
 async def settle(cluster: Cluster, *names: str) -> None:
-    """The rollouts of these Deployments are done, their pods available; of all in the namespace when none is named."""
+    """Complete the rollouts of these Deployments, or of all in the namespace if no names are given."""
     for name, found in (await cluster.deployments()).items():
         if not names or name in names:
             await put_status(cluster, DEPLOYMENTS, name, settled(found))
 
 
 async def unsettle(cluster: Cluster, name: str) -> None:
-    """The pods of a Deployment are no longer available."""
+    """Make the pods of a Deployment unavailable."""
     gone = {"availableReplicas": 0, "readyReplicas": 0, "unavailableReplicas": 1}
     await put_status(cluster, DEPLOYMENTS, name, gone)
 
 
 async def get_stuck(cluster: Cluster, name: str) -> None:
-    """The pods of the newest version of a Deployment do not start; the old ones stay, and are available."""
+    """Let the rollout of a Deployment exceed its deadline, while its old pods stay available."""
     generation = (await cluster.get(DEPLOYMENTS, name))["metadata"]["generation"]
     counts = {"replicas": 2, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
     timed_out = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
@@ -48,14 +50,14 @@ async def get_stuck(cluster: Cluster, name: str) -> None:
 
 
 def settled(deployment: Mapping[str, Any]) -> dict[str, int]:
-    """The status of a Deployment that is as its spec wants it."""
+    """Return the status of a Deployment whose rollout is complete."""
     wanted = deployment["spec"]["replicas"]
     counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
     return {"observedGeneration": deployment["metadata"]["generation"], **dict.fromkeys(counts, wanted)}
 
 
 async def add_pod(cluster: Cluster, deployment: Mapping[str, Any], name: str, **status: Any) -> None:
-    """A pod of a Deployment, with what the kubelet says of it."""
+    """Create a pod of a Deployment, with the status that the kubelet would report."""
     template = deployment["spec"]["template"]
     of = {"labels": template["metadata"]["labels"], "annotations": template["metadata"]["annotations"]}
     container = {"name": template["spec"]["containers"][0]["name"], "image": "any"}
@@ -65,7 +67,7 @@ async def add_pod(cluster: Cluster, deployment: Mapping[str, Any], name: str, **
 
 
 def waiting(reason: str, message: str = "", last_words: str = "", exit_code: int = 0) -> dict[str, Any]:
-    """The status of a pod whose container does not run; `last_words` is what it logged before it ended."""
+    """Return the status of a pod whose container is waiting; `last_words` is the end of its last log."""
     ended = {"exitCode": exit_code, "message": last_words}
     return {
         "containerStatuses": [
@@ -79,7 +81,7 @@ def waiting(reason: str, message: str = "", last_words: str = "", exit_code: int
 
 
 async def environment_of(cluster: Cluster, deployment: Any) -> dict[str, str]:
-    """The environment that a kubelet would make for the container."""
+    """Return the environment that the kubelet would give to the container."""
     found: dict[str, str] = {}
     for entry in deployment["spec"]["template"]["spec"]["containers"][0]["env"]:
         if "value" in entry:
@@ -92,7 +94,7 @@ async def environment_of(cluster: Cluster, deployment: Any) -> dict[str, str]:
 
 
 class Market(Cluster):
-    """A namespace in which an operator is at work, and the servers that it uses."""
+    """A namespace with a running operator, and the servers that it uses."""
 
     def __init__(self, api: Api, namespace: str, redis_url: str, topic_prefix: str) -> None:
         super().__init__(api, namespace)
@@ -100,8 +102,11 @@ class Market(Cluster):
         self.topic_prefix = topic_prefix
 
     async def tidy(self) -> None:
-        """Removes the MarketStreams and, as no garbage collector runs, their children. Not before each has a status: an
-        operator that is about to make the first children of a stream would make those of one that has gone."""
+        """Remove the MarketStreams and, because no garbage collector runs, their children.
+
+        Wait until each MarketStream has a status first. Otherwise the operator might still create the first children of
+        a removed one.
+        """
 
         async def all_told() -> bool:
             return all(each.get("status") for each in (await self.get(STREAMS))["items"])
@@ -115,14 +120,17 @@ class Market(Cluster):
     async def hear(
         self, symbol: str, seconds_ago: float = 0.0, *, traded_seconds_ago: float | None = None, **more: float
     ) -> None:
-        """A processor says that it has heard of the symbol so many seconds ago, with the trade or without."""
+        """Write the live status of a symbol, as `hear` does, into the Redis of this market."""
         await hear(self.redis_url, symbol, seconds_ago, traded_seconds_ago=traded_seconds_ago, **more)
 
 
 async def hear(
     redis_url: str, symbol: str, seconds_ago: float = 0.0, *, traded_seconds_ago: float | None = None, **more: float
 ) -> None:
-    """What a processor writes into Redis that has heard of a symbol of the simulator so many seconds ago."""
+    """Write the live status of a simulator's symbol whose feed was heard `seconds_ago`, as a processor would.
+
+    `traded_seconds_ago` is the age of the last trade, if it differs; `more` are further fields of the status.
+    """
     now = time.time()
     said = {
         "last_trade_time": now - (seconds_ago if traded_seconds_ago is None else traded_seconds_ago),
@@ -135,18 +143,18 @@ async def hear(
 
 @asynccontextmanager
 async def heard(redis_url: str, *symbols: str, traded_seconds_ago: float = 0.0) -> AsyncIterator[None]:
-    """Inside, processors hear of the symbols all the time."""
+    """Within this context, keep the live statuses of the symbols fresh, as processors would."""
 
     ended = asyncio.Event()
 
-    async def go_on() -> None:
+    async def keep_fresh() -> None:
         while not ended.is_set():
             for symbol in symbols:
                 await hear(redis_url, symbol, traded_seconds_ago=traded_seconds_ago)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), 0.5)
 
-    hearing = asyncio.create_task(go_on())
+    hearing = asyncio.create_task(keep_fresh())
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A reverse proxy before the API server that keeps account of the requests, and breaks what a test asks it to break."""
+"""A reverse proxy in front of the API server that records requests and injects faults."""
 
 import asyncio
 import ssl
@@ -26,10 +26,10 @@ _Fault = TypeVar("_Fault", bound=Fault)
 
 
 class Proxy:
-    """The API under another address, with the same certificate and tokens. Speaks HTTP/1.1; no exec, no port-forward.
+    """The API at another address, with the same certificate and tokens. HTTP/1.1 only, no exec, no port-forward.
 
-    A fault happens to the requests of a method and of a path in which a regular expression is found: `count` times, or
-    until it is lifted. Where several of a kind match, the first one made decides.
+    A fault is injected into requests of a method, with a path in which a regular expression is found: `count` times, or
+    until it is lifted. When several faults of one kind match, the oldest is injected.
     """
 
     def __init__(self, apiserver: ApiServer) -> None:
@@ -40,12 +40,12 @@ class Proxy:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            # A connection for each request: none is found dead after a restart of the server.
+            # One connection for each request, so that none is found dead after a restart of the server.
             connector = aiohttp.TCPConnector(ssl=trust(self._apiserver.certificate), force_close=True, limit=0)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
             client = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
             self._forward = Forwarding(await stack.enter_async_context(client), self._apiserver.url, self._hold)
-            # With cancellation, a client that goes away takes its request to the server with it.
+            # With cancellation, the request to the server ends when its client disconnects.
             self._server = web.Server(self._handle, handler_cancellation=True)
             self._runner = web.ServerRunner(self._server, access_log=None, shutdown_timeout=1.0)
             await self._runner.setup()
@@ -65,27 +65,29 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where it serves, https://host:port."""
+        """The address, https://host:port."""
         _, port = self._runner.addresses[0][:2]
         return f"https://{HOST}:{port}"
 
     def kubeconfig(self, user: str = ADMIN) -> Path:
-        """A kubeconfig of the user that goes through the proxy."""
+        """Return a kubeconfig of the user for the address of the proxy."""
         return self._apiserver.kubeconfig_for(self.url, user)
 
     def mutating(self) -> list[Request]:
-        """The requests that may have changed something; `requests.clear()` forgets those before."""
+        """Return the requests that may have changed something since the last `requests.clear()`."""
         return [request for request in self.requests if request.mutating]
 
     async def seen(self, match: Callable[[Request], bool], count: int = 1, limit: float = 10.0) -> list[Request]:
-        """Wait until `count` requests match; a Match will do. Raises TimeoutError with what there was instead."""
+        """Wait until `count` requests match, and return them. Raises TimeoutError with the latest requests."""
         try:
             async with asyncio.timeout(limit):
-                while len(found := [request for request in self.requests if match(request)]) < count:  # noqa: ASYNC110  a status comes without an event
+                while len(found := [request for request in self.requests if match(request)]) < count:  # noqa: ASYNC110  no event signals a status
                     await asyncio.sleep(_POLL)
         except TimeoutError:
             requests = "\n".join(str(request) for request in self.requests[-40:])
-            raise TimeoutError(f"not seen within {limit:g} s, {count} times: {match}. There was:\n{requests}") from None
+            raise TimeoutError(
+                f"not seen {count} times within {limit:g} s: {match}. Last requests:\n{requests}"
+            ) from None
         return found
 
     def answer(
@@ -99,28 +101,28 @@ class Proxy:
         reason: str | None = None,
         retry_after: int | None = None,
     ) -> Answer:
-        """Refuse with a status, as the API server does, and do not ask it."""
+        """Answer matching requests with a status, without forwarding them to the API server."""
         match = Match(method, path, watch)
         return self._add(Answer(match, count, status=status, reason=reason, retry_after=retry_after))
 
     def delay(self, seconds: float, method: str | None = None, path: str = "", *, count: int | None = None) -> Delay:
-        """Pass on later."""
+        """Delay matching requests before they are forwarded."""
         return self._add(Delay(Match(method, path), count, seconds=seconds))
 
     def freeze(self, method: str | None = None, path: str = "", *, watch: bool | None = None) -> Freeze:
-        """Answer nothing and keep the connection, until it is lifted; open watches are stuck as well."""
+        """Hold the answers of matching requests, including the events of open watches, until the fault is lifted."""
         return self._add(Freeze(Match(method, path, watch)))
 
     def lose(self, method: str | None = None, path: str = "", *, count: int | None = None) -> Loss:
-        """Let the server do it, and break the connection instead of answering."""
+        """Forward matching requests, and break the connection instead of returning the answer."""
         return self._add(Loss(Match(method, path), count))
 
     def expire(self, path: str = "") -> int:
-        """End the open watches of the path with an event of 410, Expired; says how many there were."""
+        """End the open watches of the path with an event of 410 Expired. Return their number."""
         return self._forward.expire(Match(path=path))
 
     def cut(self) -> int:
-        """Break all connections of clients; says how many there were. New ones are accepted."""
+        """Break all connections of clients and return their number. New connections are accepted."""
         transports = [connection.transport for connection in self._server.connections]
         for transport in transports:
             if transport is not None:
@@ -138,7 +140,7 @@ class Proxy:
         return fault
 
     def _taken(self, kind: type[_Fault], request: Request) -> _Fault | None:
-        """The fault of this kind that happens to the request, if any."""
+        """Return the fault of this kind to inject into the request, if any."""
         return next((fault for fault in self._faults if isinstance(fault, kind) and fault.takes(request)), None)
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""What a proxy keeps of each request: enough to say who asked the API for what, and what came back."""
+"""The requests that a proxy records: client, method, path, body and the status of the answer."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What a path of the Kubernetes API names; `plural` is empty for a path that names no resource, as /version."""
+    """The resource that an API path names. `plural` is empty for a path without a resource, such as /version."""
 
     group: str = ""
     version: str = ""
@@ -21,14 +21,14 @@ class Resource:
 
     @classmethod
     def of(cls, path: str) -> Self:
-        """The resource of /api/v1/… or /apis/GROUP/VERSION/…"""
+        """Return the resource of /api/v1/… or /apis/GROUP/VERSION/…."""
         root, *parts = path.strip("/").split("/")
         if root not in ("api", "apis"):
             return cls()
         group = parts.pop(0) if root == "apis" and parts else ""
         version = parts.pop(0) if parts else ""
         namespace = ""
-        # /namespaces/NAME alone, and its subresources, are the namespace itself.
+        # /namespaces/NAME, and its subresources, name the namespace itself.
         if len(parts) > 2 and parts[0] == "namespaces" and parts[2] not in ("status", "finalize"):
             namespace, parts = parts[1], parts[2:]
         plural, name, subresource = (*parts, "", "", "")[:3]
@@ -37,7 +37,7 @@ class Resource:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request; `at` is of time.monotonic(). Without a status it has not been answered (yet)."""
+    """A request, received `at` (time.monotonic()). Its status is None until it is answered."""
 
     at: float
     method: str
@@ -48,26 +48,26 @@ class Request:
     body: bytes
     status: int | None = None
     by_fault: bool = False
-    """Whether the proxy has answered it, or taken its answer away, and not the server."""
+    """True if a fault of the proxy has answered the request or dropped its answer."""
 
     @property
     def resource(self) -> Resource:
-        """What the path names."""
+        """The resource that the path names."""
         return Resource.of(self.path)
 
     @property
     def watch(self) -> bool:
-        """Whether it is a watch, whose answer goes on."""
+        """True for a watch, whose answer has no end."""
         return self.query.get("watch") in ("true", "1")
 
     @property
     def mutating(self) -> bool:
-        """Whether it may change something."""
+        """True for a request that may change something."""
         return self.method not in _READING
 
     @property
     def json(self) -> Any:
-        """The body, None when there is none; not for kubectl, which sends protobuf."""
+        """The body as JSON, None when it is empty. Unavailable for requests of kubectl, which sends protobuf."""
         return json.loads(self.body) if self.body else None
 
     def __str__(self) -> str:

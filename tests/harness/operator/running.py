@@ -1,4 +1,4 @@
-"""The operator as a process of its own, as it runs in a pod, and what tests ask of the cluster it works in."""
+"""The operator as a separate process, as in a pod, and one namespace of its cluster."""
 
 import asyncio
 import json
@@ -23,14 +23,16 @@ DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
 PODS = "/api/v1/namespaces/{}/pods"
 MERGE = "application/merge-patch+json"
 LIMIT_S = 60.0
-"""Seconds in which anything that a test waits for must happen. Three times what takes longest: a changed Secret is seen
-by a look at everything after 16 s, a Kafka that did not answer is asked again after 15."""
+"""Time limit of a test's wait, in seconds: three times the longest delay.
+
+A resync finds a changed Secret after 16 s, and a Kafka that did not answer is queried again after 15 s.
+"""
 
 T = TypeVar("T")
 
 
 class RunningOperator:
-    """`async with` starts it; `environment` are its settings. It logs JSON into the directory."""
+    """An operator process, started by `async with`. `environment` holds its settings. It logs JSON into `directory`."""
 
     def __init__(self, directory: Path, kubeconfig: Path, namespace: str, **environment: str) -> None:
         self._log = directory / f"operator-{free_port()}.log"
@@ -75,14 +77,14 @@ class RunningOperator:
         os.kill(self.pid, number)
 
     async def end(self, number: int = signal.SIGTERM, limit: float = 15.0) -> int:
-        """Ends it; its exit code."""
+        """Send the signal, wait for the exit, and return the exit code."""
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), limit)
 
     def log(self) -> list[dict[str, Any]]:
-        """The lines that it has logged since its last start; what is no JSON comes as an event of its own."""
+        """Return the lines logged since the last start. A line that is not JSON becomes an entry with that `event`."""
         lines = []
         for line in self._log.read_bytes()[self._began :].decode(errors="replace").splitlines():
             try:
@@ -92,27 +94,30 @@ class RunningOperator:
         return lines
 
     async def leading(self, limit: float = 30.0) -> None:
-        """Waits until it reconciles."""
+        """Wait until the operator leads and reconciles."""
         await self.says("reconciling begins", limit)
 
     async def says(self, text: str, limit: float = 30.0) -> None:
-        """Waits until it has logged that, since its last start."""
+        """Wait until the operator has logged an event with this text since its last start."""
         await until(lambda: self._has_logged(text), limit)
 
     async def _has_logged(self, text: str) -> bool:
         assert self.process is not None
-        assert self.process.returncode is None, "the operator has ended"
+        assert self.process.returncode is None, "the operator has exited"
         return any(text in str(line.get("event")) for line in self.log())
 
     async def metric(self, name: str) -> float:
-        """A number of its /metrics, summed over the labels."""
+        """Return the value of a metric, summed over its labels."""
         async with httpx.AsyncClient(timeout=30) as client:
             text = (await client.get(f"http://127.0.0.1:{self.port}/metrics")).text
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name)
 
 
 async def until(condition: Callable[[], Awaitable[T]], limit: float = LIMIT_S) -> T:
-    """Waits until the condition gives something true, and returns that. Fails after `limit` seconds with the last."""
+    """Wait until the condition returns a true value, and return that value.
+
+    Raises AssertionError with the last value or error after `limit` seconds.
+    """
     last: object = None
     try:
         async with asyncio.timeout(limit):
@@ -125,18 +130,18 @@ async def until(condition: Callable[[], Awaitable[T]], limit: float = LIMIT_S) -
                     last = error
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise AssertionError(f"not within {limit:g} s; at last: {last!r}") from None
+        raise AssertionError(f"not true within {limit:g} s; last value: {last!r}") from None
 
 
 class Cluster:
-    """What a test sees of one namespace."""
+    """One namespace of the cluster."""
 
     def __init__(self, api: Api, namespace: str) -> None:
         self.api = api
         self.namespace = namespace
 
     async def connect(self, kafka: str, database: str, redis: str, name: str = "marketstream-connection") -> None:
-        """Makes the connection Secret."""
+        """Create the connection Secret."""
         data = {"KAFKA_BOOTSTRAP": kafka, "DATABASE_URL": database, "REDIS_URL": redis}
         await self.put("/api/v1/namespaces/{}/secrets", {"metadata": {"name": name}, "stringData": data})
 
@@ -154,7 +159,7 @@ class Cluster:
         await self.api.request("DELETE", f"{path.format(self.namespace)}/{name}")
 
     async def stream(self, name: str, symbols: Sequence[str], exchange: str = "simulator", **spec: Any) -> Any:
-        """Makes a MarketStream."""
+        """Create a MarketStream."""
         body = {
             "apiVersion": "marketstream.io/v1alpha1", "kind": "MarketStream", "metadata": {"name": name},
             "spec": {"exchange": exchange, "symbols": list(symbols), **spec},
@@ -162,11 +167,11 @@ class Cluster:
         return await self.put(STREAMS, body)
 
     async def change(self, name: str, **spec: Any) -> Any:
-        """Changes fields of a MarketStream's spec."""
+        """Change fields of a MarketStream's spec."""
         return await self.patch(STREAMS, name, {"spec": spec})
 
     async def deployments(self, stream: str = "") -> dict[str, Any]:
-        """The Deployments, by name; of one stream, or of all."""
+        """Return the Deployments of one stream, or of all, by name."""
         found = await self.get(DEPLOYMENTS)
         return {
             each["metadata"]["name"]: each
@@ -175,7 +180,7 @@ class Cluster:
         }
 
     async def has_deployments(self, stream: str, count: int, limit: float = LIMIT_S) -> dict[str, Any]:
-        """Waits until the stream has so many Deployments, and returns them."""
+        """Wait until the stream has `count` Deployments, and return them."""
 
         async def there() -> dict[str, Any] | None:
             found = await self.deployments(stream)
@@ -184,7 +189,7 @@ class Cluster:
         return await until(there, limit) if count else {}
 
     async def condition(self, stream: str, kind: str) -> tuple[str, str, str]:
-        """Status, reason and message of a condition; empty before it is there."""
+        """Return status, reason and message of a condition; empty texts while it does not exist."""
         status = (await self.get(STREAMS, stream)).get("status") or {}
         for each in status.get("conditions") or ():
             if each["type"] == kind:
@@ -194,7 +199,7 @@ class Cluster:
     async def says(
         self, stream: str, kind: str, status: str, reason: str = "", limit: float = LIMIT_S, *, words: str = ""
     ) -> str:
-        """Waits until a condition says so, with these words in its message; returns that."""
+        """Wait until a condition has this status and reason, and these words in its message. Return the message."""
         found = "", "", ""
 
         async def it_does() -> str | None:
@@ -206,4 +211,4 @@ class Cluster:
         try:
             return await until(it_does, limit)
         except AssertionError:
-            raise AssertionError(f"{stream}: {kind} is not {status} {reason} {words} but {found}") from None
+            raise AssertionError(f"{stream}: {kind} is {found}, expected {status} {reason} {words}") from None

@@ -1,4 +1,4 @@
-"""The servers of a control plane as child processes, each on a port of loopback that it keeps."""
+"""The servers of a control plane as child processes, each on a fixed port of loopback."""
 
 import signal
 import ssl
@@ -10,11 +10,11 @@ import httpx
 from marketstream.local.loopback import HOST, ask
 from marketstream.local.process import ServerProcess
 
-_PROBE = 5.0  # seconds for one look whether a server answers
+_PROBE = 5.0  # time limit of one readiness probe, in seconds
 
 
 class Etcd(ServerProcess):
-    """The store of one API server. It does not wait for the disk: what it holds need not outlive the machine."""
+    """The store of one API server. Writes are not synced to disk: the data need not survive the machine."""
 
     name = "etcd"
 
@@ -27,7 +27,7 @@ class Etcd(ServerProcess):
         return f"http://{HOST}:{self.port}"
 
     async def prepare(self) -> None:
-        """There is nothing to make: etcd makes its folder."""
+        """Do nothing: etcd creates its folder."""
 
     def command(self) -> Sequence[str | Path]:
         return [
@@ -42,13 +42,13 @@ class Etcd(ServerProcess):
 
 
 class KubeApiServer(ServerProcess):
-    """A kube-apiserver with RBAC. It makes its own certificate, and signs the tokens of service accounts with its key.
+    """A kube-apiserver with RBAC. It creates its own certificate, and signs tokens of service accounts with the key.
 
-    The certificate's file holds the authority that signed it as well, so it is what clients trust.
+    The file of the certificate also holds the authority that signed it, so clients trust that file.
     """
 
     name = "kube-apiserver"
-    # A watch that is open keeps an ordered end waiting for a minute.
+    # An open watch delays a graceful stop by a minute.
     stop_signal: ClassVar[signal.Signals] = signal.SIGKILL
     start_limit = 60.0
 
@@ -64,12 +64,12 @@ class KubeApiServer(ServerProcess):
 
     @property
     def certificate(self) -> Path:
-        """What it shows to clients, and what they trust; written at the first start, kept at the next."""
+        """The certificate and its authority, which clients trust. Created at the first start and then kept."""
         return self.home / "apiserver.crt"
 
     @property
     def key(self) -> Path:
-        """The key of the certificate, and of the tokens of service accounts."""
+        """The private key of the certificate, which also signs the tokens of service accounts."""
         return self.home / "apiserver.key"
 
     async def prepare(self) -> None:
@@ -84,7 +84,7 @@ class KubeApiServer(ServerProcess):
             *(f"--cert-dir={self.home}", "--token-auth-file=tokens.csv", "--authorization-mode=RBAC"),
             "--service-account-issuer=https://kubernetes.default.svc",
             *(f"--service-account-key-file={self.key}", f"--service-account-signing-key-file={self.key}"),
-            # Nothing makes the account `default` in a new namespace, and this plugin refuses pods without it.
+            # No controller creates the account `default` of a namespace, without which this plugin rejects pods.
             *("--disable-admission-plugins=ServiceAccount", "--allow-privileged"),
         ]
 
@@ -95,7 +95,7 @@ class KubeApiServer(ServerProcess):
 
 
 class KubeControllerManager(ServerProcess):
-    """A kube-controller-manager with the controllers that are named, and no others."""
+    """A kube-controller-manager that runs only the given controllers."""
 
     name = "kube-controller-manager"
     stop_signal: ClassVar[signal.Signals] = signal.SIGKILL
@@ -112,14 +112,14 @@ class KubeControllerManager(ServerProcess):
         return f"https://{HOST}:{self.port}"
 
     async def prepare(self) -> None:
-        """There is nothing to make: it makes its certificate."""
+        """Do nothing: the program creates its certificate."""
 
     def command(self) -> Sequence[str | Path]:
         return [
             *(self._program, f"--kubeconfig={self._kubeconfig}", "--leader-elect=false"),
             f"--controllers={','.join(self._controllers)}",
             *(f"--bind-address={HOST}", f"--secure-port={self.port}", f"--cert-dir={self.home}"),
-            *("--kube-api-qps=500", "--kube-api-burst=1000"),  # tests wait for it
+            *("--kube-api-qps=500", "--kube-api-burst=1000"),  # tests wait for the controllers
         ]
 
     async def answers(self) -> bool:
@@ -128,7 +128,7 @@ class KubeControllerManager(ServerProcess):
 
 
 def trust(certificate: Path) -> ssl.SSLContext:
-    """What a client of the server with this certificate verifies it with. Raises OSError while it is half written."""
+    """Return a context that trusts the certificate. Raises OSError while the file is incomplete."""
     return ssl.create_default_context(cafile=certificate)
 
 

@@ -16,7 +16,7 @@ from tests.unit.operator.cluster.raw import OLD, child, projection
 
 
 class Writes:
-    """So many writes, of which some fail."""
+    """Writes, some of which fail."""
 
     def __init__(self, count: int, **failing: Exception) -> None:
         self.begun: list[int] = []

@@ -1,4 +1,4 @@
-"""Who may run a symbol that several MarketStreams ask for."""
+"""The owner of a symbol that several MarketStreams claim."""
 
 from collections.abc import Iterable
 

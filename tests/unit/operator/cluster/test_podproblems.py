@@ -1,4 +1,4 @@
-"""What keeps a pod from working, from what the kubelet and the scheduler say."""
+"""The problem of a pod, by the reports of the kubelet and the scheduler."""
 
 from typing import Any
 

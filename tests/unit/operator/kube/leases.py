@@ -1,4 +1,4 @@
-"""A Lease in memory, and candidates for it in virtual time."""
+"""A Lease in memory, and candidates for the Lease in virtual time."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ def now() -> float:
 
 
 class Store:
-    """One Lease, as the API server keeps it."""
+    """One Lease, versioned as by the API server."""
 
     def __init__(self) -> None:
         self.lease: dict[str, Any] | None = None
@@ -52,13 +52,13 @@ class Store:
 
 
 class Link:
-    """One candidate's way to the store."""
+    """The connection of one candidate to the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.there_s = self.back_s = LATENCY_S
         self.is_cut = False
-        """Whether no request arrives, and none is refused either."""
+        """True while requests neither arrive nor fail."""
         self.loses_answers = False
         self.error: ApiError | None = None
 
@@ -87,7 +87,7 @@ class Link:
 
 
 class Candidate:
-    """A replica that notes when it leads."""
+    """A replica; `is_acting` is True while it leads."""
 
     def __init__(self, store: Store, name: str, clock_is: float = 0.0) -> None:
         self.name = name
@@ -110,11 +110,11 @@ class Candidate:
             self.is_acting = False
 
     async def leads(self, limit_s: float = 60) -> float:
-        """Waits until it leads; says when that was."""
+        """Wait until the replica leads, and return the time."""
         return await seconds_until(lambda: self.is_acting and self.election.holds(), limit_s)
 
     def die(self) -> None:
-        """From now on nothing of it is heard."""
+        """Cut the connection permanently."""
         self.link.is_cut = True
 
     async def stop(self) -> None:

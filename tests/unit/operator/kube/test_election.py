@@ -1,4 +1,4 @@
-"""Leader election in virtual time, against a Lease in memory; tests/integration/operator has a real API server."""
+"""Leader election in virtual time, against a Lease in memory. tests/integration/operator uses a real API server."""
 
 import asyncio
 import contextlib

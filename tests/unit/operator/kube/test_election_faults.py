@@ -1,4 +1,4 @@
-"""Leader election under any faults of the network, in virtual time: no two lead, and one does in the end."""
+"""Leader election under arbitrary network faults, in virtual time: never two leaders, and one in the end."""
 
 import asyncio
 import contextlib
@@ -20,12 +20,12 @@ FAULTS = st.lists(
     ),
     max_size=20,
 )
-"""After how many seconds, to whom, what happens."""
+"""Faults: seconds after the last one, replica, and kind."""
 CLOCKS = {"a": 0.0, "b": -1e6, "c": 12345.678}
 
 
 class Replicas:
-    """Three replicas, each of which is started again when it ends; they are watched all the time."""
+    """Three replicas, which are restarted when they end and watched all the time."""
 
     def __init__(self) -> None:
         self.store = Store()
@@ -62,10 +62,10 @@ class Replicas:
         holders = self.holders()
         assert len(holders) <= 1
         for holder in holders:
-            # One that has ended its work may have given the lease back.
+            # A leader that has ended its work may have released the lease.
             if self._last not in (None, holder):
                 is_safe = now() - self._last_held > WRITE_S or not self._last.is_acting
-                assert is_safe, "writes of the leader before may still be under way"
+                assert is_safe, "writes of the previous leader may still be under way"
             self._last, self._last_held = holder, now()
 
 

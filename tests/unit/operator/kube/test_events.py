@@ -1,4 +1,4 @@
-"""The recorder of Events, against Events in memory; integration/operator/test_events.py has a real API server."""
+"""The recorder of Events, against Events in memory. integration/operator/test_events.py uses a real API server."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ ABOUT = {"apiVersion": "v1", "kind": "Pod", "namespace": "ns", "name": "majors",
 
 
 class Server:
-    """Events by name, and the requests for them."""
+    """Events by name, and the number of requests."""
 
     def __init__(self) -> None:
         self.events: dict[str, dict[str, Any]] = {}
@@ -51,7 +51,7 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def recording(server: Server) -> AsyncIterator[Recorder]:
-    """A recorder that sends in this block."""
+    """Run a recorder within this context."""
     recorder = Recorder(server, "marketstream-operator", "pod-0", clock=VirtualClock.monotonic)  # type: ignore[arg-type]
     task = asyncio.create_task(recorder.run())
     try:

@@ -32,7 +32,7 @@ def handled(outcome: str) -> float:
 
 @contextlib.asynccontextmanager
 async def working(queue: WorkQueue[str], handle: Handle, workers: int = 2) -> AsyncIterator[None]:
-    """Workers run in this block."""
+    """Run workers within this context."""
     task = asyncio.create_task(work(queue, handle, workers, LIMIT_S))
     try:
         yield
@@ -54,7 +54,7 @@ async def test_what_is_added_twice_comes_once() -> None:
 
 
 def test_what_is_due_at_once_is_due_in_the_fast_event_loop_too() -> None:
-    """Its handles of a time that is no time are no timers."""
+    """uvloop returns handles that are no timers for a delay of zero."""
 
     async def due_twice_at_once() -> str:
         queue = WorkQueue[str]()
@@ -220,9 +220,9 @@ async def test_workers_that_are_stopped_end_at_once_and_leave_their_keys_in_the_
 KEYS = st.sampled_from("abc")
 SECONDS = st.floats(0, 20).map(lambda seconds: round(seconds, 2))
 CALLS = st.lists(st.tuples(SECONDS, KEYS, st.none() | SECONDS), min_size=1, max_size=30)
-"""When, which key, and after how long it is to be due (None: now)."""
+"""Calls: their time, the key, and the delay after which it is due (None: now)."""
 RUNS = st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=30)
-"""How long each handling takes, and whether it fails; later ones take no time and go well."""
+"""Duration and failure of each handling; later ones take no time and succeed."""
 
 
 @given(CALLS, RUNS, st.integers(1, 3), st.none() | SECONDS)
@@ -277,7 +277,7 @@ def test_no_key_is_lost_none_is_worked_on_twice_at_once_and_none_comes_for_no_re
         assert not queue
         assert not at_work
         for key in last_call:
-            assert last_start[key] > last_call[key], "called for, and never looked at after that"
+            assert last_start[key] > last_call[key], "added, and never handled after that"
             assert ends_well[key]
             assert starts[key] <= reasons[key]
             assert queue.failures(key) == 0

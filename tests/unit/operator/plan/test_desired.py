@@ -1,4 +1,4 @@
-"""The objects that follow from a MarketStream, compared as plain dicts."""
+"""The objects of a MarketStream, compared as plain dicts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +42,7 @@ def made(
     settings: OperatorSettings = SETTINGS,
     link: Connection | None = None,
 ) -> dict[str, Any]:
-    """The Deployment as it is sent."""
+    """Return the Deployment as it is sent."""
     body = desired.deployment(OWNER, of or spec(), pair, role, 1, link or connection(), settings, "d1")
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(body))
     return found
@@ -60,7 +60,7 @@ def container_of(deployment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def environment_of(deployment: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, str]:
-    """What the container sees, when the Secret `link` holds `values`."""
+    """Return the environment of the container, when the Secret `link` holds `values`."""
     seen: dict[str, str] = {}
     for entry in container_of(deployment)["env"]:
         assert entry["name"] not in seen
@@ -196,7 +196,7 @@ def test_credentials_are_in_no_object_but_by_reference() -> None:
     assert [secret for secret in ("hunter2", "u:p@db", "PEM") if secret in text] == []
     names = [entry["name"] for entry in container_of(made(link=connection(**values)))["env"]]
     assert "KAFKA_SASL_PASSWORD" in names
-    assert "DATABASE_URL" not in names  # a producer has no use for it
+    assert "DATABASE_URL" not in names  # a producer does not need it
 
 
 def test_the_authority_of_kafka_is_mounted_as_a_file() -> None:
@@ -249,7 +249,7 @@ def test_what_a_workload_says_of_its_pods_is_handed_on() -> None:
     template = deployment["spec"]["template"]["metadata"]
     assert template["labels"] == {"team": "quotes", **deployment["metadata"]["labels"]}
     assert template["annotations"]["example.com/scrape"] == "yes"
-    assert made("producer", wanted) == made("producer")  # the producers are not meant
+    assert made("producer", wanted) == made("producer")  # producers are not affected
 
 
 def test_a_pull_secret_that_is_named_twice_is_given_once() -> None:

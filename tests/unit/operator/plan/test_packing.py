@@ -1,4 +1,4 @@
-"""Which pair runs which symbol."""
+"""The packing of symbols into pairs."""
 
 from hypothesis import given
 from hypothesis import strategies as st
