@@ -12,6 +12,7 @@ from marketstream.market.trade import Trade
 from marketstream.market.verdict import Verdict
 from marketstream.market.window import INTERVALS, WINDOW_S, WINDOW_US
 from marketstream.postgres.errors import StoreError, StoreUnavailableError
+from marketstream.postgres.session import Session
 from marketstream.postgres.statements import CLAIM
 from marketstream.postgres.writer import Claim, Numbered, SymbolKey, Writer
 
@@ -137,8 +138,8 @@ async def test_a_lock_that_another_holds_for_too_long_is_a_failure_that_passes(
 ) -> None:
     """A service ends at any other StoreError, but tries this again."""
     commit = numbered(await claim(Writer(pool)))
-    impatient = {"lock_timeout": "100ms"}
-    async with pool.acquire() as connection, asyncpg.create_pool(database_url, server_settings=impatient) as hasty:
+    impatient = asyncpg.create_pool(database_url, server_settings={"lock_timeout": "100ms"}, connection_class=Session)
+    async with pool.acquire() as connection, impatient as hasty:
         obstacle = connection.transaction()
         await obstacle.start()
         await connection.execute("SELECT FROM progress FOR UPDATE")

@@ -152,7 +152,7 @@ async def test_a_database_without_tables_is_unavailable(database_url: str) -> No
 async def test_a_database_that_is_away_is_unavailable() -> None:
     pool = await lazy_pool(Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"), size=1)
     try:
-        with pytest.raises(StoreUnavailableError, match="PostgreSQL is away"):
+        with pytest.raises(StoreUnavailableError, match="PostgreSQL is unavailable"):
             await StoreReader(pool).symbols()
     finally:
         await close_pool(pool)

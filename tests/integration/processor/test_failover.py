@@ -23,7 +23,7 @@ from tests.integration.processor.market import EXCHANGE, KEY, LIMIT_S, SYMBOL, M
 pytestmark = pytest.mark.parametrize(
     ("trouble", "said"),
     [
-        (set_read_only, "PostgreSQL is read-only, as a standby is: cannot execute"),
+        (set_read_only, "PostgreSQL is read-only, like a standby: cannot execute"),
         (set_refused, "PostgreSQL refuses DATABASE_URL: password authentication failed"),
     ],
     ids=["read-only", "refused"],

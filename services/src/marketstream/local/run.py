@@ -14,8 +14,10 @@ from marketstream.exchanges.base import Exchange
 from marketstream.exchanges.registry import open_exchange
 from marketstream.local.errors import PortInUseError
 from marketstream.local.options import LocalOptions
+from marketstream.local.secrets import without_secrets
 from marketstream.local.servers import EmbeddedServers
 from marketstream.local.source import reachable_settings, requested_settings
+from marketstream.postgres.connect import check_address
 from marketstream.processor.service import run_processor
 from marketstream.producer.service import run_producer
 from marketstream.service import run_until, run_until_stopped
@@ -35,6 +37,8 @@ def run_local(options: LocalOptions) -> int:
     configure_logging(environment.log_level, environment.log_format)
     _check_port(options.port)
     requested = requested_settings(options, environment)
+    if requested.database_url:
+        check_address(requested)  # before servers are started, which takes seconds
     with _data_directory(options) as data:
         run_until_stopped(lambda stop: _run(options, requested, data, stop))
     return 0
@@ -154,8 +158,8 @@ def _announce(settings: Settings, servers: EmbeddedServers, port: int) -> None:
         f"  symbols         {address}/symbols\n"
         f"  documentation   {address}/docs\n\n"
         f"  Kafka           {servers.kafka_bootstrap}\n"
-        f"  PostgreSQL      {servers.database_url}\n"
-        f"  Redis           {servers.redis_url}\n\n"
+        f"  PostgreSQL      {servers.database_url if servers.postgres else without_secrets(servers.database_url)}\n"
+        f"  Redis           {servers.redis_url if servers.redis else without_secrets(servers.redis_url)}\n\n"
         f"Press Ctrl-C to stop."
     )
 

@@ -8,7 +8,9 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from marketstream.backoff import delays
-from marketstream.postgres.errors import AWAY, READ_ONLY, REFUSED, StoreRefusedError, StoreUnavailableError, said, why
+from marketstream.postgres.address import address_of
+from marketstream.postgres.errors import ANY, READ_ONLY, StoreRefusedError, StoreUnavailableError, said, store_error
+from marketstream.postgres.session import Connector, fetch, keep_as_it_is
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -19,17 +21,6 @@ Pool = asyncpg.Pool
 
 CONNECT_S: Final = 5.0
 """Seconds for one attempt to connect."""
-
-COMMAND_S: Final = 35.0
-"""Seconds after which a statement is given up on this side. Above the server's own limit, which leaves a clear error;
-this one is for a server that has frozen or a network that drops everything."""
-
-SESSION: Final = {
-    "statement_timeout": "30s",
-    "lock_timeout": "10s",
-    "idle_in_transaction_session_timeout": "10s",
-    "jit": "off",  # every statement here is short: compiling it costs more than it saves
-}
 
 FIRST_DELAY_S: Final = 0.1
 MOST_DELAY_S: Final = 3.0
@@ -53,17 +44,16 @@ async def open_pool(settings: Settings, *, size: int, wait_s: float | None = Non
 async def lazy_pool(settings: Settings, *, size: int) -> asyncpg.Pool:
     """The same pool without waiting: it connects when it is first used, and again after the database was away.
 
-    Raises SettingsError when DATABASE_URL is missing.
+    Raises SettingsError when DATABASE_URL is missing or has a parameter that nobody can honour.
     """
     settings.require("database_url")
-    return await asyncpg.create_pool(
-        settings.database_url,
-        min_size=0,
-        max_size=size,
-        timeout=CONNECT_S,
-        command_timeout=COMMAND_S,
-        server_settings={"application_name": "marketstream", **SESSION},
-    )
+    connector = Connector(address_of(settings.database_url, CONNECT_S))
+    return await asyncpg.create_pool(min_size=0, max_size=size, connect=connector, reset=keep_as_it_is)
+
+
+def check_address(settings: Settings) -> None:
+    """Raise SettingsError if DATABASE_URL has a parameter that cannot be honoured."""
+    address_of(settings.database_url, CONNECT_S)
 
 
 async def wait_for(pool: asyncpg.Pool, wait_s: float, *, to_write: bool = False) -> None:
@@ -76,11 +66,12 @@ async def wait_for(pool: asyncpg.Pool, wait_s: float, *, to_write: bool = False)
                 if to_write:
                     await _check_writable(connection)
                 return
-        except REFUSED as error:
-            raise StoreRefusedError(why(error)) from error
-        except (*AWAY, READ_ONLY) as error:
-            missing = "take writes" if isinstance(error, READ_ONLY) else "answer"
+        except ANY as error:
+            found = store_error(error, is_start=True)
+            if isinstance(found, StoreRefusedError):
+                raise found from error
             if loop.time() + delay >= deadline:
+                missing = "take writes" if isinstance(error, READ_ONLY) else "answer"
                 raise StoreUnavailableError(f"PostgreSQL did not {missing} for {wait_s:g} s: {said(error)}") from error
             log.warning("PostgreSQL is not there yet", error=said(error), again_in_s=round(delay, 2))
             await pool.expire_connections()  # a new session may find the server that does
@@ -88,7 +79,7 @@ async def wait_for(pool: asyncpg.Pool, wait_s: float, *, to_write: bool = False)
 
 
 async def _check_writable(connection: PoolConnectionProxy) -> None:
-    if await connection.fetchval("SHOW transaction_read_only") == "on":
+    if (await fetch(connection, "SELECT current_setting('transaction_read_only')"))[0][0] == "on":
         raise READ_ONLY("it is read-only, as a standby is")
 
 

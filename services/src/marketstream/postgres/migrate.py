@@ -9,16 +9,7 @@ from typing import Final, NamedTuple
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from marketstream.postgres.errors import (
-    AWAY,
-    READ_ONLY,
-    REFUSED,
-    MigrationError,
-    StoreRefusedError,
-    StoreUnavailableError,
-    said,
-    why,
-)
+from marketstream.postgres.errors import ANY, MigrationError, StoreRefusedError, StoreUnavailableError, store_error
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -90,16 +81,12 @@ async def migrate(database: asyncpg.Pool | Connection, migrations: Sequence[Migr
         raise StoreUnavailableError(
             f"another process has held the lock of the migrations, or of a table that they change, for {LOCK_LIMIT_S} s"
         ) from error
-    except READ_ONLY as error:
-        raise StoreUnavailableError(why(error)) from error
     except NOT_ALLOWED as error:
         raise StoreRefusedError(
             f"PostgreSQL does not let the user of DATABASE_URL apply the migrations: {error}"
         ) from error
-    except REFUSED as error:
-        raise StoreRefusedError(why(error)) from error
-    except AWAY as error:
-        raise StoreUnavailableError(f"PostgreSQL went away during the migrations: {said(error)}") from error
+    except ANY as error:
+        raise store_error(error, is_start=True) from error
 
 
 async def _migrate(connection: Connection, migrations: Sequence[Migration]) -> list[int]:

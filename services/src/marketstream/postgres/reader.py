@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Meta
 
 from marketstream.market.window import Interval
-from marketstream.postgres.errors import AWAY, REFUSED, StoreUnavailableError, why
+from marketstream.postgres.errors import ANY, store_error
+from marketstream.postgres.session import fetch
 
 LIMIT_S: Final = 3.0
 """Seconds for each read, waiting for a connection included."""
@@ -115,12 +116,10 @@ class StoreReader:
         try:
             async with self._pool.acquire(timeout=self._limit_s) as connection:
                 try:
-                    return await connection.fetch(statement, *arguments, timeout=self._limit_s)
+                    return await fetch(connection, statement, *arguments, timeout=self._limit_s)
                 except (TimeoutError, asyncio.CancelledError):
                     # A server that does not answer would not answer the end of the session either.
                     connection.terminate()
                     raise
-        except asyncpg.UndefinedTableError as error:
-            raise StoreUnavailableError("PostgreSQL has no tables yet: its migrations are not applied") from error
-        except (*AWAY, *REFUSED) as error:
-            raise StoreUnavailableError(why(error)) from error
+        except ANY as error:
+            raise store_error(error) from error

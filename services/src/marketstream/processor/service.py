@@ -16,7 +16,7 @@ from marketstream.kafka.consumer import Consumer
 from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.kafka.publisher import Publisher
 from marketstream.kafka.topics import topic_names
-from marketstream.postgres.connect import Pool, close_pool, lazy_pool, wait_for
+from marketstream.postgres.connect import Pool, check_address, close_pool, lazy_pool, wait_for
 from marketstream.postgres.migrate import migrate
 from marketstream.postgres.writer import SymbolKey, Writer
 from marketstream.processor import metrics
@@ -26,7 +26,7 @@ from marketstream.processor.holdings import Holdings
 from marketstream.processor.publisher import LivePublisher
 from marketstream.processor.reader import read_records
 from marketstream.processor.symbol import OwnedSymbol
-from marketstream.redis.client import connect
+from marketstream.redis.client import check_server, connect
 from marketstream.redis.writer import LiveWriter
 from marketstream.service import Health, run_until
 from marketstream.settings import Settings
@@ -57,6 +57,7 @@ async def run_processor(
     Raises SettingsError, StoreError or BrokerError when it cannot begin.
     """
     settings.require("kafka_bootstrap", "database_url", "redis_url", "exchange", "symbols")
+    check_address(settings)
     topics = topic_names(settings.topic_prefix, settings.exchange, settings.symbols)
     keys = {topic: SymbolKey(settings.exchange, symbol) for topic, symbol in topics.items()}
     health = health or Health()
@@ -69,6 +70,7 @@ async def run_processor(
         stack.push_async_callback(close_pool, pool)
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
+        await check_server(redis)
         if await run_until(stop, _prepare(pool, settings.start_limit_s)):
             live = LiveWriter(redis, settings.default_exchange)
             await _Processor(settings, keys, Writer(pool), live, history, health, started).run(stop)

@@ -1,0 +1,116 @@
+"""DATABASE_URL as hosts hand it out."""
+
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from marketstream.postgres.address import Address, address_of
+from marketstream.settings import SettingsError
+from structlog.testing import capture_logs
+
+URL = "postgresql://user:p%40ss@db.example:6543/market"
+
+
+def read(query: str, url: str = URL) -> Address:
+    return address_of(f"{url}?{query}" if query else url, 5.0)
+
+
+def kept(address: Address) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(address.url).query)
+
+
+def test_a_plain_url_is_left_as_it_is() -> None:
+    address = read("")
+    assert (address.url, address.connect_s, dict(address.server_settings), address.ssl) == (URL, 5.0, {}, None)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sslmode=require&channel_binding=prefer",  # Neon, Supabase, Heroku, Aiven, DigitalOcean, RDS, Azure, Fly
+        "gssencmode=disable",
+        "keepalives=1&keepalives_idle=30&keepalives_interval=10&keepalives_count=3&tcp_user_timeout=1000",
+        "load_balance_hosts=random&fallback_application_name=psql&client_encoding=utf8",
+        "sslsni=1&sslcompression=0&min_protocol_version=3.0&max_protocol_version=latest&replication=false",
+    ],
+)
+def test_parameters_of_libpq_are_passed_over(query: str) -> None:
+    address = read(query)
+    assert set(kept(address)) <= {"sslmode"}
+    assert urlsplit(address.url)._replace(query="").geturl() == URL
+
+
+def test_parameters_that_asyncpg_knows_are_kept() -> None:
+    address = read("sslmode=verify-ca&target_session_attrs=read-write&ssl_min_protocol_version=TLSv1.2")
+    assert kept(address) == {
+        "sslmode": ["verify-ca"],
+        "target_session_attrs": ["read-write"],
+        "ssl_min_protocol_version": ["TLSv1.2"],
+    }
+
+
+def test_several_hosts_are_kept() -> None:
+    address = read("target_session_attrs=primary", "postgresql://u:p@one:5432,two:5433/market")
+    assert urlsplit(address.url).netloc == "u:p@one:5432,two:5433"
+
+
+def test_options_and_the_name_of_the_application_go_to_the_server() -> None:
+    address = read("options=-csearch_path%3Dmarket&application_name=mine")
+    assert dict(address.server_settings) == {"options": "-csearch_path=market", "application_name": "mine"}
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10", 10.0), ("1", 2.0), ("0", 5.0), ("-1", 5.0)])
+def test_the_time_to_connect_is_that_of_libpq(text: str, seconds: float) -> None:
+    assert read(f"connect_timeout={text}").connect_s == seconds
+
+
+def test_the_authorities_of_the_system() -> None:
+    address = read("sslmode=verify-full&sslrootcert=system")
+    assert address.ssl is not None
+    assert kept(address) == {}
+    assert address.arguments()["ssl"] is address.ssl
+
+
+def test_an_address_without_a_name_is_connected_to() -> None:
+    assert kept(address_of("postgresql:///market?host=&hostaddr=10.0.0.1", 5.0))["host"] == ["10.0.0.1"]
+
+
+def test_required_channel_binding_is_passed_over_with_a_warning() -> None:
+    with capture_logs() as lines:
+        read("channel_binding=require")
+    assert [line["log_level"] for line in lines] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("pgbouncer=true", "pgbouncer"),
+        ("schema=public", "schema"),
+        ("connection_limit=5", "connection_limit"),
+        ("statement_timeout=30s", "statement_timeout"),
+        ("gssencmode=require", "gssencmode"),
+        ("requirepeer=postgres", "requirepeer"),
+        ("require_auth=scram-sha-256", "require_auth"),
+        ("replication=database", "replication"),
+        ("sslmode=on", "sslmode=on"),
+        ("target_session_attrs=master", "target_session_attrs=master"),
+        ("connect_timeout=soon", "connect_timeout=soon"),
+        ("channel_binding=yes", "channel_binding=yes"),
+        ("sslrootcert=/nowhere/ca.pem", "sslrootcert=/nowhere/ca.pem"),
+        ("sslmode=require&sslrootcert=system", "sslrootcert=system"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name_in_one_line(query: str, named: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        read(query)
+    message = str(refusal.value)
+    assert message.startswith(f"DATABASE_URL has {named}") or f"parameter {named}," in message
+    assert "\n" not in message
+    assert "p%40ss" not in message
+    assert "p@ss" not in message
+
+
+def test_a_file_of_an_authority_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("PEM")
+    assert kept(read(f"sslmode=verify-full&sslrootcert={file}"))["sslrootcert"] == [str(file)]
