@@ -88,7 +88,9 @@ class Settings(Environment):
     database_url: str = setting(
         "", "postgresql://user:password@host:port/database", secret=True, url=("postgresql", "postgres")
     )
-    redis_url: str = setting("", "redis://host:port/0", secret=True, url=("redis", "rediss"))
+    redis_url: str = setting(
+        "", "redis://host:port/0", secret=True, url=("redis", "rediss", "redis+sentinel", "rediss+sentinel")
+    )
     exchange: str = setting("", "name of the exchange: binance, simulator or replay")
     symbols: tuple[str, ...] = setting((), "symbols, separated by commas: BTCUSDT,ETHUSDT")
     exchange_ws_url: str = setting("", "scheme, host and port that replace the exchange's WebSocket address")
@@ -161,7 +163,8 @@ def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -
             f"{variable} does not begin with {' or '.join(f'{s}://' for s in schemes)}: expected {help_}"
         )
     try:
-        is_whole = _is_whole(text, may_name_more="postgresql" in schemes)
+        scheme = text.partition("://")[0].lower()
+        is_whole = _is_whole(text, may_name_more=scheme.startswith("postgres") or scheme.endswith("+sentinel"))
     except ValueError:
         is_whole = False
     if not is_whole:

@@ -13,11 +13,12 @@ from marketstream.local.postgres import PostgresServer
 from marketstream.local.redis import RedisServer
 from marketstream.settings import Settings
 
+from tests.harness.servers import pause, resume
 from tests.integration.api.serving import SOON_S, away, get, problem, ready, running, until
 
 
 async def test_redis_away_and_back(filled: httpx.AsyncClient, settings: Settings, redis_server: RedisServer) -> None:
-    redis_server.pause()
+    pause(redis_server)
     try:
         begun = time.monotonic()
         body = await problem(filled, "/price", 503, "store-away")
@@ -27,7 +28,7 @@ async def test_redis_away_and_back(filled: httpx.AsyncClient, settings: Settings
         await until(lambda: away(filled, "redis"))
         assert len(await get(filled, "/candles")) == 50
     finally:
-        redis_server.resume()
+        resume(redis_server)
     await until(lambda: ready(filled))
     await get(filled, "/price")
 
@@ -47,13 +48,13 @@ async def test_postgresql_killed_and_restarted(filled: httpx.AsyncClient, postgr
 
 
 async def test_postgresql_frozen(filled: httpx.AsyncClient, postgres: PostgresServer) -> None:
-    postgres.pause()
+    pause(postgres)
     try:
         begun = time.monotonic()
         await problem(filled, "/candles", 503, "store-away")
         assert time.monotonic() - begun < SOON_S
     finally:
-        postgres.resume()
+        resume(postgres)
     await until(lambda: ready(filled))
     assert len(await get(filled, "/candles")) == 50
 
@@ -62,12 +63,12 @@ async def test_a_frozen_database_does_not_hold_up_the_stop(settings: Settings, p
     try:
         async with running(settings) as client:
             await until(lambda: ready(client))
-            postgres.pause()
+            pause(postgres)
             await until(lambda: away(client, "postgresql"))
             begun = time.monotonic()
         assert time.monotonic() - begun < SOON_S
     finally:
-        postgres.resume()
+        resume(postgres)
 
 
 async def test_stores_that_are_away_at_the_start_are_waited_for() -> None:

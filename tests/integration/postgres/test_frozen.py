@@ -10,6 +10,7 @@ from marketstream.postgres.errors import StoreUnavailableError
 from marketstream.postgres.writer import Numbered, Writer
 
 from tests.harness.clients import within
+from tests.harness.servers import pause, resume
 from tests.integration.postgres.owner import WHOLE, Owner
 from tests.integration.processor.market import KEY, LIMIT_S
 
@@ -30,7 +31,7 @@ async def test_a_commit_ends_in_time_although_the_database_is_frozen(
     pool: asyncpg.Pool, postgres: PostgresServer
 ) -> None:
     commit = (await Owner.of(pool)).take(*WHOLE, until=9)
-    postgres.pause()
+    pause(postgres)
     try:
         started = time.monotonic()
         with pytest.raises((TimeoutError, StoreUnavailableError)):
@@ -38,7 +39,7 @@ async def test_a_commit_ends_in_time_although_the_database_is_frozen(
                 await Writer(pool).commit({KEY: commit})
         assert time.monotonic() - started < LIMIT_S
     finally:
-        postgres.resume()
+        resume(postgres)
     await stored_once(pool, commit)
 
 
@@ -58,12 +59,12 @@ async def test_a_commit_ends_in_time_although_the_database_freezes_under_it(
             assert await pool.fetch(waiting)
 
         await within(LIMIT_S, it_waits)
-        postgres.pause()
+        pause(postgres)
         try:
             committing.cancel()
             await asyncio.wait([committing], timeout=LIMIT_S)
             assert committing.cancelled()
         finally:
-            postgres.resume()
+            resume(postgres)
         await obstacle.rollback()
     await stored_once(pool, commit)

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from tests.harness.clients import within
 from tests.harness.samples import sample
 from tests.harness.scenarios import EPOCH
+from tests.harness.servers import restart
 from tests.integration.processor.market import EXCHANGE, KEY, LIMIT_S, SYMBOL, Market, heartbeat, quiet, record, trade
 
 KEYS = Keys.of(EXCHANGE, SYMBOL)
@@ -98,7 +99,7 @@ async def test_what_a_restart_took_is_written_again(market: Market, redis: Redis
     async with market.processed():
         await begin(market, redis)
         before = await shown(redis)
-        await redis_server.restart()
+        await restart(redis_server)
         await is_shown_again(redis, before)
 
 

@@ -12,7 +12,7 @@ from marketstream.api.stores import Watch
 from marketstream.postgres.connect import Pool, close_pool, lazy_pool
 from marketstream.postgres.migrate import migrate
 from marketstream.postgres.reader import StoreReader
-from marketstream.redis.client import connect
+from marketstream.redis.client import check_server, connect
 from marketstream.redis.frames import FrameListener
 from marketstream.redis.reader import LiveReader
 from marketstream.service import Health, run_until_stopped, serving
@@ -41,7 +41,8 @@ async def run_api(
 ) -> None:
     """Serves until `stop` is set. `on_serving` is told the port, which is a free one for HTTP_PORT 0.
 
-    Raises SettingsError for a setting that is missing, OSError when the address is taken.
+    Raises SettingsError for a setting that is missing, LiveStoreRefusedError for a Redis that cannot be used, OSError
+    when the address is taken.
     """
     health = health or Health()
     async with AsyncExitStack() as stack:
@@ -51,6 +52,7 @@ async def run_api(
         stack.push_async_callback(close_pool, pool)  # by force if need be, which ends a task that hangs in it
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
+        await check_server(redis)
         store_reader, live_reader = StoreReader(pool), LiveReader(redis)
         for store, probe in (("postgresql", _migrated(pool, store_reader)), ("redis", live_reader.ping)):
             tasks.append(_watch(health, store, probe))

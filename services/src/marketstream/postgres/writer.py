@@ -2,20 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from marketstream.market.candle import Candle
-from marketstream.market.counted import Run
-from marketstream.market.number import to_text
-from marketstream.market.progress import ClosedCandle, Commit, Progress
-from marketstream.market.verdict import Verdict
-from marketstream.market.window import WINDOW_S, start_s
+from marketstream.market.progress import Commit, Progress
+from marketstream.market.window import start_s
 from marketstream.postgres.errors import ANY, READ_ONLY, StoreError, store_error
-from marketstream.postgres.rows import StoredCandle
+from marketstream.postgres.rows import StoredCandle, candle_row, columns, progress_of, progress_row, verdict_row
 from marketstream.postgres.session import fetch, set_limits
 from marketstream.postgres.statements import (
     CLAIM,
@@ -86,16 +82,16 @@ class Writer:
         """
         known = known_fences or {}
         rows = await self._fetch(
-            CLAIM, *_columns(topics, 2), list(topics.values()), [known.get(key, 0) for key in topics]
+            CLAIM, *columns(topics, 2), list(topics.values()), [known.get(key, 0) for key in topics]
         )
         return {
-            SymbolKey(row["exchange"], row["symbol"]): Claim(row["fence"], row["commit_number"], _progress(row))
+            SymbolKey(row["exchange"], row["symbol"]): Claim(row["fence"], row["commit_number"], progress_of(row))
             for row in rows
         }
 
     async def newest_closed(self, keys: Iterable[SymbolKey]) -> dict[SymbolKey, StoredCandle]:
         """The newest closed candle of each symbol that has any."""
-        return _by_key(await self._fetch(NEWEST_CLOSED, *_columns(keys, 2)))
+        return _by_key(await self._fetch(NEWEST_CLOSED, *columns(keys, 2)))
 
     async def commit(self, commits: dict[SymbolKey, Numbered]) -> Committed:
         """Stores a commit of each symbol, all in one transaction.
@@ -110,7 +106,7 @@ class Writer:
                 changed = await _store(connection, {key: commits[key].commit for key in due})
                 for key in owned - due:
                     changed[key] = await _stored_windows(connection, key, commits[key].commit)
-                rows = await connection.fetch(NEWEST_CLOSED, *_columns(changed, 2)) if changed else []
+                rows = await connection.fetch(NEWEST_CLOSED, *columns(changed, 2)) if changed else []
         except ANY as error:
             raise await self._error(error) from error
         return Committed(frozenset(commits.keys() - owned), changed, _by_key(rows))
@@ -151,7 +147,7 @@ async def _transaction(connection: Any) -> AsyncIterator[None]:
 async def _lock(connection: Any, commits: dict[SymbolKey, Numbered]) -> tuple[set[SymbolKey], set[SymbolKey]]:
     """Locks the progress of the symbols. Those whose fence is still ours, and those of them whose commit is due: the
     others were stored already, by a transaction whose answer was lost."""
-    held = {SymbolKey(row[0], row[1]): (row[2], row[3]) for row in await connection.fetch(LOCK, *_columns(commits, 2))}
+    held = {SymbolKey(row[0], row[1]): (row[2], row[3]) for row in await connection.fetch(LOCK, *columns(commits, 2))}
     owned = {key for key in commits if key in held and held[key][0] == commits[key].fence}
     return owned, {key for key in owned if held[key][1] < commits[key].number}
 
@@ -162,16 +158,8 @@ async def _guard(connection: Any, commits: dict[SymbolKey, Numbered]) -> None:
     The lock has shown that the rows are ours. That this statement finds them so too is what makes a commit happen
     once, so it is checked: were it not true, the transaction would be rolled back.
     """
-    rows = [
-        (
-            *key, fence, number, commit.progress.resume_offset, commit.progress.position,
-            start_s(commit.progress.closed_until), _multirange((run.low, run.high) for run in commit.progress.counted),
-            "{" + ",".join(f"{run.low_time},{run.high_time}" for run in commit.progress.counted) + "}",
-            _multirange(commit.progress.unfillable), commit.progress.settled_id,
-        )
-        for key, (fence, number, commit) in commits.items()
-    ]  # fmt: skip
-    updated = {SymbolKey(*row) for row in await connection.fetch(GUARD, *_columns(rows, 11))}
+    rows = [progress_row(key, *numbered) for key, numbered in commits.items()]
+    updated = {SymbolKey(*row) for row in await connection.fetch(GUARD, *columns(rows, 11))}
     if missing := commits.keys() - updated:
         raise StoreError(f"commits out of order for {sorted(missing)}: each must have the number after the last one's")
 
@@ -182,45 +170,21 @@ async def _store(connection: Any, commits: dict[SymbolKey, Commit]) -> dict[Symb
     verdicts = [(key, verdict) for key, commit in commits.items() for verdict in commit.verdicts]
     touched = {(*key, start_s(closed.candle.window)) for key, closed in candles}
     if candles:
-        await connection.execute(MERGE, *_columns((_candle_row(*row) for row in candles), 18))
+        await connection.execute(MERGE, *columns((candle_row(*row) for row in candles), 18))
     if verdicts:
-        columns = _columns((_verdict_row(*row) for row in verdicts), 7)
-        touched.update(map(tuple, await connection.fetch(JUDGE, *columns)))
+        judged = columns((verdict_row(*row) for row in verdicts), 7)
+        touched.update(map(tuple, await connection.fetch(JUDGE, *judged)))
         if any(verdict.reason is None for _, verdict in verdicts):
-            touched.update(map(tuple, await connection.fetch(PROVE_EMPTY, *columns)))
+            touched.update(map(tuple, await connection.fetch(PROVE_EMPTY, *judged)))
     keys = touched
     for interval, statement in ROLL_UP:
         keys = {(exchange, symbol, interval.start_of(start)) for exchange, symbol, start in keys}
         if keys:
-            await connection.execute(statement, *_columns(sorted(keys), 3))
+            await connection.execute(statement, *columns(sorted(keys), 3))
     changed: dict[SymbolKey, set[int]] = {}
     for exchange, symbol, start in touched:
         changed.setdefault(SymbolKey(exchange, symbol), set()).add(start)
     return changed
-
-
-def _candle_row(key: SymbolKey, closed: ClosedCandle) -> tuple[Any, ...]:
-    candle: Candle = closed.candle
-    price_scale, quantity_scale = candle.price_scale, candle.quantity_scale
-    return (
-        key.exchange, key.symbol, start_s(candle.window),
-        to_text(candle.open, price_scale), to_text(candle.high, price_scale),
-        to_text(candle.low, price_scale), to_text(candle.close, price_scale),
-        to_text(candle.volume, quantity_scale), to_text(candle.quote_volume, price_scale + quantity_scale),
-        to_text(candle.taker_buy_volume, quantity_scale),
-        candle.open_time, candle.open_id, candle.close_time, candle.close_id,
-        candle.trade_count, candle.first_id, candle.last_id, closed.reason,
-    )  # fmt: skip
-
-
-def _verdict_row(key: SymbolKey, verdict: Verdict) -> tuple[Any, ...]:
-    return (*key, start_s(verdict.first), start_s(verdict.last), verdict.reason, verdict.low_id, verdict.high_id)
-
-
-def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
-    """Rows as columns, which is how unnest takes them."""
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in range(width)]
 
 
 async def _stored_windows(connection: Any, key: SymbolKey, commit: Commit) -> set[int]:
@@ -236,23 +200,3 @@ async def _stored_windows(connection: Any, key: SymbolKey, commit: Commit) -> se
 def _by_key(rows: Iterable[asyncpg.Record]) -> dict[SymbolKey, StoredCandle]:
     candles = map(StoredCandle.of, rows)
     return {SymbolKey(candle.exchange, candle.symbol): candle for candle in candles}
-
-
-def _multirange(ranges: Iterable[tuple[int, int]]) -> str:
-    return "{" + ",".join(f"[{low},{high}]" for low, high in ranges) + "}"
-
-
-def _progress(row: asyncpg.Record) -> Progress:
-    times = row["edge_times"]
-    return Progress(
-        resume_offset=row["resume_offset"],
-        position=row["position"],
-        closed_until=row["closed_until"] // WINDOW_S,
-        # PostgreSQL gives ranges of integers as [lower, upper).
-        counted=tuple(
-            Run(ids.lower, ids.upper - 1, times[2 * index], times[2 * index + 1])
-            for index, ids in enumerate(row["counted"])
-        ),
-        unfillable=tuple((ids.lower, ids.upper - 1) for ids in row["unfillable"]),
-        settled_id=row["settled_id"],
-    )

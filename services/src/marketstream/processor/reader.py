@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from marketstream.kafka.consumer import Consumer
+from marketstream.processor.batch import Batch
 from marketstream.processor.holdings import Holdings
 
 MAX_PENDING: Final = 2_000
@@ -19,7 +20,7 @@ async def read_records(holdings: Holdings, consumer: Consumer) -> None:
             owned = holdings.owned.get(topic)
             if owned is None:
                 continue  # revoked, or not claimed yet: it is read again from where its owner begins
-            owned.apply(messages)
+            Batch(owned, messages).apply()
             if owned.is_due:
                 holdings.wants_commit.set()
             if owned.aggregator.pending > MAX_PENDING:

@@ -2,10 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
-from marketstream.codec import CodecError, End, Heartbeat, Quiet, Record, TradesRecord, decode
+from marketstream.codec import End, Heartbeat, Quiet, Record, TradesRecord
 from marketstream.kafka.consumer import Offsets
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.errors import TradeError
@@ -14,7 +13,6 @@ from marketstream.market.trade import FUTURE_US, LATEST_US
 from marketstream.postgres.rows import StoredCandle
 from marketstream.postgres.writer import Claim, Numbered, SymbolKey
 from marketstream.processor import metrics
-from marketstream.processor.joined import joined
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -62,7 +60,7 @@ class OwnedSymbol:
         """Whether nothing of the symbol was stored before it was claimed."""
         self._commit_number = claim.commit_number
         self._stored_position = claim.progress.position
-        self._set_aside_count = 0
+        self._rejected = 0
         self._end_at_claim = offsets.end
         self.beginnings = 0
         """How often the topic has begun again since the claim."""
@@ -106,52 +104,8 @@ class OwnedSymbol:
         self._stored_position = self.position
         return Numbered(self.fence, self._commit_number, commit)
 
-    def apply(self, messages: Sequence[Any]) -> None:
-        """Applies the messages of its topic, each with `offset` and `value`.
-
-        What cannot be decoded or cannot be true is set aside: counted, logged with its offset, and passed over.
-        """
-        for offset, end, record in joined(self._decoded(messages)):
-            try:
-                self._apply(offset, record)
-            except TradeError as error:
-                if end == offset + 1:
-                    self._set_aside(offset, error)
-                else:
-                    self._apply_singly([message for message in messages if offset <= message.offset < end])
-        if messages:
-            self.position = messages[-1].offset + 1
-
-    def _decoded(self, messages: Iterable[Any]) -> Iterator[tuple[int, Record]]:
-        """What of the messages is new and can be decoded, each record with its offset."""
-        position, (exchange, symbol) = self.position, self.key
-        for message in messages:
-            offset = message.offset
-            if offset != position:
-                self._miss(position, offset)
-                if offset < position:
-                    self.beginnings += 1
-                    self._end_at_claim = 0
-            position = offset + 1
-            try:
-                record = decode(message.value or b"")  # a message may have none
-            except CodecError as error:
-                self._set_aside(offset, error)
-                continue
-            if record.symbol == symbol and record.exchange == exchange:
-                yield offset, record
-            else:
-                self._set_aside(offset, CodecError(f"a record of {record.exchange} {record.symbol} in {self.topic}"))
-
-    def _apply_singly(self, messages: Iterable[Any]) -> None:
-        """Applies records that cannot be true together, though some of them may be."""
-        for message in messages:
-            try:
-                self._apply(message.offset, decode(message.value))
-            except TradeError as error:
-                self._set_aside(message.offset, error)
-
-    def _apply(self, offset: int, record: Record) -> None:
+    def apply(self, offset: int, record: Record) -> None:
+        """Apply the record at `offset`. Raise TradeError if it cannot be true; nothing of it is applied then."""
         if type(record) is TradesRecord:
             self.aggregator.apply(record.trades, offset, record.received_us)
             if self.is_read_up:  # nobody watches what is read again, and to keep it costs a third of the speed
@@ -172,15 +126,30 @@ class OwnedSymbol:
         elif type(record) is End:
             log.info("the producer of this symbol has ended", **self.key._asdict())
 
+    def jump(self, expected: int, found: int) -> None:
+        """The topic goes on at the offset `found` instead of `expected`: the records between were too old for it, or,
+        where `found` is lower, it was made anew and begins again."""
+        self._report_lost(expected, found)
+        if found < expected:
+            self.beginnings += 1
+            self._end_at_claim = 0
+
+    def reject(self, offset: int, error: Exception) -> None:
+        """Count and log the record at `offset`, which is skipped."""
+        metrics.SET_ASIDE.labels(*self.key).inc()
+        self._rejected += 1
+        if self._rejected > LOGGED_EACH and self._rejected % LOGGED_EACH:
+            return  # a producer that sends nothing else must not fill the disk
+        log.error("record set aside", **self.key._asdict(), topic=self.topic, offset=offset, error=str(error))
+
     def _skip_lost(self, offsets: Offsets) -> None:
         """Where the topic has lost the record to go on from, reading goes on at its begin. What was lost is missing by
         its ids, so it is a hole."""
         if not offsets.begin <= self.position <= offsets.end:
-            self._miss(self.position, offsets.begin)
+            self._report_lost(self.position, offsets.begin)
             self.position = offsets.begin
 
-    def _miss(self, expected: int, found: int) -> None:
-        """The record expected next is gone: too old for the topic, or the topic was made anew and begins again."""
+    def _report_lost(self, expected: int, found: int) -> None:
         metrics.LOST_RECORDS.labels(*self.key).inc(max(found - expected, 0))
         log.error(
             "the topic has lost records; what is missing of their trades are holes until they are filled",
@@ -189,10 +158,3 @@ class OwnedSymbol:
             expected_offset=expected,
             found_offset=found,
         )
-
-    def _set_aside(self, offset: int, error: Exception) -> None:
-        metrics.SET_ASIDE.labels(*self.key).inc()
-        self._set_aside_count += 1
-        if self._set_aside_count > LOGGED_EACH and self._set_aside_count % LOGGED_EACH:
-            return  # a producer that sends nothing else must not fill the disk
-        log.error("record set aside", **self.key._asdict(), topic=self.topic, offset=offset, error=str(error))

@@ -1,11 +1,14 @@
 """The connection to Redis: no call waits for long, and few are tried again."""
 
+import contextlib
 from typing import Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
+from marketstream.redis.errors import LiveStoreUnavailableError, translated_errors
+from marketstream.redis.servers import pool_of
 from marketstream.settings import Settings
 
 CONNECT_S: Final = 1.0
@@ -22,10 +25,10 @@ CONNECTIONS: Final = 32
 def connect(settings: Settings) -> Redis:
     """A client of REDIS_URL with text answers. It connects when first used, and again after Redis was away.
 
-    Raises SettingsError when REDIS_URL is missing.
+    Raises SettingsError when REDIS_URL is missing or of no form that is known here.
     """
     settings.require("redis_url")
-    pool = BlockingConnectionPool.from_url(
+    pool = pool_of(
         settings.redis_url,
         max_connections=CONNECTIONS,
         timeout=ANSWER_S,
@@ -37,3 +40,12 @@ def connect(settings: Settings) -> Redis:
         retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), RETRIES),
     )
     return Redis.from_pool(pool)
+
+
+async def check_server(redis: Redis) -> None:
+    """Raise LiveStoreRefusedError if Redis is of a kind that cannot be used here.
+
+    A Redis that cannot be reached now raises nothing: it is waited for later.
+    """
+    with contextlib.suppress(LiveStoreUnavailableError), translated_errors():
+        await redis.ping()

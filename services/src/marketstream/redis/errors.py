@@ -2,6 +2,7 @@
 
 LiveStoreError
 ├── LiveStoreUnavailableError   Redis does not answer: retrying may help
+├── LiveStoreRefusedError       Redis is a cluster: retrying does not help
 └── LiveStoreContentError       a key holds what no processor wrote: retrying does not help
 """
 
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 
 from redis.exceptions import RedisError
 
+from marketstream.redis.servers import ClusterError
+
 
 class LiveStoreError(Exception):
     """Base class of all errors of Redis."""
@@ -17,6 +20,10 @@ class LiveStoreError(Exception):
 
 class LiveStoreUnavailableError(LiveStoreError):
     """Redis is away or does not answer in time. Retrying may help."""
+
+
+class LiveStoreRefusedError(LiveStoreError):
+    """REDIS_URL leads to a server that cannot be used here. Retrying does not help."""
 
 
 class LiveStoreContentError(LiveStoreError):
@@ -28,6 +35,10 @@ def translated_errors() -> Iterator[None]:
     """Raise LiveStoreUnavailableError in place of an error of the connection, a refusal or a time-out."""
     try:
         yield
+    except ClusterError as error:
+        raise LiveStoreRefusedError(
+            f"REDIS_URL cannot be used: {error}. Give a single Redis, with or without Sentinels"
+        ) from error
     except (RedisError, OSError, TimeoutError) as error:
         raise LiveStoreUnavailableError(f"Redis is away: {said(error)}") from error
 

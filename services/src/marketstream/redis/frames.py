@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from marketstream.redis.errors import LiveStoreContentError, translated_errors
 from marketstream.redis.hashes import LiveCandle, LiveStatus, Number, parse_hash
+from marketstream.redis.servers import pool_of
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -109,9 +110,10 @@ class FrameListener:
 
         Entering it and each frame raise LiveStoreUnavailableError when Redis is away or falls silent.
         """
-        redis = Redis.from_url(
+        pool = pool_of(
             self._url, socket_connect_timeout=CONNECT_S, socket_timeout=None, client_name="marketstream-frames"
         )
+        redis = Redis.from_pool(pool)
         pubsub = redis.pubsub(ignore_subscribe_messages=False)
         try:
             with translated_errors():

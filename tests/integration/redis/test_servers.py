@@ -1,0 +1,184 @@
+"""Redis as people have it: behind one address, behind Sentinels, and a cluster, which is refused."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from marketstream.api.main import run_api
+from marketstream.local.loopback import free_port
+from marketstream.local.redis import RedisServer
+from marketstream.redis.client import check_server, connect
+from marketstream.redis.errors import LiveStoreError, LiveStoreRefusedError
+from marketstream.redis.frames import Frame, FrameListener
+from marketstream.redis.reader import LiveReader
+from marketstream.redis.writer import LiveState, LiveWriter
+from marketstream.settings import Settings
+from redis.asyncio import Redis
+
+from tests.harness.clients import within
+
+SYMBOL = ("binance", "BTCUSDT")
+FAILOVER_S = 60.0
+
+
+class Cluster(RedisServer):
+    """A server of a Redis Cluster."""
+
+    def command(self) -> Sequence[str | Path]:
+        return [*super().command(), "--cluster-enabled", "yes"]
+
+
+class SentinelServer(RedisServer):
+    """A Sentinel that watches the primary at a port and replaces it soon after it is gone."""
+
+    def __init__(self, directory: Path, primary_port: int) -> None:
+        super().__init__(directory)
+        self._primary_port = primary_port
+
+    def command(self) -> Sequence[str | Path]:
+        config = self.home / "sentinel.conf"
+        config.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.home}\n"
+            f"sentinel monitor mymaster 127.0.0.1 {self._primary_port} 1\n"
+            "sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 5000\n"
+        )
+        return [super().command()[0], config, "--sentinel"]
+
+
+class Address:
+    """One address that leads new connections to the server at `port`, as a Service of Kubernetes does."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    @contextlib.asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        async with server:
+            yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self.port)
+            await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def started(*servers: RedisServer) -> AsyncIterator[None]:
+    async with contextlib.AsyncExitStack() as stack:
+        for server in servers:
+            await server.start()
+            stack.push_async_callback(server.stop)
+        yield
+
+
+def folder(tmp_path: Path, name: str) -> Path:
+    path = tmp_path / name
+    path.mkdir()
+    return path
+
+
+async def write(redis: Redis, price: str) -> None:
+    """Claims the symbol and writes a price; raises LiveStoreError, or AssertionError when it is not taken."""
+    live = LiveWriter(redis, "binance")
+    assert (await live.claim({SYMBOL: 1}))[SYMBOL] == "ok"
+    state = LiveState(status={"lag": "0"}, price=price, price_id=price, price_time="1")
+    assert (await live.write({SYMBOL: (1, state, Frame(*SYMBOL))}))[SYMBOL] == "ok"
+
+
+async def follow(replica: RedisServer, primary: RedisServer) -> None:
+    async with Redis(host="127.0.0.1", port=replica.port) as client:
+        await client.execute_command("REPLICAOF", "127.0.0.1", primary.port)
+
+
+async def test_a_primary_behind_one_address_that_becomes_a_replica_is_left(tmp_path: Path) -> None:
+    one, two = RedisServer(folder(tmp_path, "one")), RedisServer(folder(tmp_path, "two"))
+    async with started(one, two):
+        address = Address(one.port)
+        async with address.served() as url:
+            redis = connect(Settings(redis_url=url))
+            try:
+                await write(redis, "1")
+                await follow(one, two)
+                address.port = two.port
+                await within(FAILOVER_S, lambda: write(redis, "2"))
+                async with Redis(host="127.0.0.1", port=two.port, decode_responses=True) as primary:
+                    assert await primary.get("binance:BTCUSDT:price") == "2"
+            finally:
+                await redis.aclose()
+
+
+async def test_sentinels_lead_to_the_primary_and_to_its_successor(tmp_path: Path) -> None:
+    one, two = RedisServer(folder(tmp_path, "one")), RedisServer(folder(tmp_path, "two"))
+    async with started(one, two):
+        await follow(two, one)
+        sentinel = SentinelServer(folder(tmp_path, "sentinel"), one.port)
+        async with started(sentinel):
+            nobody = free_port()
+            url = f"redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{sentinel.port}/mymaster/0"
+            settings = Settings.from_environment({"REDIS_URL": url})
+            redis = connect(settings)
+            try:
+                await within(FAILOVER_S, lambda: write(redis, "1"))
+                await within(FAILOVER_S, lambda: _knows_replica(sentinel))
+                await one.stop()
+                await within(FAILOVER_S, lambda: write(redis, "2"))
+                live = await LiveReader(redis).live([SYMBOL])
+                assert live[0].price == "2"
+                await _hears_a_frame(settings, redis)
+            finally:
+                await redis.aclose()
+
+
+async def _knows_replica(sentinel: RedisServer) -> None:
+    async with Redis(host="127.0.0.1", port=sentinel.port, decode_responses=True) as client:
+        replicas = await client.execute_command("SENTINEL", "REPLICAS", "mymaster")
+        assert replicas
+        assert "ok" in str(replicas)
+
+
+async def _hears_a_frame(settings: Settings, redis: Redis) -> None:
+    async with asyncio.timeout(FAILOVER_S), FrameListener(settings).subscribed() as frames:
+        await write(redis, "3")
+        frame = await anext(frames)
+        assert (frame.exchange, frame.symbol) == SYMBOL
+
+
+async def test_a_cluster_is_refused_by_name_in_one_sentence(tmp_path: Path) -> None:
+    cluster = Cluster(folder(tmp_path, "cluster"))
+    async with started(cluster):
+        settings = Settings(redis_url=cluster.address, database_url="postgresql://nobody@127.0.0.1:1/none")
+        redis = connect(settings)
+        try:
+            with pytest.raises(
+                LiveStoreRefusedError, match=r"REDIS_URL cannot be used: it is a Redis Cluster"
+            ) as found:
+                await check_server(redis)
+            assert "\n" not in str(found.value)
+        finally:
+            await redis.aclose()
+        with pytest.raises(LiveStoreRefusedError):
+            async with asyncio.timeout(FAILOVER_S):
+                await run_api(settings, asyncio.Event())
+
+
+async def test_a_redis_that_is_not_there_is_waited_for() -> None:
+    redis = connect(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
+    await check_server(redis)
+    with pytest.raises(LiveStoreError):
+        await LiveReader(redis).ping()
+    await redis.aclose()
