@@ -15,6 +15,8 @@ from marketstream.exchanges.clock import now_us
 from marketstream.exchanges.simulator.market_model import MarketModel
 from marketstream.market.trade import Trade, Trades
 
+from tests.harness.amounts import rescaled
+
 NAME: Final = "unreliable"
 START_US: Final = 1_610_148_000_000_000
 """The exchange's time when a run begins: 2021-01-08 23:20, so that a run of a minute sees a new hour and a new day."""
@@ -136,4 +138,4 @@ class UnreliableExchange:
                 batch.append(heappop(queue)[1])
             price_scale, quantity_scale = self.scales(symbol)
             trades = Trades.of(batch, price_scale, quantity_scale)
-            yield trades.rescaled(price_scale + (rng.random() < 0.1), quantity_scale + (rng.random() < 0.1))
+            yield rescaled(trades, price_scale + (rng.random() < 0.1), quantity_scale + (rng.random() < 0.1))

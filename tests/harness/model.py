@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from marketstream.market.candle import Candle
-from marketstream.market.number import to_decimal
 from marketstream.market.progress import Commit, Progress
 from marketstream.market.trade import Trade
 from marketstream.market.window import WINDOW_S, WINDOW_US, Interval
+
+from tests.harness.amounts import to_decimal
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from marketstream.market.progress import Commit, Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
 
+from tests.harness.amounts import rescaled
+
 EPOCH = 1_610_064_000_000_000
 GRACE_US = 1_000_000
 PRICE_SCALE, QUANTITY_SCALE = 2, 6
@@ -92,7 +94,7 @@ def history(rng: Random, size: int) -> list[Trade]:
 def columns(rng: Random, trades: list[Trade]) -> Trades:
     """The trades as columns, at scales that are not always the same."""
     record = Trades.of(trades, PRICE_SCALE, QUANTITY_SCALE)
-    return record.rescaled(PRICE_SCALE + rng.randrange(2), QUANTITY_SCALE + rng.randrange(2))
+    return rescaled(record, PRICE_SCALE + rng.randrange(2), QUANTITY_SCALE + rng.randrange(2))
 
 
 def quietness(rng: Random, trades: list[Trade], newest_id: int) -> Quietness:

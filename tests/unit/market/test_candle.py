@@ -13,6 +13,7 @@ from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
 
+from tests.harness.amounts import rescaled
 from tests.harness.model import MemoryStore
 from tests.harness.scenarios import EPOCH, FAR, GRACE_US, PRICE_SCALE, QUANTITY_SCALE
 from tests.unit.histories import history, split, stored
@@ -68,7 +69,7 @@ def columns(first_id: int, window: float, price_scale: int, quantity_scale: int)
     """SIZE trades that follow each other within a tenth of a window."""
     times = [EPOCH + int((window + number / SIZE / 10) * WINDOW_US) for number in range(SIZE)]
     trades = [Trade(first_id + number, 1, time, 100, 5, taker_buy=True) for number, time in enumerate(times)]
-    return Trades.of(trades, 2, 6).rescaled(price_scale, quantity_scale)
+    return rescaled(Trades.of(trades, 2, 6), price_scale, quantity_scale)
 
 
 @pytest.mark.parametrize(("before", "after"), [((2, 6), (3, 6)), ((3, 6), (2, 6)), ((2, 7), (3, 6)), ((3, 6), (2, 7))])

@@ -9,11 +9,11 @@ from marketstream.market.number import (
     MAX_VALUE,
     decimal_text,
     parse,
-    parse_at,
     rescale,
-    to_decimal,
     to_text,
 )
+
+from tests.harness.amounts import to_decimal
 
 VALUES = st.integers(0, MAX_VALUE)
 SCALES = st.integers(0, MAX_SCALE)
@@ -25,8 +25,7 @@ def test_text_and_scaled_integer_are_the_same_number_as_decimal(value: int, scal
     assert Decimal(text) == to_decimal(value, scale) == Decimal(value).scaleb(-scale)
     parsed, least = parse(text)
     assert to_decimal(parsed, least) == Decimal(text)
-    assert parse_at(text, scale) == value
-    assert least <= scale
+    assert rescale(parsed, least, scale) == value
 
 
 @given(VALUES, SCALES, st.integers(0, 6))
@@ -79,8 +78,3 @@ def test_parse(text: str, expected: tuple[int, int]) -> None:
 def test_what_is_no_plain_number_is_refused(text: str) -> None:
     with pytest.raises(NumberError, match=r"plain, unsigned|more digits"):
         parse(text)
-
-
-def test_parse_at_refuses_to_lose_digits() -> None:
-    with pytest.raises(NumberError, match="has 2 digits after the point, but the scale is 1"):
-        parse_at("1.25", 1)

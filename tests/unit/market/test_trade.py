@@ -6,10 +6,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketstream.market.errors import NumberError, TradeError
-from marketstream.market.number import MAX_SCALE, to_decimal
+from marketstream.market.errors import TradeError
+from marketstream.market.number import MAX_SCALE
 from marketstream.market.trade import EARLIEST_US, FUTURE_US, Trade, Trades, join
 
+from tests.harness.amounts import to_decimal
 from tests.unit.strategies import TRADE, TRADES
 
 NOW_US = 1_790_000_000_000_000
@@ -41,14 +42,6 @@ def test_what_can_be_a_trade_passes_the_check(trades: Trades) -> None:
     trades.check(NOW_US)
 
 
-@given(TRADES, st.integers(0, 3), st.integers(0, 3))
-def test_another_scale_is_the_same_amount(trades: Trades, more: int, more_quantity: int) -> None:
-    price_scale, quantity_scale = trades.price_scale + more, trades.quantity_scale + more_quantity
-    wider = trades.rescaled(price_scale, quantity_scale)
-    before = [(to_decimal(t.price, trades.price_scale), to_decimal(t.quantity, trades.quantity_scale)) for t in trades]
-    assert before == [(to_decimal(t.price, price_scale), to_decimal(t.quantity, quantity_scale)) for t in wider]
-
-
 @given(st.lists(st.tuples(st.integers(1, 2**40), st.integers(0, 2**40)), min_size=1))
 def test_sums_of_scaled_integers_agree_with_decimal(amounts: list[tuple[int, int]]) -> None:
     exact = sum((Decimal(p).scaleb(-2) * Decimal(q).scaleb(-6) for p, q in amounts), Decimal(0))
@@ -58,11 +51,6 @@ def test_sums_of_scaled_integers_agree_with_decimal(amounts: list[tuple[int, int
 def test_no_trades_have_no_columns() -> None:
     with pytest.raises(TradeError, match="at least one trade"):
         Trades.of([], 2, 6)
-
-
-def test_digits_are_never_lost() -> None:
-    with pytest.raises(NumberError):
-        GOOD.rescaled(1, 6)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from marketstream.processor.joined import ENOUGH, joined
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.settings import Settings
 
+from tests.harness.amounts import rescaled
 from tests.harness.model import MemoryStore
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 from tests.unit.histories import fields, history, split, stored
@@ -74,7 +75,7 @@ def changed(rng: random.Random, record: Trades) -> Trades:
     prices, times, taker_buys = record.prices, record.times, record.taker_buys
     match rng.randrange(4):
         case 0:
-            return record.rescaled(PRICE_SCALE + rng.randrange(2), QUANTITY_SCALE + rng.randrange(2))
+            return rescaled(record, PRICE_SCALE + rng.randrange(2), QUANTITY_SCALE + rng.randrange(2))
         case 1:
             prices = [*prices[:-1], -prices[-1]]
         case 2:

@@ -38,25 +38,12 @@ def parse(text: str) -> tuple[int, int]:
     return value, scale
 
 
-def parse_at(text: str, scale: int) -> int:
-    """The value of `text` at `scale`. Raises NumberError where digits would be lost."""
-    value, least = parse(text)
-    if least > scale:
-        raise NumberError(f"{text!r} has {least} digits after the point, but the scale is {scale}")
-    return rescale(value, least, scale)
-
-
 def rescale(value: int, scale: int, to: int) -> int:
     """The same amount at the scale `to`, which must not be below `scale` (digits are never lost)."""
     if to < scale:
         raise NumberError(f"an amount of scale {scale} cannot be held at scale {to} without losing digits")
     factor: int = 10 ** (to - scale)
     return value * factor
-
-
-def to_decimal(value: int, scale: int) -> Decimal:
-    """The amount as a Decimal, exactly, whatever the precision of the current decimal context."""
-    return Decimal((0 if value >= 0 else 1, tuple(map(int, str(abs(value)))), -scale))
 
 
 def to_text(value: int, scale: int) -> str:

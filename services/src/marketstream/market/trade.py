@@ -8,7 +8,7 @@ from typing import Annotated, Final, NamedTuple, Self
 import msgspec
 
 from marketstream.market.errors import TradeError
-from marketstream.market.number import MAX_SCALE, rescale
+from marketstream.market.number import MAX_SCALE
 
 EARLIEST_US: Final = 1_230_940_800_000_000
 """2009-01-03, the day of the first Bitcoin block: an earlier time is a mistake of unit (ms or s read as µs)."""
@@ -98,18 +98,6 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
             None if self.ids is None else self.ids[start:stop],
             None if self.counts is None else self.counts[start:stop],
         )  # fmt: skip
-
-    def rescaled(self, price_scale: int, quantity_scale: int) -> "Trades":
-        """The same trades at other scales, neither below its own."""
-        if (price_scale, quantity_scale) == (self.price_scale, self.quantity_scale):
-            return self
-        return msgspec.structs.replace(
-            self,
-            price_scale=price_scale,
-            quantity_scale=quantity_scale,
-            prices=[rescale(price, self.price_scale, price_scale) for price in self.prices],
-            quantities=[rescale(quantity, self.quantity_scale, quantity_scale) for quantity in self.quantities],
-        )
 
     def check(self, received_us: int) -> None:
         """Raises TradeError, saying which, when an entry cannot be a trade that was received at `received_us`."""

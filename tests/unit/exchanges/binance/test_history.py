@@ -4,9 +4,9 @@ import pytest
 from marketstream.exchanges.binance.history import aggregates_are_cheaper, page_of_hole
 from marketstream.exchanges.binance.scales import Scale, Scales
 from marketstream.exchanges.errors import HistoryUnavailableError
-from marketstream.market.number import parse_at
 from marketstream.market.trade import Trade, Trades
 
+from tests.harness.amounts import parse_at
 from tests.harness.binance.sources import ServerTrade, generated
 from tests.unit.exchanges.binance.rest_sides import Case
 

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from marketstream.exchanges.replay.dump_parser import DumpParser
-from marketstream.market.number import MAX_VALUE, to_decimal, to_text
+from marketstream.market.number import MAX_VALUE, to_text
 from marketstream.market.trade import EARLIEST_US, Trades
+
+from tests.harness.amounts import to_decimal
 
 NOW_US = 1_795_000_000_000_000
 GOOD = "7,39432.48000000,0.00026300,10.37074224,1610064000278000,True,True"
