@@ -19,6 +19,9 @@ LIMIT_S: Final = 10 * 60.0
 FOLDER: Final = PROJECT / ".github" / "workflows"
 WORKFLOWS: Final = sorted(FOLDER.glob("*.yml"))
 
+GRANTED: Final = {"images": {"packages", "id-token"}, "chart": {"packages", "contents", "id-token"}}
+"""Rights to write, by job. cosign signs with the identity that id-token gives."""
+
 
 @pytest.fixture(scope="module")
 def actionlint() -> Path:
@@ -73,7 +76,7 @@ def test_rights_are_given_where_they_are_needed(workflow: Any) -> None:
     assert workflow["permissions"] == {"contents": "read"}
     for name, job in workflow["jobs"].items():
         writes = {what for what, level in job.get("permissions", {}).items() if level == "write"}
-        assert writes <= {"images": {"packages"}, "chart": {"packages", "contents"}}.get(name, set()), name
+        assert writes <= GRANTED.get(name, set()), name
 
 
 def test_no_checkout_leaves_a_token_behind(workflow: Any) -> None:
