@@ -1,15 +1,15 @@
-"""Time as a parameter: what tells an exchange the time and what makes it wait, so that tests move time by hand."""
+"""Time as a parameter: exchanges read and await time through these types, so that tests can move it by hand."""
 
 import time
 from collections.abc import Awaitable, Callable
 
 Now = Callable[[], int]
-"""Tells the time, Unix µs."""
+"""Returns the current time, in Unix µs."""
 
 Sleep = Callable[[float], Awaitable[None]]
-"""Waits for some seconds."""
+"""Waits for a number of seconds."""
 
 
 def now_us() -> int:
-    """The time of this machine, Unix µs."""
+    """Return the time of this machine, in Unix µs."""
     return time.time_ns() // 1000

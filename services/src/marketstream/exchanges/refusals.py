@@ -1,4 +1,4 @@
-"""Trades that are refused: each is counted, the first of a kind are logged."""
+"""Refused trades: all are counted, and the first ones of each source are logged."""
 
 from typing import Any, Final
 
@@ -12,25 +12,25 @@ METRIC: Final = "marketstream_refused_trades_total"
 
 REFUSED: Final = Counter(
     METRIC,
-    "Trades that were refused, by what is wrong with them",
+    "Invalid trades that were refused, by reason",
     ["reason"],
 )
 
 LOGGED: Final = 20
-"""How many refusals of one source get a line in the log. A broken file of millions of lines must not fill a disk."""
+"""Number of refusals of one source that are logged: a broken file of millions of lines must not fill the disk."""
 
 
 class Refusals:
-    """What one source (a file, a feed) had refused."""
+    """The refused trades of one source, which is a file or a feed."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def __call__(self, reason: str, count: int = 1, **seen: Any) -> None:
-        """Counts `count` trades as refused for `reason` (one word), and logs what was `seen` while that is rare."""
+        """Count `count` trades as refused for `reason` (one word); log the first refusals with the details `seen`."""
         REFUSED.labels(reason).inc(count)
         if self.count < LOGGED:
             log.warning("trade refused", reason=reason, count=count, **seen)
             if self.count + count >= LOGGED:
-                log.warning("further refused trades of this source are only counted", metric=METRIC)
+                log.warning("further refused trades of this source are counted without a log line", metric=METRIC)
         self.count += count

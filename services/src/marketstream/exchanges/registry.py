@@ -1,4 +1,4 @@
-"""Which exchange the settings name."""
+"""The exchange and the symbols that the settings name."""
 
 from pathlib import Path
 
@@ -13,10 +13,12 @@ from marketstream.settings import Settings, SettingsError
 
 
 def open_exchange(settings: Settings, stored_as: str | None = None, budget: Budget | None = None) -> Exchange:
-    """The exchange of the settings. `stored_as` is the name under which a replay's trades are stored; `budget` is the
-    request weight of a real exchange, by default shared through the settings' Redis, if they name one.
+    """Open the exchange that the settings name.
 
-    Raises SettingsError, naming those that are known, when it is none of them.
+    `stored_as` is the name under which the trades of a replay are stored. `budget` is the request weight of a real
+    exchange; by default, it is shared through Redis if the settings name one.
+
+    Raises SettingsError, with the known names, if the exchange is unknown.
     """
     match settings.exchange:
         case "simulator":
@@ -41,15 +43,17 @@ def open_exchange(settings: Settings, stored_as: str | None = None, budget: Budg
 
 
 def history_of(settings: Settings) -> Exchange | None:
-    """The exchange whose history fills holes; None where the settings name one that has none to ask, as a replay,
-    whose file also holds what has not been replayed yet."""
+    """Open the exchange whose history fills holes, or return None if the settings name an exchange without history.
+
+    A replay counts as one without: its file also holds trades that have not been replayed yet.
+    """
     return open_exchange(settings) if settings.exchange in ("binance", "simulator") else None
 
 
 def symbols_of(settings: Settings) -> tuple[str, ...]:
-    """The symbols of the settings; for a replay without any, the one that its file's name tells.
+    """Return the symbols of the settings, or for a replay without symbols the one in the name of its file.
 
-    Raises SettingsError when there is none.
+    Raises SettingsError if there is none.
     """
     if settings.exchange == "replay" and settings.recording:
         return (symbol_of(Path(settings.recording), settings.symbols),)

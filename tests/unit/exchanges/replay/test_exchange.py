@@ -113,15 +113,15 @@ async def test_malformed_lines_are_counted_and_the_rest_goes_on(text: str, tmp_p
 @pytest.mark.parametrize(
     "content", ["", "hello\n" * 20, "1,2,3\n" * 20, "\0" * 100_000], ids=["empty", "words", "three", "zeros"]
 )
-async def test_a_file_that_is_no_dump_is_a_clear_error(tmp_path: Path, content: str) -> None:
+async def test_a_file_that_is_not_a_dump_is_a_clear_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "BTCUSDT-trades-none.csv"
     path.write_text(content)
-    with pytest.raises(RecordingError, match=r"is no dump of trades.*id,price,qty"):
+    with pytest.raises(RecordingError, match=r"is not a trade dump.*id,price,qty"):
         await events(Replay(path))
 
 
 async def test_a_file_that_cannot_be_read_is_a_clear_error(tmp_path: Path, text: str) -> None:
-    with pytest.raises(RecordingError, match="cannot be read: No such file"):
+    with pytest.raises(RecordingError, match=r"cannot read the recording .*: No such file"):
         await events(Replay(tmp_path / "BTCUSDT-trades-missing.csv"))
     torn = tmp_path / "BTCUSDT-trades-torn.zip"
     torn.write_bytes(b"PK\x03\x04" + b"x" * 1000)
@@ -191,5 +191,5 @@ def test_symbol_of_a_file(name: str, symbols: tuple[str, ...], expected: str) ->
 
 @pytest.mark.parametrize(("name", "symbols"), [("day.csv", ()), ("BTCUSDT-trades-x.csv", ("A1", "B2"))])
 def test_a_file_of_no_or_many_symbols_is_a_clear_error(name: str, symbols: tuple[str, ...]) -> None:
-    with pytest.raises(SettingsError, match="give the one symbol in SYMBOLS"):
+    with pytest.raises(SettingsError, match="give one symbol in SYMBOLS"):
         symbol_of(Path(name), symbols)

@@ -1,1 +1,1 @@
-"""Replay of recordings: Binance's public trade dumps as an exchange."""
+"""Binance's public trade dumps, replayed as an exchange."""

@@ -1,8 +1,8 @@
-"""Lines of Binance's public trade dumps, as columns of scaled integers.
+"""Parsing of Binance's public trade dumps into columns of scaled integers.
 
-A line is `id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch`, as https://github.com/binance/binance-public-data
-describes. Files have tens of millions of lines, so a block of lines goes through C-speed builtins, all lines at once;
-only when something in the block is unusual is it taken line by line, which also finds what is to be refused.
+A line is `id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch`, as described at
+https://github.com/binance/binance-public-data. Files have tens of millions of lines, so C-speed builtins parse all
+lines of a block at once. A block with anything unusual in it is parsed line by line, and its invalid lines are refused.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +17,11 @@ from marketstream.market.trade import EARLIEST_US, FUTURE_US, Trades
 COLUMNS: Final = "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch"
 _SIZE: Final = 7
 _ORDINARY: Final = b"0123456789.,\nTrueFalsetf"
-# isBuyerMaker: when the buyer was the maker, the taker sold.
+# isBuyerMaker: if the buyer was the maker, the taker sold.
 _TAKER_BUYS: Final = {"True": 0, "true": 0, "TRUE": 0, "False": 1, "false": 1, "FALSE": 1}
 
 Refuse = Callable[[str, int, str], None]
-"""Is told of each line that is no trade: what is wrong with it (one word), its number, its text."""
+"""Receives each invalid line: the reason (one word), the number of the line, and its text."""
 
 
 class _Row(NamedTuple):
@@ -35,8 +35,8 @@ class _Row(NamedTuple):
 class DumpParser:
     """Parses the blocks of one file, in order.
 
-    The unit of the times (ms, or µs as in files since 2025) is found once, by the magnitude of the first plausible
-    time. Scales only ever widen, as far as the amounts then still fit 64 bits, so that they hardly change in a file.
+    The unit of the times (ms, or µs in files since 2025) is determined once, by the magnitude of the first plausible
+    time. Scales only ever widen, as long as the amounts still fit 64 bits, so that they rarely change within a file.
     """
 
     def __init__(self, refuse: Refuse, now_us: int) -> None:
@@ -47,14 +47,14 @@ class DumpParser:
         self._quantity_scale = 0
 
     def parse(self, block: bytes, first_line: int) -> list[Trades]:
-        """The trades of the whole lines in `block`, of which the first is line `first_line` (1 is the file's first)."""
+        """Return the trades in the whole lines of `block`, whose first line has the number `first_line` (1-based)."""
         trades = self._parse_block(block)
         if trades is not None:
             return [trades]
         return list(self._columns(list(self._rows(block, first_line))))
 
     def _parse_block(self, block: bytes) -> Trades | None:
-        """All lines at once; None when any of them is not an ordinary one."""
+        """Parse all lines at once, or return None if any line is unusual."""
         if not block or block.translate(None, _ORDINARY):
             return None
         lines = block.decode("ascii").removesuffix("\n").split("\n")
@@ -86,7 +86,7 @@ class DumpParser:
         )
 
     def _rows(self, block: bytes, first_line: int) -> Iterator[_Row]:
-        """Line by line. What is no trade is refused; a header, a first line without any digit, is passed over."""
+        """Parse line by line, refusing invalid lines and skipping a header: a first line without any digit."""
         rows: list[tuple[int, str, _Row]] = []
         for number, line in enumerate(block.decode("utf-8", "replace").splitlines(), first_line):
             if number == 1 and line and not any(map(str.isdigit, line)):
@@ -104,7 +104,7 @@ class DumpParser:
                 self._refuse("time", number, line)
 
     def _columns(self, rows: Sequence[_Row]) -> Iterator[Trades]:
-        """The rows as columns at one scale, or, where amounts do not fit one scale together, in several parts."""
+        """Return the rows as columns at one scale, in several parts if the amounts do not fit one scale together."""
         if not rows:
             return
         prices, price_scale = _at_one_scale([row.price for row in rows], self._price_scale)
@@ -130,11 +130,12 @@ class DumpParser:
 
 
 def _scaled(texts: Sequence[str], least: int) -> tuple[list[int], int]:
-    """The values of plain decimal texts at one scale, not below `least` where that fits 64 bits.
+    """Return the values of plain decimal texts at one scale, at least `least` if the values then fit 64 bits.
 
-    Raises ValueError where a text is no plain decimal number; values may be beyond 64 bits. A dump pads numbers with
-    zeros (39432.48000000), so the digits of all texts together, without points, are the values at the padded scale;
-    the greatest common divisor tells how many zeros are too many.
+    A dump pads numbers with zeros (39432.48000000). Hence the digits of all texts, without points, are the values at
+    the padded scale, and their greatest common divisor shows how many zeros are superfluous.
+
+    The values may exceed 64 bits. Raises ValueError if a text is not a plain decimal number.
     """
     if set(map(str.count, texts, repeat("."))) != {1}:
         return _at_one_scale([parse(text) for text in texts], least)
@@ -156,7 +157,7 @@ def _scaled(texts: Sequence[str], least: int) -> tuple[list[int], int]:
 
 
 def _at_one_scale(amounts: Sequence[tuple[int, int]], least: int) -> tuple[list[int], int]:
-    """The values of (value, scale) pairs at their widest scale, or at `least` if that is wider and fits 64 bits."""
+    """Return the values of (value, scale) pairs at their widest scale, or at `least` if wider and fitting 64 bits."""
     widest = max(scale for _, scale in amounts)
     return _at_least([rescale(value, scale, widest) for value, scale in amounts], widest, least)
 
@@ -168,7 +169,7 @@ def _at_least(values: list[int], scale: int, least: int) -> tuple[list[int], int
 
 
 def _parse_line(line: str) -> _Row | str:
-    """The row in a line, its time as it stands there; or, in one word, what is wrong with the line."""
+    """Return the row in a line, with its time as written; for an invalid line, return the reason in one word."""
     fields = line.split(",")
     if len(fields) != _SIZE:
         return "columns"
@@ -181,11 +182,11 @@ def _parse_line(line: str) -> _Row | str:
         return "side"
     try:
         row = _Row(int(id_), int(time), parse(price), parse(quantity), _TAKER_BUYS[buyer_is_maker])
-    except ValueError:  # NumberError, or Python's own for a number of thousands of digits
+    except ValueError:  # NumberError, or Python's own error for a number of thousands of digits
         return "number"
     return row if row.price[0] > 0 else "price"
 
 
 def _is_whole(text: str) -> bool:
-    # No more digits than 64 bits have: Python refuses to read numbers of thousands of digits.
+    # At most as many digits as 64 bits have: Python refuses to convert numbers of thousands of digits.
     return text.isascii() and text.isdigit() and len(text) < 20

@@ -1,4 +1,4 @@
-"""A recording as an exchange: Binance's public trade dumps, at their own pace, faster, or as fast as possible."""
+"""A recording as an exchange, replayed at its own pace, faster, or as fast as possible."""
 
 import asyncio
 import re
@@ -18,42 +18,44 @@ from marketstream.market.trade import Trades
 from marketstream.settings import SettingsError
 
 MOST_TRADES: Final = 500
-"""Most trades in one message of the feed."""
+"""Maximum number of trades in one event of the feed."""
 
 LONGEST_SPAN_US: Final = 3600 * 1_000_000
-"""Most time, in µs, between the first and the last trade of one message, however fast the replay."""
+"""Maximum time between the first and the last trade of one event, in µs, at any speed of the replay."""
 
 CLOCK_S: Final = 1.0
 """Seconds between two ClockAdvanced events while no trade is due."""
 
 BATCH_S: Final = 0.005
-"""Least seconds that the feed sleeps: what comes due meanwhile is one message, and a trade is late by no more."""
+"""Minimum sleep of the feed, in seconds. Trades that become due meanwhile form one event, late by at most this."""
 
 _NAMES: Final = (re.compile(r"binance-([A-Za-z0-9]+)-"), re.compile(r"([A-Za-z0-9]+)-trades-"))
 
 
 def symbol_of(path: Path, symbols: Sequence[str] = ()) -> str:
-    """The symbol whose trades the file holds: the one that is given, or that of a file name such as
-    binance-BTCUSDT-….csv or BTCUSDT-trades-….zip.
+    """Return the symbol of the trades in the file.
 
-    Raises SettingsError when there is none, or more than one is given.
+    That is the only one of `symbols`, or the symbol in a file name such as binance-BTCUSDT-….csv or
+    BTCUSDT-trades-….zip.
+
+    Raises SettingsError if the file name has no symbol, or if `symbols` has more than one.
     """
     if len(symbols) == 1:
         return symbols[0]
     match = next(filter(None, (name.match(path.name) for name in _NAMES)), None)
     if symbols or match is None:
         raise SettingsError(
-            f"a recording holds the trades of one symbol, but SYMBOLS is {','.join(symbols) or 'empty'} and the file "
-            f"is {path.name}: give the one symbol in SYMBOLS, or name the file binance-<SYMBOL>-… or <SYMBOL>-trades-…"
+            f"a recording has the trades of one symbol, but SYMBOLS is {','.join(symbols) or 'empty'} and the file is "
+            f"{path.name}: give one symbol in SYMBOLS, or name the file binance-<SYMBOL>-… or <SYMBOL>-trades-…"
         )
     return match[1].upper()
 
 
 class Replay:
-    """Plays one dump, .csv or .zip, with or without header line, its times in ms or µs (found by their magnitude, for
-    the file as a whole). Ids in the file must ascend; lines that are no trade are refused and counted.
+    """Replays one trade dump, .csv or .zip, with or without a header line, with times in ms or µs.
 
-    The file is read in blocks, never as a whole; `history` keeps the first id of each block (about 900 trades).
+    The ids in the file must ascend; invalid lines are refused and counted. The file is read in blocks, never as a
+    whole; `history` keeps the first id of each block (about 900 trades).
     """
 
     def __init__(
@@ -72,18 +74,18 @@ class Replay:
         self._speed = speed
         self._now = now
         self._sleep = sleep
-        # Its own parser: what the feed has refused is not counted again.
+        # A parser of its own, so that lines refused by the feed are not counted twice.
         self._history = DumpParser(lambda *_: None, now())
         self._first_ids: list[int] = []
         self._offsets: list[int] = []
 
     @property
     def name(self) -> str:
-        """Under which name the trades are stored."""
+        """The name under which the trades are stored."""
         return self._name
 
     async def check(self, symbols: Sequence[str]) -> None:
-        """Raises UnknownSymbolError for any but the file's symbol, RecordingError for a file that is no dump."""
+        """Raise UnknownSymbolError for any symbol but the file's, RecordingError if the file is not a trade dump."""
         self._expect(symbols)
         self._dump.check(self._now())
 
@@ -106,11 +108,11 @@ class Replay:
                 yield TradesReceived(self.symbol, message, max(message.times), self._now())
                 start += len(message)
             last_us = max(last_us, *trades.times)
-            await self._sleep(0)  # as fast as possible still lets others run
+            await self._sleep(0)  # at the speed `max`, still let other tasks run
         yield ClockAdvanced(self.symbol, last_us)
 
     async def history(self, symbol: str, first_id: int, last_id: int, **_hints: int | None) -> Trades | None:
-        """A page of the file's trades with ids from `first_id` to `last_id`, whatever the feed has come to."""
+        """Return a page of the trades with ids from `first_id` to `last_id`, no matter how far the feed has come."""
         self._expect((symbol,))
         await self._index()
         block = max(0, bisect_right(self._first_ids, first_id) - 1)
@@ -125,10 +127,10 @@ class Replay:
         return None
 
     async def newest(self, symbol: str) -> Newest | None:
-        """The last trade of the file, as of its own time: the clock of a recording stops with it."""
+        """Return the last trade of the file, as of its own time: the clock of a recording stops with that trade."""
         self._expect((symbol,))
         await self._index()
-        for block in reversed(range(len(self._offsets))):  # the last ones may hold nothing but refused lines
+        for block in reversed(range(len(self._offsets))):  # the last blocks may have nothing but refused lines
             last = None
             for _, line, data in self._dump.blocks(self._offsets[block], _line_at(block)):
                 for trades in self._history.parse(data, line):
@@ -138,13 +140,13 @@ class Replay:
         return None
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the file is not kept open."""
 
     def _expect(self, symbols: Sequence[str]) -> None:
         unknown = [symbol for symbol in symbols if symbol != self.symbol]
         if unknown:
             raise UnknownSymbolError(
-                f"{self._dump.path.name} holds trades of {self.symbol} only, not of {', '.join(unknown)}"
+                f"{self._dump.path.name} has trades of {self.symbol} only, not of {', '.join(unknown)}"
             )
 
     def _trades(self) -> Iterator[Trades]:
@@ -157,12 +159,15 @@ class Replay:
             yield from parser.parse(block.data, block.line)
 
     async def _index(self) -> None:
-        """Learns where each block begins and its first id, once. Only the first line of a block is parsed; a block
-        whose first line is no trade belongs to the one before."""
+        """Record the offset and the first id of each block, once.
+
+        Only the first line of a block is parsed. A block whose first line is invalid is merged into the block before.
+        """
         if self._first_ids:
             return
         self._dump.check(self._now())
-        first_ids, offsets = [0], [0]  # a header may hide the first block's id: it holds whatever comes before the next
+        # A header may hide the first id of the first block, so that block covers all ids before the second block.
+        first_ids, offsets = [0], [0]
         for offset, line, data in self._dump.blocks():
             trades = self._history.parse(data.partition(b"\n")[0], line)
             if offset and trades:
@@ -173,12 +178,12 @@ class Replay:
 
 
 def _due(trades: Trades, start: int, file_us: float) -> Trades:
-    """What is due at `file_us` from index `start` on: at least that entry, at most what one message may hold."""
+    """Return the trades due at `file_us`, from index `start` on: at least one, at most those of one event."""
     limit_us = min(file_us, trades.times[start] + LONGEST_SPAN_US)
     most = min(start + MOST_TRADES, len(trades))
     return trades.cut(start, max(start + 1, bisect_right(trades.times, limit_us, start, most)))
 
 
 def _line_at(block: int) -> int:
-    """A line number for the parser, which only needs to know whether a line is the file's first, perhaps a header."""
+    """Return a line number for the parser, which only distinguishes the first line, as it may be a header."""
     return 2 if block else 1

@@ -1,4 +1,4 @@
-"""How fast a recording is replayed."""
+"""The pace at which a recording is replayed."""
 
 import math
 
@@ -7,7 +7,10 @@ from marketstream.settings import SettingsError
 
 
 def parse_speed(text: str) -> float:
-    """How many times faster than recorded: a number above 0, or infinity for `max`. Raises SettingsError."""
+    """Return the speed as a multiple of the recorded speed: a number above 0, or infinity for `max`.
+
+    Raises SettingsError for any other text.
+    """
     if text == "max":
         return math.inf
     try:
@@ -20,7 +23,7 @@ def parse_speed(text: str) -> float:
 
 
 class Pace:
-    """Where a replay is: the file's time runs `speed` times as fast as ours, from its first trade on."""
+    """The position of a replay: the time of the file runs `speed` times as fast as ours, from its first trade on."""
 
     def __init__(self, speed: float, now: Now) -> None:
         self._speed = speed
@@ -28,12 +31,15 @@ class Pace:
         self._start: tuple[int, int] | None = None
 
     def time_us(self, first_us: int) -> float:
-        """The file's time now (µs), infinite for a replay as fast as possible; it starts at `first_us`."""
+        """Return the time of the file now (Unix µs), infinite at the speed `max`.
+
+        The first call sets the start: its `first_us` is the time of the file at that moment.
+        """
         if self._start is None:
             self._start = (self._now(), first_us)
         ours, files = self._start
         return math.inf if self._speed == math.inf else files + (self._now() - ours) * self._speed
 
     def seconds(self, span_us: float) -> float:
-        """How long so much of the file's time takes, in seconds."""
+        """Return the seconds that a span of the file's time takes."""
         return span_us / self._speed / 1_000_000

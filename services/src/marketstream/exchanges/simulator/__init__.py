@@ -1,1 +1,1 @@
-"""Simulated exchange: plausible trades of any symbol, as a pure function of seed and time."""
+"""Generated trades of any symbol, as a pure function of seed and time."""

@@ -1,6 +1,6 @@
 """An exchange that needs no network: plausible trades of any symbol, as a pure function of seed and time.
 
-After a restart it goes on where it was, and it answers for its history as a real exchange does.
+After a restart, the simulator continues where it was. Its history can be queried like that of a real exchange.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ CLOCK_US: Final = 250_000
 """µs between two ClockAdvanced events of the feed."""
 
 BATCH_US: Final = 5_000
-"""Least µs that the feed sleeps: trades of a burst come together, as from a socket."""
+"""Minimum sleep of the feed, in µs: the trades of a burst arrive together, as from a socket."""
 
 _SYMBOL: Final = re.compile(r"(?=.{2,20}$)[A-Z0-9]+(?:[/-][A-Z0-9]+)?")
 
 
 class _Cursor:
-    """How far a feed has brought one symbol."""
+    """The position of a feed within one symbol."""
 
     def __init__(self, model: MarketModel, position_us: int) -> None:
         self._model = model
@@ -33,7 +33,7 @@ class _Cursor:
         self.next_us = model.time_of(model.first_id_from(position_us))
 
     def advance(self, to_us: int) -> Iterator[Trades]:
-        """The trades since the last call, before `to_us`."""
+        """Yield the trades since the last call that happened before `to_us`."""
         if self.next_us >= to_us:
             return
         yield from self._model.between(self._position_us, to_us)
@@ -42,10 +42,9 @@ class _Cursor:
 
 
 class Simulator:
-    """Trades of every symbol that is spelled like one (BTCUSDT, BTC/USDT, BTC-USDT), from 2020 until now.
+    """Trades of every symbol spelled like BTCUSDT, BTC/USDT or BTC-USDT, from 2020 until now.
 
-    `trades_per_second` replaces the usual rate of each symbol, for tests of load; like the seed, it chooses another
-    history altogether.
+    `trades_per_second` replaces the usual rate of each symbol. Like the seed, it selects a different history.
     """
 
     name: Final = "simulator"
@@ -65,11 +64,11 @@ class Simulator:
         self._models: dict[str, MarketModel] = {}
 
     async def check(self, symbols: Sequence[str]) -> None:
-        """Raises UnknownSymbolError, naming them, for symbols that are not spelled like one."""
+        """Raise UnknownSymbolError, naming the symbols, if some are not spelled like a symbol."""
         self._expect(symbols)
 
     async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[TradesReceived | ClockAdvanced, None]:
-        """What happens from now on, in real time. Never ends."""
+        """Yield the events from now on, in real time, without end."""
         self._expect(symbols)
         start = self._now()
         cursors = [_Cursor(self._model(symbol), start) for symbol in symbols]
@@ -87,28 +86,28 @@ class Simulator:
             await self._sleep(max(BATCH_US, wake - self._now()) / 1_000_000)
 
     async def history(self, symbol: str, first_id: int, last_id: int, **_hints: int | None) -> Trades | None:
-        """A page of the trades that have happened by now. One block of the model is all that is generated for it."""
+        """Return a page of the trades that have happened by now. A page needs no more than one block of the model."""
         self._expect((symbol,))
         model = self._model(symbol)
         first_id, last_id = max(first_id, 0), min(last_id, model.first_id_from(self._now()) - 1)
         return model.page(first_id, last_id) if first_id <= last_id else None
 
     async def newest(self, symbol: str) -> Newest | None:
-        """The last trade that has happened by now."""
+        """Return the last trade that has happened by now."""
         self._expect((symbol,))
         model, now = self._model(symbol), self._now()
         newest = model.first_id_from(now) - 1
         return Newest(newest, now) if newest >= 0 else None
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: there is no connection."""
 
     def _expect(self, symbols: Sequence[str]) -> None:
         unknown = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
         if unknown:
             raise UnknownSymbolError(
-                f"the simulator has no {', '.join(map(repr, unknown))}: a symbol is 2 to 20 capitals or digits, "
-                f"perhaps with a / or - among them"
+                f"the simulator has no symbol {', '.join(map(repr, unknown))}: "
+                f"expected 2 to 20 capital letters or digits, optionally with one / or - between them"
             )
 
     def _model(self, symbol: str) -> MarketModel:

@@ -1,9 +1,9 @@
-"""What the simulator simulates: the trades of a symbol as a pure function of (seed, symbol, time).
+"""The simulated market: the trades of a symbol as a pure function of seed, symbol and time.
 
-Time is cut into blocks of one length, and a block holds a fixed number of trades: so the ids of any block, and the
-block of any id or time, follow by arithmetic, and nothing is ever walked from the beginning. Inside a block trades
-come in bursts. The price is a sum of octaves of smooth noise, each a function of time alone, so a chart looks alike on
-every interval from seconds to days.
+Time is divided into blocks of equal length, each with the same number of trades. Hence the ids of any block, and the
+block of any id or time, follow by arithmetic, without generating everything from the beginning. Within a block, trades
+come in bursts. The price is a sum of octaves of smooth noise, each a function of time alone, so that charts look alike
+on every interval from seconds to days.
 """
 
 import math
@@ -18,13 +18,13 @@ from typing import Final
 from marketstream.market.trade import Trades
 
 EPOCH_US: Final = 1_577_836_800_000_000
-"""2020-01-01: the trade with id 0 is the first after it."""
+"""2020-01-01, Unix µs. The trade with id 0 is the first one from then on."""
 
 _BLOCK_TRADES: Final = 600
 _SHORTEST_BLOCK_S: Final = 1.0
 _LONGEST_BLOCK_S: Final = 600.0
 
-# Octaves of 8 s to 3 days. A random walk moves with the square root of time: so do their amplitudes.
+# Octaves of 8 s to 3 days. Their amplitudes grow with the square root of the period, as in a random walk.
 _PERIODS_US: Final = tuple(8_000_000 << octave for octave in range(16))
 _DAY_US: Final = 86_400_000_000
 _DAILY_MOVE: Final = 0.02
@@ -36,7 +36,7 @@ _MASK: Final = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What is fixed about a symbol: a usual price, the digits of prices and quantities, and how often it trades."""
+    """The fixed properties of a symbol: a typical price, the scales of prices and quantities, and the trade rate."""
 
     price: float
     price_scale: int
@@ -55,13 +55,13 @@ KNOWN: Final = {
     "LTCUSDT": Market(82.0, 2, 3, 0.2),
     "XMRUSDT": Market(165.0, 2, 3, 0.05),
 }
-"""Symbols with a known neighbourhood of prices; XMRUSDT and LTCUSDT leave whole 10 s windows without a trade."""
+"""Symbols with realistic prices and rates. XMRUSDT and LTCUSDT leave whole 10 s windows without a trade."""
 
 _RATES: Final = (8.0, 2.0, 0.5, 0.05)
 
 
 def market_of(symbol: str) -> Market:
-    """The market of a symbol; one that is not known gets a price and a rate by a hash of its name."""
+    """Return the market of a symbol. An unknown symbol gets a price and a rate from a hash of its name."""
     if symbol in KNOWN:
         return KNOWN[symbol]
     rng = Random(mix(zlib.crc32(symbol.encode())))
@@ -75,8 +75,10 @@ def market_of(symbol: str) -> Market:
 
 
 def mix(number: int) -> int:
-    """64 bits in which every bit of `number` had a say: the finalizer of SplitMix64 (Steele, Lea, Flood: Fast
-    Splittable Pseudorandom Number Generators, 2014)."""
+    """Return 64 bits, each of which depends on every bit of `number`.
+
+    This is the finalizer of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
+    """
     number = (number + 0x9E3779B97F4A7C15) & _MASK
     number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -84,7 +86,7 @@ def mix(number: int) -> int:
 
 
 class MarketModel:
-    """The trades of one symbol. All times are Unix µs; instances of the same arguments give the same trades."""
+    """The trades of one symbol. All times are Unix µs. Instances with the same arguments give the same trades."""
 
     def __init__(self, seed: int, symbol: str, trades_per_second: float | None = None) -> None:
         self.symbol = symbol
@@ -97,24 +99,24 @@ class MarketModel:
         self._block = lru_cache(maxsize=4)(self._generate)
 
     def first_id_from(self, time_us: int) -> int:
-        """The id of the first trade at or after a time."""
+        """Return the id of the first trade at or after a time."""
         if time_us <= EPOCH_US:
             return 0
         index = (time_us - EPOCH_US) // self._block_us
         return index * self._size + bisect_left(self._block(index).times, time_us)
 
     def time_of(self, id_: int) -> int:
-        """When the trade with this id happens."""
+        """Return the time of the trade with this id."""
         index, position = divmod(id_, self._size)
         return self._block(index).times[position]
 
     def page(self, first_id: int, last_id: int) -> Trades:
-        """The trades with ids from `first_id` to `last_id`, as far as they are in the block of the first."""
+        """Return the trades with ids from `first_id` to `last_id` that lie in the block of `first_id`."""
         index, start = divmod(first_id, self._size)
         return self._block(index).cut(start, min(self._size, start + last_id - first_id + 1))
 
     def between(self, from_us: int, to_us: int) -> Iterator[Trades]:
-        """All trades at or after `from_us` and before `to_us`, in pages."""
+        """Yield all trades at or after `from_us` and before `to_us`, in pages."""
         first_id, end_id = self.first_id_from(from_us), self.first_id_from(to_us)
         while first_id < end_id:
             page = self.page(first_id, end_id - 1)
@@ -128,7 +130,7 @@ class MarketModel:
         knots = min(_KNOTS, self._size)
         path = self._ticks(index, knots)
         spread = max(0.5, path[0] * 0.000_003)
-        # A usual trade is worth some 60 of the quote currency; the largest of many are thousands of times that (a
+        # A typical trade is worth some 60 of the quote currency, and the largest of many thousands of times more (a
         # Pareto distribution).
         lots = 60.0 / market.price * 10.0**market.quantity_scale
         largest = 5_000.0 * lots
@@ -150,7 +152,7 @@ class MarketModel:
         )
 
     def _ticks(self, index: int, knots: int) -> list[float]:
-        """The middle price in ticks at `knots` + 1 even steps of a block, from its beginning to its end."""
+        """Return the mid price in ticks at `knots` + 1 equidistant times, from the beginning of a block to its end."""
         start_us, unit = EPOCH_US + index * self._block_us, self._market.price * 10.0**self._market.price_scale
         return [
             unit * math.exp(self._log_price(start_us + knot * self._block_us // knots)) for knot in range(knots + 1)
@@ -166,12 +168,12 @@ class MarketModel:
         return _DAILY_MOVE * total
 
     def _lattice(self, octave: int, index: int) -> float:
-        """The noise at a lattice point, -1 to 1."""
+        """Return the noise at a lattice point, from -1 to 1."""
         return mix(self._key ^ mix(octave << 56 ^ index)) / 2**63 - 1.0
 
 
 def _moments(rng: Random, count: int) -> list[float]:
-    """`count` moments in [0, 1), in order, uneven: a few segments of the time hold most of them."""
+    """Return `count` sorted moments in [0, 1), distributed unevenly: a few segments hold most of the moments."""
     random = rng.random
     ends, total = [], 0.0
     for _ in range(_SEGMENTS):
@@ -183,5 +185,5 @@ def _moments(rng: Random, count: int) -> list[float]:
             begin = ends[segment]
             segment += 1
         moments.append((segment + (mark - begin) / (ends[segment] - begin)) / _SEGMENTS)
-    # Rounding may give 1.0, which belongs to the next block.
+    # Rounding may yield 1.0, which belongs to the next block.
     return [min(moment, 0.999_999_9) for moment in moments]
