@@ -94,13 +94,13 @@ async def test_tail_ends_quietly_when_the_pipe_closes(topic: str, environment: d
 async def test_tail_names_the_existing_topics(topic: str, environment: dict[str, str], tmp_path: Path) -> None:
     code, output, errors = await command("tail", "NOPE", cwd=tmp_path, **environment)
     assert (code, output) == (2, "")
-    assert errors == f"marketstream tail: there is no topic of NOPE on any exchange; topics: {topic}\n"
+    assert errors == f"marketstream tail: there is no topic for NOPE on any exchange; existing topics: {topic}\n"
 
 
 async def test_tail_without_kafka(tmp_path: Path) -> None:
     code, _, errors = await command("tail", cwd=tmp_path, KAFKA_BOOTSTRAP="127.0.0.1:1")
     assert code == 2
-    assert errors.splitlines()[-1].startswith("marketstream tail: Kafka at 127.0.0.1:1 is away")
+    assert errors.splitlines()[-1].startswith("marketstream tail: Kafka at 127.0.0.1:1 is unavailable")
 
 
 async def test_candles_beside_a_local_run(database_url: str, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ async def test_it_is_ready_once_all_that_it_waits_for_is_there(settings: Setting
 @pytest.mark.parametrize(
     ("away", "error", "said"),
     [
-        ({"kafka_bootstrap": NOBODY}, BrokerUnavailableError, f"could not be made within 1 s at {NOBODY}"),
+        ({"kafka_bootstrap": NOBODY}, BrokerUnavailableError, f"were not ready within 1 s at {NOBODY}"),
         ({"database_url": f"postgresql://x@{NOBODY}/x"}, StoreUnavailableError, "PostgreSQL did not answer for 1 s"),
     ],
 )
@@ -86,7 +86,7 @@ async def test_a_login_that_is_refused_ends_the_start_at_once(settings: Settings
 
 
 async def test_two_symbols_of_one_topic_are_refused(settings: Settings) -> None:
-    with pytest.raises(SettingsError, match="'BTC-USDT' beside 'BTC/USDT'"):
+    with pytest.raises(SettingsError, match="'BTC/USDT' and 'BTC-USDT'"):
         await run_processor(settings.but(symbols=("BTC/USDT", "BTC-USDT")), asyncio.Event(), history=None)
 
 

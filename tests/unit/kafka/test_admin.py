@@ -59,10 +59,10 @@ async def test_one_topic_that_will_not_do_keeps_no_other_from_being_made(monkeyp
 @pytest.mark.parametrize(
     ("count", "said"),
     [
-        (1, "the topics trades.x.symbol0000 could not"),
-        (5, "trades.x.symbol0003, trades.x.symbol0004 could not"),
-        (6, "trades.x.symbol0004 and 1 other could not"),
-        (1_000, "trades.x.symbol0004 and 995 others could not"),
+        (1, "the topics trades.x.symbol0000 were not ready"),
+        (5, "trades.x.symbol0003, trades.x.symbol0004 were not ready"),
+        (6, "trades.x.symbol0004 and 1 other were not ready"),
+        (1_000, "trades.x.symbol0004 and 995 others were not ready"),
     ],
 )
 async def test_a_message_names_a_few_topics(monkeypatch: pytest.MonkeyPatch, count: int, said: str) -> None:
@@ -70,21 +70,21 @@ async def test_a_message_names_a_few_topics(monkeypatch: pytest.MonkeyPatch, cou
     with pytest.raises(TopicMissingError) as caught:
         await ensure_topics(SETTINGS.but(topic_create=False), MANY[:count], limit_s=0.05)
     assert said in str(caught.value)
-    assert "not there yet: trades.x.symbol0000" in str(caught.value)
+    assert "topics do not exist yet: trades.x.symbol0000" in str(caught.value)
     assert len(str(caught.value)) < 500
 
 
 async def test_who_is_not_patient_hears_at_once_that_topics_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, Kafka(a=1))
     async with asyncio.timeout(10):
-        with pytest.raises(TopicMissingError, match="not there yet: b"):
+        with pytest.raises(TopicMissingError, match="topics do not exist yet: b"):
             await ensure_topics(SETTINGS.but(topic_create=False), ["a", "b"], limit_s=60, patient=False)
 
 
 @pytest.mark.parametrize("bootstrap", ["kafka:port", "kafka:", "kafka:9092,[::1", "kafka:99999"])
 async def test_an_address_of_kafka_that_is_none_is_a_clear_error(bootstrap: str) -> None:
     settings = Settings(kafka_bootstrap=bootstrap)
-    with pytest.raises(BrokerRefusedError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of Kafka's brokers"):
+    with pytest.raises(BrokerRefusedError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of the Kafka brokers"):
         await ensure_topics(settings, ["a"], limit_s=1)
-    with pytest.raises(BrokerRefusedError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of Kafka's brokers"):
+    with pytest.raises(BrokerRefusedError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of the Kafka brokers"):
         await group_positions(settings, "group", ["a"], limit_s=1)

@@ -18,12 +18,12 @@ def test_two_symbols_of_one_topic_are_refused_by_name(first: str, second: str) -
     with pytest.raises(SettingsError) as refused:
         topic_names("trades", "simulator", ["ETHUSDT", first, second])
     assert str(refused.value) == (
-        f"SYMBOLS has {second!r} beside {first!r}: expected symbols whose topics differ, both would be "
+        f"SYMBOLS has both {first!r} and {second!r}: expected symbols with different topics, but both would use "
         "trades.simulator.btc-usdt; remove one of them"
     )
 
 
 async def test_a_producer_of_two_symbols_of_one_topic_ends_before_it_begins() -> None:
     settings = Settings(exchange="simulator", symbols=("BTC/USDT", "BTC-USDT"))
-    with pytest.raises(SettingsError, match="'BTC-USDT' beside 'BTC/USDT'"):
+    with pytest.raises(SettingsError, match="'BTC/USDT' and 'BTC-USDT'"):
         await run_producer(settings, asyncio.Event())

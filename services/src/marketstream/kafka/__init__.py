@@ -1,1 +1,1 @@
-"""Trades in Kafka, a topic of one partition for each symbol. The only room that imports aiokafka."""
+"""Trades in Kafka, a topic of one partition for each symbol. The only package that imports aiokafka."""

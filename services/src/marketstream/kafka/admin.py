@@ -1,6 +1,6 @@
-"""Topics are made here when they are missing, one partition each, by whichever service comes first.
+"""Create missing topics, one partition each, by whichever service starts first.
 
-With TOPIC_CREATE=false somebody else makes them (an operator), and they are waited for.
+With TOPIC_CREATE=false somebody else creates them, such as an operator, and the services wait for them.
 """
 
 import asyncio
@@ -25,18 +25,20 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 NAMED: Final = 5
-"""Topics that a message names."""
+"""Maximum number of topics that a message names."""
 
 
 async def ensure_topics(
     settings: Settings, topics: Iterable[str], limit_s: float | None = None, *, patient: bool = True
 ) -> None:
-    """Makes those of `topics` that are missing, with the retention and the replicas of the settings; or, with
-    TOPIC_CREATE=false, waits for them, unless it is not `patient`.
+    """Create the missing ones of `topics`, with the retention and the replicas of the settings.
 
-    Tries again while Kafka is not there. Raises BrokerUnavailableError when it is not there within `limit_s` seconds
-    (or START_LIMIT_S), TopicMissingError when the topics are not, BrokerRefusedError when it refuses, or, with the
-    others made, when a topic has more than one partition, in which a symbol's trades would lose their order.
+    With TOPIC_CREATE=false, wait for them instead; if not `patient`, raise TopicMissingError at once. Retries while
+    Kafka is unavailable.
+
+    Raises, after `limit_s` seconds (START_LIMIT_S by default), BrokerUnavailableError if Kafka is unavailable, or
+    TopicMissingError if topics are still missing. Raises BrokerRefusedError if Kafka refuses a topic, or if a topic
+    has more than one partition, which would not keep a symbol's trades in order; other topics are created first.
     """
     wanted = sorted(set(topics))
     limit_s = settings.start_limit_s if limit_s is None else limit_s
@@ -48,19 +50,19 @@ async def ensure_topics(
                     return await _ensure(settings, wanted)
                 except (KafkaError, OSError) as error:
                     last = error
-                    if not patient and _must_others_make(settings, error):
+                    if not patient and _must_others_create(settings, error):
                         raise TopicMissingError(str(error)) from error
-                    log.warning("topics cannot be made yet", error=str(error), retry_s=round(delay, 1))
+                    log.warning("topics not ready, will retry", error=str(error), retry_s=round(delay, 1))
                 await asyncio.sleep(delay)
     except TimeoutError:
         kind = TopicMissingError if isinstance(last, UnknownTopicOrPartitionError) else BrokerUnavailableError
         raise kind(
-            f"the topics {_named(wanted)} could not be made within {limit_s:g} s at {settings.kafka_bootstrap}: "
+            f"the topics {_named(wanted)} were not ready within {limit_s:g} s at {settings.kafka_bootstrap}: "
             f"{last or 'Kafka does not answer'}"
         ) from last
 
 
-def _must_others_make(settings: Settings, error: Exception) -> bool:
+def _must_others_create(settings: Settings, error: Exception) -> bool:
     return not settings.topic_create and isinstance(error, UnknownTopicOrPartitionError)
 
 
@@ -70,30 +72,30 @@ async def _ensure(settings: Settings, wanted: list[str]) -> None:
         await admin.start()
         missing, errors = await _missing(admin, wanted)
         if missing and settings.topic_create:
-            await _make(admin, missing, settings)
+            await _create(admin, missing, settings)
             missing, more = await _missing(admin, missing)
             errors += more
         if errors:
             raise errors[0]
         if missing:
-            raise UnknownTopicOrPartitionError(f"not there yet: {_named(missing)}")
+            raise UnknownTopicOrPartitionError(f"topics do not exist yet: {_named(missing)}")
     finally:
         await admin.close()
 
 
 async def _missing(admin: Any, topics: list[str]) -> tuple[list[str], list[Exception]]:
-    """Those that are not there, and why some of the others cannot be used."""
+    """Return the topics that do not exist, and the errors of existing ones that cannot be used."""
     missing, errors = list[str](), list[Exception]()
     for described in await admin.describe_topics(topics):
         try:
-            if not _is_there(described):
+            if not _exists(described):
                 missing.append(described["topic"])
         except (BrokerRefusedError, KafkaError) as error:
             errors.append(error)
     return missing, errors
 
 
-def _is_there(described: Mapping[str, Any]) -> bool:
+def _exists(described: Mapping[str, Any]) -> bool:
     topic, error = described["topic"], for_code(described["error_code"])
     if error is UnknownTopicOrPartitionError:
         return False
@@ -102,14 +104,14 @@ def _is_there(described: Mapping[str, Any]) -> bool:
     partitions = len(described["partitions"])
     if partitions != 1:
         raise BrokerRefusedError(
-            f"the topic {topic} has {partitions} partitions: expected 1, for only one partition keeps a symbol's "
-            f"trades in order. Delete the topic, or choose another TOPIC_PREFIX"
+            f"the topic {topic} has {partitions} partitions: expected 1, because only a single partition keeps a "
+            f"symbol's trades in order. Delete the topic or choose another TOPIC_PREFIX"
         )
     return True
 
 
-async def _make(admin: Any, topics: list[str], settings: Settings) -> None:
-    # aiokafka takes a replication of -1 (the broker's default) only beside an assignment, which may be empty.
+async def _create(admin: Any, topics: list[str], settings: Settings) -> None:
+    # aiokafka accepts a replication of -1 (the broker's default) only with an assignment, which may be empty.
     assignments: dict[int, list[int]] | None = {} if settings.topic_replication == -1 else None
     configs = {"retention.ms": str(settings.topic_retention_ms)}
     answer = await admin.create_topics(
@@ -118,19 +120,19 @@ async def _make(admin: Any, topics: list[str], settings: Settings) -> None:
     for topic, code, *message in answer.topic_errors:
         error = for_code(code)
         if error is NoError:
-            log.info("topic made", topic=topic)
+            log.info("topic created", topic=topic)
         elif error is not TopicAlreadyExistsError:  # another service was faster
             raise _refusal(topic, error, *message)
 
 
 def _named(topics: list[str]) -> str:
-    """A few of them by name, and how many others there are."""
+    """Return the first topics by name and the number of the others, as text."""
     others = len(topics) - NAMED
     return ", ".join(topics[:NAMED]) + (f" and {others} other{'s' * (others > 1)}" if others > 0 else "")
 
 
 def _refusal(topic: str, error: Any, *message: str | None) -> Exception:
-    """What to raise for Kafka's error: itself, if asking again may help."""
+    """Return the exception to raise for Kafka's error: the error itself if a retry may help."""
     if error.retriable:
         return cast("Exception", error(topic))
     said = " ".join(filter(None, (error.__name__, *message)))

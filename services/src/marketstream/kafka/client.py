@@ -1,4 +1,4 @@
-"""What every Kafka client of ours is given."""
+"""The arguments that every Kafka client of MarketStream is given."""
 
 import ssl
 from typing import Any
@@ -10,10 +10,10 @@ from marketstream.settings import Settings, SettingsError
 
 
 def connection(settings: Settings) -> dict[str, Any]:
-    """The arguments by which an aiokafka client (producer, consumer or admin) reaches and trusts the brokers.
+    """Return the arguments by which an aiokafka client (producer, consumer or admin) reaches and trusts the brokers.
 
-    Raises SettingsError when a setting is missing or the authority's file cannot be read, BrokerRefusedError when
-    the brokers' addresses are none.
+    Raises SettingsError when a setting is missing or KAFKA_CA_FILE cannot be read, and BrokerRefusedError when
+    KAFKA_BOOTSTRAP is not a list of addresses.
     """
     settings.require("kafka_bootstrap")
     _check_addresses(settings.kafka_bootstrap)
@@ -38,12 +38,12 @@ def _check_addresses(bootstrap: str) -> None:
         ports = [-1]
     if not all(0 < port < 2**16 for port in ports):
         raise BrokerRefusedError(
-            f"KAFKA_BOOTSTRAP is {bootstrap!r}: expected host:port of Kafka's brokers, separated by commas"
+            f"KAFKA_BOOTSTRAP is {bootstrap!r}: expected host:port of the Kafka brokers, separated by commas"
         )
 
 
 def _trust(ca_file: str) -> ssl.SSLContext:
-    """Trusts the authority in this file, or those of the system when none is given."""
+    """Return a context that trusts the authority in this file, or those of the system if no file is given."""
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:  # ssl.SSLError is one

@@ -1,4 +1,4 @@
-"""The processor's side of Kafka: a member of a consumer group that reads whole partitions from offsets of its own."""
+"""The processor's side of Kafka: a member of a consumer group that decides itself where it reads each topic."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -16,26 +16,27 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 POLL_S: Final = 0.5
-"""Seconds for which a poll waits for messages."""
+"""Maximum seconds for which a poll waits for messages."""
 
 POLL_RECORDS: Final = 1_000
-"""Most messages of a poll: what is read in between other work, such as a heartbeat of the group."""
+"""Maximum messages of a poll. Other work, such as the heartbeats of the group, waits while they are applied."""
 
 STOP_LIMIT_S: Final = 2.0
+"""Maximum seconds for leaving the group."""
 
 
 class Offsets(NamedTuple):
-    """The first offset that a topic still holds, and the one that its next record will have."""
+    """The first offset that a topic still holds, and the offset of its next record."""
 
     begin: int
     end: int
 
 
 class Consumer:
-    """Reads the topics that the group assigns to it. `assigned` and `revoked` hear of every change at once.
+    """Consumer of the topics that the group assigns to it. `assigned` and `revoked` are called at every change.
 
-    A topic just assigned is paused: its reader first claims the symbol and then calls `read_from`. Offsets are kept
-    elsewhere; those committed to the group are for lag tools and never read back.
+    A newly assigned topic is paused until its owner has claimed the symbol and calls `read_from`. The offsets to read
+    from are kept in PostgreSQL. Those committed to the group are for lag tools and are never read back.
     """
 
     def __init__(
@@ -53,19 +54,19 @@ class Consumer:
             client_id="marketstream-processor",
             group_id=settings.consumer_group,
             enable_auto_commit=False,
-            # Where reading begins is set by read_from; this only says where to go on when that offset is gone, which
-            # the reader sees by a jump of offsets.
+            # read_from sets the offset to begin at. If that offset no longer exists, reading begins at the earliest
+            # one, and the reader sees the offsets jump.
             auto_offset_reset="earliest",
             session_timeout_ms=settings.kafka_session_timeout_ms,
             heartbeat_interval_ms=max(settings.kafka_session_timeout_ms // 5, 100),
-            # Every topic has one partition: the range assignor would give them all to the first member.
+            # Every topic has one partition, so the range assignor would assign all of them to the first member.
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
             fetch_max_bytes=16 * 1024 * 1024,
             max_partition_fetch_bytes=1024 * 1024,
         )
 
     async def start(self) -> None:
-        """Joins the group. Raises BrokerUnavailableError when Kafka is away."""
+        """Join the group. Raises BrokerUnavailableError when Kafka is unavailable."""
         try:
             await self._client.start()
         except (KafkaError, OSError) as error:
@@ -74,17 +75,17 @@ class Consumer:
         self._client.subscribe(list(self._topics), listener=self._listener)
 
     async def stop(self) -> None:
-        """Leaves the group, within a limit."""
+        """Leave the group, within STOP_LIMIT_S."""
         try:
             async with asyncio.timeout(STOP_LIMIT_S):
                 await self._client.stop()
         except (TimeoutError, KafkaError, OSError) as error:
-            log.warning("the consumer did not leave its group in good order", error=str(error) or "time-out")
+            log.warning("consumer did not leave its group cleanly", error=str(error) or "timed out")
 
     async def poll(self) -> dict[str, list[Any]]:
-        """The next messages by topic, in order, each with `offset` and `value`; nothing when none come for a while.
+        """Return the next messages by topic, in order, each with `offset` and `value`; empty after POLL_S without any.
 
-        Raises BrokerUnavailableError.
+        Raises BrokerUnavailableError when Kafka is unavailable or refuses.
         """
         try:
             batches = await self._client.getmany(timeout_ms=int(POLL_S * 1000), max_records=POLL_RECORDS)
@@ -103,11 +104,11 @@ class Consumer:
                 begins = await self._client.beginning_offsets(partitions)
                 ends = await self._client.end_offsets(partitions)
         except (KafkaError, OSError, TimeoutError, ValueError) as error:
-            raise BrokerUnavailableError(f"Kafka does not say what its topics hold: {error or 'time-out'}") from error
+            raise BrokerUnavailableError(f"cannot read topic offsets from Kafka: {error or 'timed out'}") from error
         return {partition.topic: Offsets(begins[partition], ends[partition]) for partition in partitions}
 
     def read_from(self, topic: str, offset: int) -> bool:
-        """Begins to read an assigned topic at the offset. False when it is no longer assigned."""
+        """Begin to read an assigned topic at the offset. Return False if it is no longer assigned."""
         partition = TopicPartition(topic, 0)
         try:
             self._client.seek(partition, offset)
@@ -117,24 +118,27 @@ class Consumer:
         return True
 
     def pause(self, topics: Iterable[str]) -> None:
-        """Reads nothing of these topics until `read_from` or `resume`."""
+        """Read nothing from these topics until `read_from` or `resume`."""
         for partition in self._held(topics):
             self._client.pause(partition)
 
     def resume(self, topics: Iterable[str]) -> None:
-        """Goes on where `pause` has stopped."""
+        """Continue reading after `pause`."""
         for partition in self._held(topics):
             self._client.resume(partition)
 
     def lag(self, topic: str, position: int) -> int:
-        """How many records the topic holds beyond the offset, as far as the last fetch has told."""
+        """Return the number of records in the topic from the offset `position` on, as of the last fetch."""
         (partition,) = self._held([topic]) or (None,)
         end = self._client.highwater(partition) if partition else None
         return max(0, (end or position) - position)
 
     async def commit(self, positions: dict[str, int], limit_s: float = 5.0) -> bool:
-        """Tells the group how far the topics are stored, where it still assigns them to this member. Whether it
-        took it; a rebalance is the usual reason when not, and the truth is in PostgreSQL."""
+        """Commit to the group the offsets up to which topics are stored, if the topics are still assigned here.
+
+        Return False if the commit failed. The usual reason is a rebalance, and no harm is done: the offsets that count
+        are in PostgreSQL.
+        """
         offsets = {TopicPartition(topic, 0): position for topic, position in positions.items()}
         held = {partition: offset for partition, offset in offsets.items() if partition in self._client.assignment()}
         if not held:
@@ -143,7 +147,7 @@ class Consumer:
             async with asyncio.timeout(limit_s):
                 await self._client.commit(held)
         except (KafkaError, OSError, TimeoutError) as error:
-            log.debug("the group did not take the offsets", error=str(error) or "time-out")
+            log.debug("group offsets not committed", error=str(error) or "timed out")
             return False
         return True
 

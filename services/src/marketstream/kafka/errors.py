@@ -3,7 +3,7 @@
 BrokerError
 ├── BrokerUnavailableError   Kafka does not answer, or fails: retrying may help
 ├── TopicMissingError        a topic does not exist: retrying helps once somebody else creates it
-└── BrokerRefusedError       Kafka never does what was asked: retrying does not help
+└── BrokerRefusedError       the request is invalid or refused: retrying does not help
 """
 
 import ssl

@@ -1,4 +1,4 @@
-"""How far a consumer group has come, seen from outside: what proves that a topic has been read to its end."""
+"""The positions of a consumer group, read from outside: the proof that a topic has been read to its end."""
 
 import asyncio
 from collections.abc import Iterable
@@ -13,24 +13,27 @@ from marketstream.settings import Settings
 
 
 class Position(NamedTuple):
-    """Where a group stands in a topic: the offset it has committed (None: never), and that after the last record."""
+    """A group's position in a topic: its committed offset (None without one), and the offset after the last record."""
 
     committed: int | None
     end: int
 
     @property
     def is_at_end(self) -> bool:
-        """Whether every record has been processed; a topic that never held one has nothing to process."""
+        """Return True if every record has been processed. A topic that never held a record is at its end."""
         return self.end == 0 if self.committed is None else self.committed >= self.end
 
 
 async def group_positions(
     settings: Settings, group: str, topics: Iterable[str], limit_s: float = 10.0
 ) -> dict[str, Position]:
-    """Where the consumer group stands in each topic. It does not join the group, so its members notice nothing.
+    """Return the position of the consumer group in each topic, without joining the group and disturbing its members.
 
-    The ends are asked for first: what is committed afterwards and has reached them, had reached them then. Raises
-    BrokerUnavailableError when Kafka does not answer within `limit_s` seconds or lacks a topic, SettingsError.
+    The ends of the topics are read first, and the committed offsets afterwards. A committed offset that has reached
+    such an end proves that all records up to it are processed.
+
+    Raises BrokerUnavailableError when Kafka does not answer within `limit_s` seconds or a topic does not exist;
+    SettingsError and BrokerRefusedError as `connection` does.
     """
     partitions = [TopicPartition(topic, 0) for topic in topics]
     consumer = AIOKafkaConsumer(**connection(settings), group_id=group, enable_auto_commit=False)
@@ -45,7 +48,7 @@ async def group_positions(
             }
     except (KafkaError, OSError, TimeoutError, ValueError) as error:
         raise BrokerUnavailableError(
-            f"Kafka at {settings.kafka_bootstrap} does not say how far the group {group} has come: "
+            f"cannot read the positions of consumer group {group} from Kafka at {settings.kafka_bootstrap}: "
             f"{error or f'no answer within {limit_s:g} s'}"
         ) from error
     finally:

@@ -1,9 +1,9 @@
-"""The producer's side of Kafka: records go out in order, and it is known which of them Kafka has.
+"""The producer's side of Kafka: publish records in order, and report which of them Kafka has acknowledged.
 
-Built on aiokafka's idempotent producer, which tries again for as long as it takes and so waits out a broker that is
-away. What it cannot wait out, such as a sequence number that the broker does not expect, would fail every later record
-of the topic too: then the client is thrown away and a new one made. What had not been acknowledged is given up: it is
-a hole in the trades, and the processor fills holes from the exchange's history.
+The publisher uses aiokafka's idempotent producer, which retries until an unavailable broker returns. Other errors,
+such as a sequence number that the broker does not expect, would fail every later record of the topic as well. After
+such an error the publisher replaces the client and gives up the unacknowledged records. They become a hole, which the
+processor fills from the exchange's history.
 """
 
 import asyncio
@@ -24,23 +24,23 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 MOST_UNACKNOWLEDGED: Final = 5_000
-"""Records on their way at a time; beyond it `send` waits."""
+"""Maximum number of unacknowledged records; beyond it `send` waits."""
 
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of records on their way at a time, before compression; beyond it `send` waits."""
+"""Maximum bytes of unacknowledged records, before compression; beyond it `send` waits."""
 
 BATCH_BYTES: Final = 512 * 1024
-"""Of records that go together, before compression: below the megabyte that brokers take by default."""
+"""Maximum bytes of a batch, before compression: below the megabyte that brokers accept by default."""
 
 CLOSE_S: Final = 2.0
-"""Seconds that a graceful close waits for what is on its way."""
+"""Seconds for which a graceful close waits for acknowledgements."""
 
 DISCARD_S: Final = 0.5
-"""Seconds for each of the two parts of a client to close; with the above, within the seconds that a stop may take."""
+"""Seconds for closing each of the two parts of a client. Together with CLOSE_S they fit into the time of a stop."""
 
 
 class Publisher:
-    """Sends records to topics of one partition. Call `start` before and `close` after use."""
+    """Publisher of records to topics of one partition. Call `start` before and `close` after use."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class Publisher:
         most_unacknowledged: int = MOST_UNACKNOWLEDGED,
         on_failure: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`on_failure` is told how many records were given up each time a client is thrown away."""
+        """`on_failure` is called with the number of records given up each time a client is discarded."""
         self._settings = settings
         self._most = most_unacknowledged
         self._on_failure = on_failure
         self._client: Any = None
         self._opening = asyncio.Lock()
-        # What is on its way, oldest first: the answer that `send` gave, when, and the record's bytes.
+        # Unacknowledged records, oldest first: the answer of `send`, the time it was sent, and the record's bytes.
         self._waiting: dict[asyncio.Future[bool], tuple[float, int]] = {}
         self._bytes = 0
         self._room = asyncio.Event()
@@ -64,28 +64,28 @@ class Publisher:
 
     @property
     def unacknowledged(self) -> int:
-        """How many records are on their way."""
+        """Number of unacknowledged records."""
         return len(self._waiting)
 
     def silence_s(self) -> float:
-        """For how many seconds the oldest record on its way has been waiting for Kafka; 0 when none is."""
+        """Return the seconds for which the oldest unacknowledged record has waited for Kafka; 0 if there is none."""
         oldest = next(iter(self._waiting.values()), None)
         return 0.0 if oldest is None else time.monotonic() - oldest[0]
 
     async def start(self) -> None:
-        """Connects, for as long as it takes."""
+        """Connect, however long it takes."""
         await self._open()
 
     async def send(self, topic: str, value: bytes) -> "asyncio.Future[bool]":
-        """Hands a record over, after all earlier ones of its topic. Waits while too many are on their way.
+        """Send a record after all earlier ones of its topic. Waits while too many are unacknowledged.
 
-        The answer becomes True when Kafka has acknowledged the record, False when it was given up. Answers of one
-        topic come in the order of its records; await them with asyncio.wait, which does not cancel them.
+        The answer becomes True when Kafka has acknowledged the record, and False when it was given up. Answers of a
+        topic arrive in the order of its records. Await them with asyncio.wait, which does not cancel them.
 
-        Raises BrokerRefusedError for a record that Kafka never takes.
+        Raises BrokerRefusedError for a record that is too large for Kafka.
         """
         if len(value) > BATCH_BYTES:
-            raise BrokerRefusedError(f"a record of {len(value)} bytes for {topic}: expected at most {BATCH_BYTES}")
+            raise BrokerRefusedError(f"a record for {topic} has {len(value)} bytes: expected at most {BATCH_BYTES}")
         while self._is_full():
             self._room.clear()
             await self._room.wait()
@@ -100,13 +100,13 @@ class Publisher:
         return answer
 
     async def close(self, limit_s: float = CLOSE_S) -> None:
-        """Waits up to `limit_s` seconds for what is on its way, then disconnects; what is left is given up."""
+        """Wait up to `limit_s` seconds for acknowledgements, then disconnect and give up the remaining records."""
         if self._waiting:
             await asyncio.wait(list(self._waiting), timeout=limit_s)
         client, self._client = self._client, None
         if client is not None:
             if self._waiting:
-                log.warning("records given up at the end", records=len(self._waiting))
+                log.warning("unacknowledged records given up at close", records=len(self._waiting))
                 self._give_up()
             await _discard(client)
         if self._discarding:
@@ -120,7 +120,7 @@ class Publisher:
             try:
                 sent = await client.send(topic, value, partition=0)
             except KafkaTimeoutError:
-                continue  # its buffer is full because the broker is away: nothing is lost by waiting on
+                continue  # the buffer is full because the broker is unavailable: nothing is lost by waiting
             except KafkaError as error:
                 self._fail(client, error)
                 return
@@ -150,10 +150,10 @@ class Publisher:
             self._settle(answer, acknowledged=False)
 
     def _fail(self, client: Any, error: BaseException) -> None:
-        """Throws a client away, once, with all that it had not brought to Kafka."""
+        """Discard a client, once, and give up the records that it has not delivered."""
         if client is not self._client:
             return
-        log.error("the Kafka client failed, a new one is made", error=repr(error), records_given_up=len(self._waiting))
+        log.error("Kafka client failed, replacing it", error=repr(error), records_given_up=len(self._waiting))
         self._client = None
         self._give_up()
         task = asyncio.create_task(_discard(client))
@@ -162,7 +162,7 @@ class Publisher:
 
     async def _open(self) -> Any:
         async with self._opening:
-            if self._client is not None:  # another one waited for the same
+            if self._client is not None:  # opened meanwhile by another task
                 return self._client
             for delay in delays(0.1, 5.0):
                 client = AIOKafkaProducer(
@@ -179,7 +179,7 @@ class Publisher:
                 try:
                     await client.start()
                 except (KafkaError, OSError) as error:
-                    log.warning("Kafka cannot be reached", error=str(error), retry_s=round(delay, 1))
+                    log.warning("Kafka connection failed, will retry", error=str(error), retry_s=round(delay, 1))
                     await _discard(client)
                     await asyncio.sleep(delay)
                 except BaseException:
@@ -192,10 +192,10 @@ class Publisher:
 
 
 async def _discard(client: Any) -> None:
-    """Disconnects without waiting for what is still to be sent.
+    """Disconnect without waiting for unsent records.
 
-    aiokafka's own stop() waits for that, for ever when the broker is away (aio-libs/aiokafka issue 1101), and a
-    sender that goes on would bring old records to Kafka behind new ones. Hence by its private names.
+    aiokafka's own stop() waits for them, forever if the broker is unavailable (aio-libs/aiokafka issue 1101). A sender
+    that kept running would deliver old records after new ones. So this function uses aiokafka's private attributes.
     """
     client._closed = True  # noqa: SLF001
     for part in (client._sender, client.client):  # noqa: SLF001
@@ -203,4 +203,4 @@ async def _discard(client: Any) -> None:
             async with asyncio.timeout(DISCARD_S):
                 await part.close()
         except (KafkaError, OSError, TimeoutError) as error:
-            log.warning("a Kafka client did not close well", error=repr(error))
+            log.warning("Kafka client did not close cleanly", error=repr(error))

@@ -1,4 +1,4 @@
-"""Reading topics as a bystander: without a consumer group, so that nothing of the pipeline notices."""
+"""Reading topics without a consumer group, so that the pipeline is not disturbed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable
@@ -13,11 +13,11 @@ from marketstream.kafka.topics import topic_name
 from marketstream.settings import Settings
 
 START_LIMIT_S: Final = 15
-"""Seconds for which Kafka may take to answer at first."""
+"""Maximum seconds for the first answer of Kafka."""
 
 
 class Stored(NamedTuple):
-    """One record as it stands in its topic, not decoded."""
+    """One record of a topic, not decoded."""
 
     topic: str
     offset: int
@@ -27,11 +27,11 @@ class Stored(NamedTuple):
 async def tail(
     settings: Settings, *, exchange: str | None, symbols: Collection[str], from_start: bool
 ) -> AsyncGenerator[Stored]:
-    """The records of the topics of `symbols` (all when none is given) on `exchange` (any when None), as they come.
+    """Yield the records of the topics of `symbols` (all if empty) on `exchange` (any if None), as they arrive.
 
-    With `from_start` the records that the topics already hold come first. Order holds within a topic only, and topics
-    that are made later are not followed. Raises TopicMissingError when there is no such topic,
-    BrokerUnavailableError when Kafka is away.
+    With `from_start`, the records that the topics already hold come first. Records are in order within a topic only,
+    and topics that are created later are not read. Raises TopicMissingError when there is no such topic, and
+    BrokerUnavailableError when Kafka is unavailable.
     """
     consumer = AIOKafkaConsumer(**connection(settings), group_id=None, enable_auto_commit=False)
     try:
@@ -40,14 +40,14 @@ async def tail(
             yield Stored(message.topic, message.offset, message.value or b"")
     except (KafkaError, TimeoutError) as error:
         raise BrokerUnavailableError(
-            f"Kafka at {settings.kafka_bootstrap} is away: {error or 'no answer in time'}"
+            f"Kafka at {settings.kafka_bootstrap} is unavailable: {error or 'no answer in time'}"
         ) from error
     finally:
         await consumer.stop()
 
 
 def matching(topics: Iterable[str], prefix: str, exchange: str | None, symbols: Collection[str]) -> list[str]:
-    """Those of `topics` that hold trades of `exchange` (any when None) and `symbols` (any when empty), by name."""
+    """Return those of `topics` that hold trades of `exchange` (any if None) and `symbols` (any if empty), sorted."""
     wanted = {topic_name(prefix, "", symbol).removeprefix(f"{prefix}..".lower()) for symbol in symbols}
     found = []
     for topic in sorted(topics):
@@ -67,9 +67,11 @@ async def _assign(
         topics = await consumer.topics()
         chosen = matching(topics, prefix, exchange, symbols)
         if not chosen:
-            known = ", ".join(matching(topics, prefix, None, ())) or "none yet"
+            known = ", ".join(matching(topics, prefix, None, ())) or "none"
             wanted = " or ".join(symbols) or "any symbol"
-            raise TopicMissingError(f"there is no topic of {wanted} on {exchange or 'any exchange'}; topics: {known}")
+            raise TopicMissingError(
+                f"there is no topic for {wanted} on {exchange or 'any exchange'}; existing topics: {known}"
+            )
         partitions = [TopicPartition(topic, 0) for topic in chosen]
         consumer.assign(partitions)
         seek = consumer.seek_to_beginning if from_start else consumer.seek_to_end
