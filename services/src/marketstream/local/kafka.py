@@ -9,7 +9,7 @@ from pathlib import Path
 
 from marketstream.local.errors import ServerStartError
 from marketstream.local.jars import Report, class_path
-from marketstream.local.loopback import HOST, ask, free_port
+from marketstream.local.loopback import HOST, free_port, query
 from marketstream.local.process import ServerProcess
 
 _MEBIBYTE = 1024 * 1024
@@ -120,7 +120,7 @@ class KafkaServer(ServerProcess):
         return [*self._java(), *_JVM, *_LOGGING, "kafka.Kafka", "server.properties"]
 
     async def answers(self) -> bool:
-        answer = await ask(self.port, _API_VERSIONS)
+        answer = await query(self.port, _API_VERSIONS)
         return len(answer) >= 10 and struct.unpack_from(">ih", answer, 4) == (_CORRELATION, 0)
 
     @property

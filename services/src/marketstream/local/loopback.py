@@ -30,7 +30,7 @@ def free_port() -> int:
     )
 
 
-async def ask(port: int, request: bytes, limit: float = 1.0) -> bytes:
+async def query(port: int, request: bytes, limit: float = 1.0) -> bytes:
     """Send a request to a loopback port and return the first bytes of the answer.
 
     Raises OSError if there is no answer within `limit` seconds.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from marketstream.local.errors import ServerStartError
-from marketstream.local.loopback import HOST, ask
+from marketstream.local.loopback import HOST, query
 from marketstream.local.process import ServerProcess
 
 
@@ -39,7 +39,7 @@ class RedisServer(ServerProcess):
         return [_server_program(), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
     async def answers(self) -> bool:
-        return (await ask(self.port, b"PING\r\n")).startswith(b"+PONG")
+        return (await query(self.port, b"PING\r\n")).startswith(b"+PONG")
 
 
 def _server_program() -> Path:

@@ -99,5 +99,5 @@ async def test_a_hole_of_the_history_itself() -> None:
 
 async def test_a_history_that_is_behind_is_no_hole() -> None:
     case = Case(TRADES[:50])
-    with pytest.raises(HistoryUnavailableError, match="has not come to trade"):
+    with pytest.raises(HistoryUnavailableError, match="has not reached trade"):
         await page_of_hole(case.rest, "BTCUSDT", scales(), TRADES[50].id, TRADES[59].id, None, None)

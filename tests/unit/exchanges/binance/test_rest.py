@@ -28,7 +28,7 @@ async def test_what_may_pass_is_tried_again_and_not_for_ever(bad: httpx.Response
     assert newest is not None
     assert newest.id == 7
     case.answers = [bad] * 3
-    with pytest.raises(HistoryUnavailableError, match="gave no good answer 3 times"):
+    with pytest.raises(HistoryUnavailableError, match="gave no valid answer in 3 attempts"):
         await endpoints.newest_trade(case.rest, "BTCUSDT")
 
 

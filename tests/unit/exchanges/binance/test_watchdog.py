@@ -43,11 +43,11 @@ class Case:
             self.hear("A", self.arrives_meanwhile)
 
     def hear(self, symbol: str, trade_id: int) -> None:
-        self.dog.hear(TradesReceived(symbol, Trades(0, 0, trade_id, [1], [1], [1], b"\0"), 1, 1))
+        self.dog.observe(TradesReceived(symbol, Trades(0, 0, trade_id, [1], [1], [1], b"\0"), 1, 1))
 
     async def look_after(self, seconds: float) -> None:
         await self.time.sleep(seconds)
-        await self.dog.look()
+        await self.dog.check()
 
 
 async def test_a_symbol_whose_newer_trades_do_not_come_has_died() -> None:
@@ -118,7 +118,7 @@ async def test_a_symbol_that_is_not_listed_any_more_is_found_and_left_out_until_
         assert (case.asked, case.silent) == ([["A", "B", "C", "D"], ["A", "B"], ["C", "D"], ["C"], ["D"]], [["A"]])
         case.asked.clear()
         await case.look_after(60)
-    assert [line["symbol"] for line in lines if "does not list" in line["event"]] == ["C"]
+    assert [line["symbol"] for line in lines if "delisted" in line["event"]] == ["C"]
     assert [symbol for asked in case.asked for symbol in asked] == ["A", "B", "D"]
     case.asked.clear()
     case.hear("C", 1)

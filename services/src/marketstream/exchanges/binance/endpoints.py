@@ -1,4 +1,4 @@
-"""The endpoints that are used, one function each (REST API: General endpoints, Market Data endpoints)."""
+"""The REST endpoints in use, one function each (REST API: General endpoints, Market Data endpoints)."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,19 +10,19 @@ from marketstream.exchanges.binance.rest import Rest
 from marketstream.exchanges.errors import RequestRefusedError
 
 PAGE: Final = 1000
-"""Most trades, or aggregates, in one answer."""
+"""Maximum number of trades, or aggregates, in one answer."""
 
 TRADES_WEIGHT: Final = 25
 AGGREGATES_WEIGHT: Final = 4
 
-_TICKERS: Final = 20  # symbols that one request of weight 2 takes
-_NAMED: Final = 100  # symbols that fit well into one address; for more the whole list is fetched
+_TICKERS: Final = 20  # symbols in one request of weight 2
+_NAMED: Final = 100  # symbols that fit well into one URL; for more symbols, the whole list is fetched
 
-_UNLISTED: Final = (-1100, -1121)  # BAD_SYMBOL, and ILLEGAL_CHARS for what is not even spelled like a symbol
+_UNLISTED: Final = (-1100, -1121)  # ILLEGAL_CHARS, for a text not even spelled like a symbol, and BAD_SYMBOL
 
 
 class Filter(msgspec.Struct, rename={"kind": "filterType", "tick": "tickSize", "step": "stepSize"}):
-    """A rule for orders; the price filter has a tick, the lot filter a step."""
+    """A rule for orders. The price filter has a tick, the lot filter a step."""
 
     kind: str
     tick: str = ""
@@ -30,7 +30,7 @@ class Filter(msgspec.Struct, rename={"kind": "filterType", "tick": "tickSize", "
 
 
 class Listed(msgspec.Struct):
-    """A symbol that the exchange lists. `status` is TRADING when it can be traded."""
+    """A symbol that the exchange lists. `status` is TRADING if the symbol can be traded."""
 
     symbol: str
     status: str
@@ -51,7 +51,7 @@ class _Ticker(msgspec.Struct, rename="camel"):
 
 
 class RestTrade(msgspec.Struct, gc=False, rename={"quantity": "qty", "buyer_is_maker": "isBuyerMaker"}):
-    """A trade; its time in ms or µs, as sent."""
+    """A trade. `time` is in ms or µs, as sent."""
 
     id: int
     price: str
@@ -67,7 +67,10 @@ class Aggregate(
         "id": "a", "price": "p", "quantity": "q", "first_id": "f", "last_id": "l", "time": "T", "buyer_is_maker": "m",
     },
 ):  # fmt: skip
-    """Trades of one taker order at one price and time. `id` counts aggregates; the other two are ids of trades."""
+    """The trades of one taker order at one price and time.
+
+    `id` counts aggregates; `first_id` and `last_id` are ids of trades. `time` is in ms or µs, as sent.
+    """
 
     id: int
     price: str
@@ -79,7 +82,7 @@ class Aggregate(
 
 
 def microseconds(time: int) -> int:
-    """A time as Binance sends it, in µs: an address that does not know X-MBX-TIME-UNIT answers in ms."""
+    """Return a time as sent by Binance in Unix µs: an address that ignores X-MBX-TIME-UNIT answers in ms."""
     return time if time >= EARLIEST_MICROSECONDS else time * 1000
 
 
@@ -89,13 +92,13 @@ def is_unlisted(error: RequestRefusedError) -> bool:
 
 
 async def listed(rest: Rest, symbols: Sequence[str]) -> dict[str, Listed]:
-    """Those of `symbols` that the exchange lists (GET /api/v3/exchangeInfo, weight 20)."""
+    """Return the listings of those `symbols` that the exchange lists (GET /api/v3/exchangeInfo, weight 20)."""
     wanted = set(symbols)
     if len(wanted) <= _NAMED:
         try:
             info = await _exchange_info(rest, msgspec.json.encode(sorted(wanted)).decode())
         except RequestRefusedError as error:
-            # One that is not listed has the whole request refused, without a word which: the whole list will tell.
+            # Binance refuses the whole request for one unlisted symbol, without naming it: fetch the whole list.
             if not is_unlisted(error):
                 raise
             info = await _exchange_info(rest)
@@ -110,19 +113,21 @@ async def _exchange_info(rest: Rest, symbols: str | None = None) -> _ExchangeInf
 
 
 async def server_time_us(rest: Rest) -> int:
-    """The exchange's clock, Unix µs (GET /api/v3/time, weight 1)."""
+    """Return the exchange's clock in Unix µs (GET /api/v3/time, weight 1)."""
     return microseconds((await rest.get("/api/v3/time", 1, _Time)).serverTime)
 
 
 async def newest_trade(rest: Rest, symbol: str) -> RestTrade | None:
-    """The newest trade (GET /api/v3/trades, weight 25); None when there never was one."""
+    """Return the newest trade, or None if there never was one (GET /api/v3/trades, weight 25)."""
     trades = await rest.get("/api/v3/trades", TRADES_WEIGHT, list[RestTrade], symbol=symbol, limit=1)
     return trades[-1] if trades else None
 
 
 async def newest_id(rest: Rest, symbol: str) -> int | None:
-    """The id of the newest trade; None when there never was one. Where nobody has traded in the last day, this costs
-    the newest trade as well."""
+    """Return the id of the newest trade, or None if there never was one.
+
+    Costs weight 2, and 25 more if the symbol was not traded during the last day.
+    """
     if (found := (await newest_ids(rest, (symbol,))).get(symbol)) is not None:
         return found
     trade = await newest_trade(rest, symbol)
@@ -130,8 +135,10 @@ async def newest_id(rest: Rest, symbol: str) -> int | None:
 
 
 async def newest_ids(rest: Rest, symbols: Sequence[str]) -> dict[str, int]:
-    """The newest trade id of each symbol that has traded in the last day (GET /api/v3/ticker/24hr, weight 2 for up to
-    20 symbols: to ask for the newest trades themselves would cost 250 times as much)."""
+    """Return the newest trade id of each symbol that was traded during the last day.
+
+    GET /api/v3/ticker/24hr has weight 2 for up to 20 symbols; the newest trades would cost 250 times as much.
+    """
     found: dict[str, int] = {}
     for start in range(0, len(symbols), _TICKERS):
         names = msgspec.json.encode(symbols[start : start + _TICKERS]).decode()
@@ -141,14 +148,20 @@ async def newest_ids(rest: Rest, symbols: Sequence[str]) -> dict[str, int]:
 
 
 async def trades_from(rest: Rest, symbol: str, first_id: int, limit: int) -> list[RestTrade]:
-    """Up to `limit` trades with ids from `first_id` on (GET /api/v3/historicalTrades, weight 25 whatever the limit)."""
+    """Return up to `limit` trades with ids from `first_id` on.
+
+    GET /api/v3/historicalTrades has weight 25 for any limit.
+    """
     return await rest.get(
         "/api/v3/historicalTrades", TRADES_WEIGHT, list[RestTrade], symbol=symbol, fromId=first_id, limit=limit
     )
 
 
 async def aggregates_between(rest: Rest, symbol: str, start_us: int, end_us: int) -> list[Aggregate]:
-    """A page of the aggregates of these times, both included, oldest first (GET /api/v3/aggTrades, weight 4)."""
+    """Return a page of the aggregates between two times (both included), oldest first.
+
+    GET /api/v3/aggTrades has weight 4.
+    """
     return await rest.get(
         "/api/v3/aggTrades", AGGREGATES_WEIGHT, list[Aggregate],
         symbol=symbol, startTime=start_us, endTime=end_us, limit=PAGE,
@@ -156,7 +169,7 @@ async def aggregates_between(rest: Rest, symbol: str, start_us: int, end_us: int
 
 
 async def aggregates_from(rest: Rest, symbol: str, aggregate_id: int) -> list[Aggregate]:
-    """A page of the aggregates from this one on: `aggregate_id` counts aggregates, not trades."""
+    """Return a page of the aggregates from `aggregate_id` on, which counts aggregates, not trades (weight 4)."""
     return await rest.get(
         "/api/v3/aggTrades", AGGREGATES_WEIGHT, list[Aggregate], symbol=symbol, fromId=aggregate_id, limit=PAGE
     )

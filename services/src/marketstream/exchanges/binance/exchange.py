@@ -1,4 +1,4 @@
-"""Binance spot behind the contract of base.py."""
+"""Binance spot, behind the contract of base.py."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
@@ -24,52 +24,57 @@ log = logger(__name__)
 WS_URL: Final = "wss://stream.binance.com:9443"
 REST_URL: Final = "https://api.binance.com"
 
-QUESTIONS: Final = 0.5
-"""Part of the request weight that may be spent on asking what is newest. The rest is left to the history: many quiet
-symbols must not keep a hole waiting. It is enough for 300 of them, each asked twice a minute."""
+NEWEST_SHARE: Final = 0.5
+"""Share of the request weight that queries for the newest trades may spend.
+
+The rest is left to the history, so that many quiet symbols do not delay a hole. The share is enough for 300 quiet
+symbols, each queried twice a minute.
+"""
 
 
 class Binance:
-    """Live trades of Binance spot and their history. Trade ids follow each other without a gap, symbol by symbol."""
+    """Live trades of Binance spot, and their history. The trade ids of each symbol are consecutive."""
 
     name: Final = "binance"
 
     def __init__(
         self, budget: Budget, *, ws_url: str = WS_URL, rest_url: str = REST_URL, timing: Timing | None = None
     ) -> None:
-        """`ws_url` and `rest_url` are scheme, host and port. The budget is closed with the exchange."""
+        """Use the addresses `ws_url` and `rest_url` (scheme, host and port). `close` also closes the budget."""
         self._timing = timing or Timing()
         self._ws_url = ws_url.rstrip("/")
         self._rest = Rest(rest_url.rstrip("/"), budget, self._timing)
-        self._questions = Rest(rest_url.rstrip("/"), budget.part("questions", QUESTIONS), self._timing)
+        self._newest_rest = Rest(rest_url.rstrip("/"), budget.part("questions", NEWEST_SHARE), self._timing)
         self._scales: dict[str, Scales] = {}
 
     async def check(self, symbols: Sequence[str]) -> None:
-        """Raises UnknownSymbolError, naming them, when the exchange does not list all `symbols`; warns of those that
-        cannot be traded at the moment."""
+        """Raise UnknownSymbolError, naming the symbols, if Binance does not list all of `symbols`.
+
+        Logs a warning for symbols whose trading is suspended.
+        """
         found = await endpoints.listed(self._rest, symbols)
         unknown = [symbol for symbol in symbols if symbol not in found]
         if unknown:
             raise UnknownSymbolError(
-                f"Binance does not list {', '.join(unknown)}: expected symbols such as BTCUSDT, in capitals"
+                f"Binance does not list {', '.join(unknown)}: expected symbols such as BTCUSDT, in capital letters"
             )
-        resting = {symbol: entry.status for symbol, entry in found.items() if entry.status != "TRADING"}
-        if resting:
-            log.warning("symbols that are not traded now", symbols=resting)
+        suspended = {symbol: entry.status for symbol, entry in found.items() if entry.status != "TRADING"}
+        if suspended:
+            log.warning("trading of symbols suspended by the exchange", symbols=suspended)
         for symbol, entry in found.items():
             self._scales.setdefault(symbol, _scales(entry))
 
     async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
-        """What happens from now on. Never ends; lost connections are made again.
+        """Yield the events from now on, without end; lost connections are reopened.
 
-        A reader that falls behind by more than the feed holds loses trades, which are in the history.
+        A reader that falls too far behind loses trades, which remain in the history.
         """
         try:
             await self._learn(symbols)
         except UnknownSymbolError:
             raise
         except ExchangeError as error:
-            raise FeedError(f"the feed cannot begin: {error}") from error
+            raise FeedError(f"cannot start the feed: {error}") from error
         newest_ids = partial(endpoints.newest_ids, self._rest)
         feed = BinanceFeed(self._ws_url, symbols, self._scales, newest_ids, self._timing)
         async with contextlib.aclosing(feed.events()) as events:
@@ -79,28 +84,29 @@ class Binance:
     async def history(
         self, symbol: str, first_id: int, last_id: int, *, after_us: int | None = None, before_us: int | None = None
     ) -> Trades | None:
-        """A page of the trades with ids from `first_id` to `last_id`, from `first_id` on, in order; an entry may stand
-        for several trades. None where the exchange has none of them.
+        """Return a page of the trades with ids from `first_id` to `last_id`, in order, or None if Binance has none.
 
-        `after_us` and `before_us`, the times (Unix µs) of the trades around, make large holes cheaper. Raises
-        RateLimitedError, HistoryUnavailableError or RequestRefusedError.
+        An entry may stand for several trades. `after_us` and `before_us` are the times (Unix µs) of the surrounding
+        trades; they make large holes cheaper.
+
+        Raises RateLimitedError, HistoryUnavailableError or RequestRefusedError.
         """
         await self._learn((symbol,))
         return await page_of_hole(self._rest, symbol, self._scales[symbol], first_id, last_id, after_us, before_us)
 
     async def newest(self, symbol: str) -> Newest | None:
-        """The newest trade, or None when there never was one."""
-        # The time is asked first: the answer that follows holds whatever had happened by then, but for what the answer
-        # lags. So it is asked for where Binance answers from memory, as the ticker is, and as the newest trades are for
-        # ten times the weight. Aggregates would be cheap as well, but they come from its database, which may lag more
-        # (REST API: Data Sources): to prove that a market is quiet, dated seconds back, they are not good enough.
-        at_us = await endpoints.server_time_us(self._questions)
-        newest_id = await endpoints.newest_id(self._questions, symbol)
+        """Return the newest trade, or None if there never was one."""
+        # Query the time first: the answer that follows then covers all trades until that time, except for its own lag.
+        # Hence the query goes to a source that Binance keeps in memory: the ticker, or the newest trades for ten times
+        # the weight. Aggregates would be cheap as well, but they come from the database, which may lag more (REST API:
+        # Data Sources). They are not good enough to prove that a market was quiet until a few seconds ago.
+        at_us = await endpoints.server_time_us(self._newest_rest)
+        newest_id = await endpoints.newest_id(self._newest_rest, symbol)
         return Newest(newest_id, at_us) if newest_id is not None else None
 
     async def close(self) -> None:
-        """Ends the connections of the history and of the budget; a feed is ended by closing it."""
-        await self._questions.close()
+        """Close the connections of the history and of the budget. A feed ends when its caller closes it."""
+        await self._newest_rest.close()
         await self._rest.close()
 
     async def _learn(self, symbols: Sequence[str]) -> None:
@@ -109,9 +115,9 @@ class Binance:
 
 
 def _scales(entry: Listed) -> Scales:
-    """Those of the smallest steps of price and quantity."""
+    """Return the scales of the smallest steps of price and quantity."""
     steps = {filter_.kind: filter_.tick or filter_.step for filter_ in entry.filters}
     try:
         return Scales(Scale.of_step(steps.get("PRICE_FILTER", "1")), Scale.of_step(steps.get("LOT_SIZE", "1")))
     except NumberError as error:
-        raise HistoryUnavailableError(f"the filters of {entry.symbol} make no sense: {error}") from error
+        raise HistoryUnavailableError(f"Binance sent invalid filters of {entry.symbol}: {error}") from error

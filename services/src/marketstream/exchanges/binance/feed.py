@@ -1,4 +1,4 @@
-"""The live feed: shards of symbols, each on a connection of its own, read as one."""
+"""The live feed: shards of symbols, each on its own connection, merged into one stream of events."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ the same time may still be on its way.
 
 
 class BinanceFeed:
-    """One reading of the live feed of `symbols`. `scales` has those of every symbol."""
+    """One subscription to the live feed of `symbols`. `scales` has the scales of every symbol."""
 
     def __init__(
         self,
@@ -53,14 +53,16 @@ class BinanceFeed:
             Shard(symbols[start : start + MOST_STREAMS], self._open, timing, rng)
             for start in range(0, len(symbols), MOST_STREAMS)
         ]
-        self._told_us: dict[Shard, int] = dict.fromkeys(self._shards, 0)
-        self._alive_at_s = 0.0
+        self._clocks_us: dict[Shard, int] = dict.fromkeys(self._shards, 0)
+        self._last_sign_s = 0.0
         self._clocks_due_s = 0.0
         self._watchdog = Watchdog(symbols, newest_ids, self._replace, timing)
 
     async def events(self) -> AsyncGenerator[FeedEvent, None]:
-        """What is heard, until the caller closes it. Lost connections are made again without end; raises FeedError
-        only when something fails that should not."""
+        """Yield the events until the caller closes the feed. Lost connections are always reopened.
+
+        Raises FeedError only after an unexpected error, that is, a bug.
+        """
         works = [self._watchdog.run(), *(shard.run() for shard in self._shards)]
         tasks = [asyncio.create_task(work, name="binance-feed") for work in works]
         for task in tasks:
@@ -80,14 +82,16 @@ class BinanceFeed:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _take(self) -> list[FeedEvent]:
-        """All that was heard since the last call, then the clocks: of the connections as they are now, so that no
-        trade that is still to be taken lies before them. At last, whether the exchange answers."""
+        """Return the trades since the last call, then clocks, then signs of life.
+
+        The clocks are those of the connections after the trades were taken, so that no later trade lies before them.
+        """
         events: list[FeedEvent] = []
         for shard in self._shards:
             for inbox in shard.inboxes:
-                for heard in inbox.take():
-                    self._watchdog.hear(heard)
-                    events.append(heard)
+                for received in inbox.take():
+                    self._watchdog.observe(received)
+                    events.append(received)
             shard.forget_ended()
         if time.monotonic() >= self._clocks_due_s:
             self._clocks_due_s = time.monotonic() + self._timing.clock_s
@@ -98,17 +102,19 @@ class BinanceFeed:
     def _clocks(self) -> Iterator[ClockAdvanced]:
         for shard in self._shards:
             time_us = shard.current.inbox.clock_us - CLOCK_SAFETY_US if shard.current is not None else 0
-            if time_us > self._told_us[shard]:
-                self._told_us[shard] = time_us
+            if time_us > self._clocks_us[shard]:
+                self._clocks_us[shard] = time_us
                 for symbol in shard.symbols:
                     yield ClockAdvanced(symbol, time_us)
 
     def _signs_of_life(self) -> Iterator[ConnectionAlive]:
-        """One, if anything has come since the last: a symbol that is not traded moves no clock, but pings are
-        answered."""
-        heard_at_s = max((shard.heard_at_s for shard in self._shards), default=0.0)
-        if heard_at_s > self._alive_at_s:
-            self._alive_at_s = heard_at_s
+        """Yield a sign of life if anything arrived since the last one.
+
+        A symbol without trades advances no clock, but its connection answers pings.
+        """
+        received_at_s = max((shard.received_at_s for shard in self._shards), default=0.0)
+        if received_at_s > self._last_sign_s:
+            self._last_sign_s = received_at_s
             yield ConnectionAlive()
 
     async def _open(self, symbols: Sequence[str]) -> Connection:
@@ -124,4 +130,4 @@ class BinanceFeed:
 def _raise_if_ended(tasks: Sequence["asyncio.Task[None]"]) -> None:
     for task in tasks:
         if task.done():
-            raise FeedError(f"a part of the feed failed: {task.exception()!r}") from task.exception()
+            raise FeedError(f"the feed failed unexpectedly: {task.exception()!r}") from task.exception()

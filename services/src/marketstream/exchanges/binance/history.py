@@ -1,9 +1,9 @@
-"""The trades of a hole, the cheaper way.
+"""Fetching the trades of a hole at the lower cost.
 
-Single trades cost weight 25 for up to 1,000 of them, found by id. Aggregates cost 4 for up to 1,000, each of one or
-more trades, but are found by time, and one that lies across an edge of the hole cannot be used: what it has inside
-the hole is fetched as single trades. An aggregate stands for all its trades: price, total quantity, time and taker
-side are the same to the digit.
+Single trades cost weight 25 for up to 1,000 trades, and are queried by id. Aggregates cost weight 4 for up to 1,000
+aggregates of one or more trades each, but are queried by time. An aggregate across an edge of the hole is unusable: its
+trades inside the hole are fetched as single trades. Otherwise an aggregate stands for all its trades: price, total
+quantity, time and taker side are the same to the digit.
 """
 
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ from marketstream.market.errors import NumberError
 from marketstream.market.trade import Trade, Trades
 
 _PAGES_TO_FIND: Final = 3
-"""Pages of aggregates that are looked through for the beginning of a hole before single trades are taken instead."""
+"""Pages of aggregates to search for the beginning of a hole before falling back to single trades."""
 
 
 def aggregates_are_cheaper(size: int) -> bool:
-    """Whether aggregates are likely to cost less weight for a hole of `size` trades.
+    """Return True if aggregates probably cost less weight for a hole of `size` trades.
 
-    Counted as if each were one trade, and with one of the hole's two edges lying in the middle of one.
+    The estimate assumes one trade per aggregate, and that one edge of the hole lies within an aggregate.
     """
     pages = -(-size // PAGE)
     return pages * AGGREGATES_WEIGHT + TRADES_WEIGHT < pages * TRADES_WEIGHT
@@ -48,10 +48,10 @@ async def page_of_hole(
     after_us: int | None,
     before_us: int | None,
 ) -> Trades | None:
-    """A page of the trades `first_id` to `last_id`, from the first on; None where the history has none of them.
+    """Return a page of the trades `first_id` to `last_id`, in order, or None if the history has none of them.
 
-    `after_us` and `before_us` are the times (Unix µs) of the trades around the hole. Without them aggregates cannot
-    be found. Raises HistoryUnavailableError when the history has not come so far yet, or makes no sense.
+    `after_us` and `before_us` are the times (Unix µs) of the trades around the hole, without which aggregates cannot be
+    queried. Raises HistoryUnavailableError if the history is behind or invalid.
     """
     found: list[Trade] = []
     if after_us is not None and before_us is not None and aggregates_are_cheaper(last_id - first_id + 1):
@@ -65,15 +65,15 @@ async def _by_trades(rest: Rest, symbol: str, scales: Scales, first_id: int, las
     limit = min(PAGE, last_id - first_id + 1)
     answer = await trades_from(rest, symbol, first_id, limit)
     if not answer:
-        # Nothing from there on at all: the trade was heard of, so it is the history that is behind.
-        raise HistoryUnavailableError(f"the history of {symbol} has not come to trade {first_id} yet")
+        # No trade at all from there on, although later trades were received: the history is behind.
+        raise HistoryUnavailableError(f"the history of {symbol} has not reached trade {first_id} yet")
     return _trades([trade for trade in answer if first_id <= trade.id <= last_id], scales)
 
 
 async def _by_aggregates(
     rest: Rest, symbol: str, scales: Scales, first_id: int, last_id: int, after_us: int, before_us: int
 ) -> list[Trade]:
-    """The trades from `first_id` on; none where aggregates do not lead there."""
+    """Return the trades from `first_id` on, or none if the aggregates do not lead to `first_id`."""
     page = await aggregates_between(rest, symbol, after_us, before_us)
     for _ in range(_PAGES_TO_FIND):
         useful = [aggregate for aggregate in page if aggregate.last_id >= first_id]

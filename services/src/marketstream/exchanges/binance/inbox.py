@@ -1,4 +1,4 @@
-"""What one connection has heard and the reader of the feed has not taken yet, bounded."""
+"""The trades that one connection has received and the reader of the feed has not taken yet, bounded."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -12,14 +12,14 @@ from marketstream.market.errors import NumberError
 from marketstream.market.trade import Trades
 
 MOST_TRADES: Final = 50_000
-"""Trades that may wait on one connection: some ten seconds of the busiest markets together."""
+"""Maximum number of waiting trades of one connection: about ten seconds of the busiest markets together."""
 
 
 class Inbox:
-    """Takes trades one by one and gives them away by symbol, in the order heard. Calls `wake` when there are some.
+    """Collects trades one by one and returns them by symbol, in order of arrival. Calls `wake` at the first trade.
 
-    A reader that is too far behind loses the newest: the socket must be read on, or the exchange would end the
-    connection, and the history fills the hole.
+    When the inbox is full, further trades are dropped, and the history fills the hole later. The socket must still be
+    read: otherwise the exchange would end the connection.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Inbox:
         wake: Callable[[], object],
         most_trades: int = MOST_TRADES,
     ) -> None:
-        """`scales` has those of every symbol that may come."""
+        """Start empty. `scales` has the scales of every subscribed symbol."""
         self._scales = scales
         self._refuse = refuse
         self._wake = wake
@@ -37,10 +37,10 @@ class Inbox:
         self._waiting: dict[str, list[TradeEvent]] = {}
         self._size = 0
         self.clock_us = 0
-        """The latest event time heard, Unix µs: the exchange's clock as this connection tells it. 0 before any."""
+        """The exchange's clock on this connection: the latest event time received, in Unix µs; 0 before the first."""
 
     def add(self, event: TradeEvent) -> None:
-        """Takes in one trade."""
+        """Add one trade, or drop it if the inbox is full."""
         if self._size >= self._most:
             metrics.OVERFLOW.inc()
             return
@@ -58,22 +58,24 @@ class Inbox:
             self._wake()
 
     def take(self) -> list[TradesReceived]:
-        """Everything since the last call; an amount that is none is refused. Afterwards nothing up to `clock_us` waits
-        here."""
+        """Return all trades since the last call, without those whose amounts are invalid, which are refused.
+
+        Afterwards no trade up to `clock_us` is waiting.
+        """
         if not self._size:
             return []
         waiting, self._waiting, self._size = self._waiting, {}, 0
-        return [heard for symbol, events in waiting.items() for heard in self._heard(symbol, events)]
+        return [part for symbol, events in waiting.items() for part in self._parts(symbol, events)]
 
-    def _heard(self, symbol: str, events: Sequence[TradeEvent]) -> list[TradesReceived]:
+    def _parts(self, symbol: str, events: Sequence[TradeEvent]) -> list[TradesReceived]:
         try:
             return [_columns(symbol, events, self._scales[symbol])]
         except NumberError as error:
             if len(events) == 1:
                 self._refuse("number", symbol=symbol, id=events[0].id, error=str(error))
                 return []
-        # One of them is no number: one by one, the others are kept.
-        return [heard for event in events for heard in self._heard(symbol, (event,))]
+        # One of the amounts is invalid: convert the trades one by one, to keep the others.
+        return [part for event in events for part in self._parts(symbol, (event,))]
 
 
 def _columns(symbol: str, events: Sequence[TradeEvent], scales: Scales) -> TradesReceived:

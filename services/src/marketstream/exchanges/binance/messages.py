@@ -1,8 +1,8 @@
-"""What a WebSocket of combined streams brings, decoded.
+"""Decoding of the messages on a WebSocket of combined streams.
 
-Trades come as `{"stream": "btcusdt@trade", "data": {…}}` (WebSocket Streams: Trade Streams), answers as
-`{"result": …, "id": …}` or with an error (WebSocket Streams: Live Subscribing/Unsubscribing to streams), and before a
-server goes, `serverShutdown` (WebSocket Streams: Server Shutdown).
+A trade arrives as `{"stream": "btcusdt@trade", "data": {…}}` (WebSocket Streams: Trade Streams), an answer as
+`{"result": …, "id": …}` or with an error (WebSocket Streams: Live Subscribing/Unsubscribing to streams). Before a
+server shuts down, it sends `serverShutdown` (WebSocket Streams: Server Shutdown).
 """
 
 from typing import Any, Final, Literal, NamedTuple
@@ -12,15 +12,18 @@ import msgspec
 from marketstream.market.trade import EARLIEST_US, FUTURE_US
 
 EARLIEST_MICROSECONDS: Final = 10**14
-"""Times below it are in ms: 1973 in µs, the year 5138 in ms."""
+"""Times below this value are in ms: it is the year 1973 in µs, and the year 5138 in ms."""
 
 FAR_US: Final = 60 * 1_000_000
-"""How far the time of an event may lie from that of its trade. The clock of a whole connection follows the events', so
-one that is further off is not believed; its trade is a hole then, which the history fills."""
+"""Maximum difference between the time of an event and the time of its trade, in µs.
+
+Event times drive the clock of a whole connection, so an event that is further off is refused. Its trade becomes a hole,
+which the history fills.
+"""
 
 
 class MessageError(ValueError):
-    """A frame that is nothing of the above. `reason` is one word: malformed (no JSON), type or time."""
+    """The frame is none of these messages. `reason` is one word: malformed (not JSON), type or time."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -28,7 +31,7 @@ class MessageError(ValueError):
 
 
 class TradeEvent(msgspec.Struct, gc=False):
-    """One trade of the stream. Times are as sent, in ms or µs, until `decode` has made them µs."""
+    """One trade of the stream. Times are as sent, in ms or µs; `decode` converts them to µs."""
 
     kind: Literal["trade"] = msgspec.field(name="e")
     event_us: int = msgspec.field(name="E")
@@ -39,11 +42,11 @@ class TradeEvent(msgspec.Struct, gc=False):
     time_us: int = msgspec.field(name="T")
     buyer_is_maker: bool = msgspec.field(name="m")
     received_us: int = 0
-    """The local time, Unix µs, at which the frame was heard: no part of the frame."""
+    """The local time at which the frame arrived, in Unix µs; not a part of the frame."""
 
 
 class Answer(NamedTuple):
-    """The answer to a message of ours; `problem` is None for success. An error may come without an id."""
+    """The answer to a request. `problem` is None on success. An error may have no id."""
 
     id: int | None
     result: Any
@@ -51,7 +54,7 @@ class Answer(NamedTuple):
 
 
 class ServerShutdown(NamedTuple):
-    """The server will end the connection soon, within minutes."""
+    """The server will end the connection within minutes."""
 
 
 class _Combined(msgspec.Struct, gc=False):
@@ -70,7 +73,7 @@ class _Kind(msgspec.Struct):
 
 
 class _Control(ErrorBody):
-    """All forms of a frame that carries no trade. An error stands in `error`, in older answers in the frame itself."""
+    """All forms of a frame without a trade. An error is in `error`, or in older answers in the frame itself."""
 
     id: int | None = None
     result: Any = msgspec.UNSET
@@ -86,7 +89,7 @@ Message = TradeEvent | Answer | ServerShutdown
 
 
 def decode(frame: bytes, received_us: int) -> Message:
-    """What the frame says, received at the local time `received_us`. Raises MessageError."""
+    """Decode a frame that was received at the local time `received_us`. Raise MessageError if it is invalid."""
     try:
         event = _trades.decode(frame).data
     except msgspec.ValidationError as error:
@@ -98,12 +101,12 @@ def decode(frame: bytes, received_us: int) -> Message:
         event.event_us *= 1000
     if event.time_us < EARLIEST_MICROSECONDS:
         event.time_us *= 1000
-    # The local clock only tells a time from nonsense: it may be wrong by an hour and nothing changes.
+    # The local clock only serves to reject absurd times: being wrong by an hour would change nothing.
     if not (
         -FAR_US <= event.event_us - event.time_us <= FAR_US and EARLIEST_US <= event.time_us <= received_us + FUTURE_US
     ):
         raise MessageError(
-            "time", f"a trade at {event.time_us} in an event at {event.event_us}, received {received_us}"
+            "time", f"trade at {event.time_us} in an event at {event.event_us}, received at {received_us}"
         )
     return event
 

@@ -1,9 +1,9 @@
-"""Requests to Binance's REST API: within the limits, tried again where that may help, and decoded.
+"""Requests to Binance's REST API: within the limits, retried if that may help, and decoded.
 
-Limits (REST API: IP Limits): each request has a weight, 6,000 a minute are allowed. 429 says that it was too much, 418
-that the address is banned for going on; both tell in Retry-After for how many seconds to be silent. 403 says that the
-firewall blocks the address, mostly for too many requests, and not for how long (REST API: HTTP Return Codes, and the
-FAQ that it names). All processes are told through the shared budget.
+Limits (REST API: IP Limits): each request has a weight, and a weight of 6,000 per minute is allowed. Status 429 reports
+that the limit was exceeded, 418 that the address is banned because requests continued; both give the seconds to wait in
+Retry-After. Status 403 reports that the firewall blocks the address, mostly after too many requests, without a duration
+(REST API: HTTP Return Codes, and the FAQ it links to). The shared budget makes all processes wait.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 ATTEMPTS: Final = 3
-"""How often a request is made in all when it is not answered well."""
+"""Total number of attempts of a request before it counts as failed."""
 
 FULL: Final = 0.95
-"""Part of the limit beyond which we stop for a while: other programs behind the same address spend too."""
+"""Share of the limit beyond which requests stop for a while: other programs on the same address spend weight, too."""
 
 _FULL_STOP_S: Final = 10.0
-# Where Retry-After is missing. Bans last 2 minutes at least, blocks of the firewall usually 5.
-_UNTOLD_S: Final = {429: 30.0, 418: 120.0, 403: 300.0}
-_TIMED_OUT: Final = 408  # the exchange has waited in vain for a server of its own
+# Seconds to wait if Retry-After is missing. Bans last 2 minutes at least, blocks by the firewall usually 5.
+_USUAL_S: Final = {429: 30.0, 418: 120.0, 403: 300.0}
+_TIMED_OUT: Final = 408  # one of the exchange's own servers did not answer in time
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")
 _USED: Final = "X-MBX-USED-WEIGHT-1M"
 
@@ -43,7 +43,7 @@ Body = TypeVar("Body")
 
 
 class Rest:
-    """A client of one address (scheme, host, port). Close it after use."""
+    """A client of one address (scheme, host and port). Close the client after use."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Rest:
         )
 
     async def get(self, path: str, weight: int, kind: type[Body], **params: str | int) -> Body:
-        """The answer, decoded as `kind`.
+        """Return the answer, decoded as `kind`.
 
         Raises RateLimitedError, HistoryUnavailableError or RequestRefusedError.
         """
@@ -87,12 +87,12 @@ class Rest:
             except httpx.HTTPError as error:
                 problem = f"{path}: {error or type(error).__name__}"
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                problem = f"{path} was answered with something else: {error}"
-            log.info("a request to Binance failed", problem=problem, attempt=attempt + 1)
-        raise HistoryUnavailableError(f"{self._client.base_url} gave no good answer {ATTEMPTS} times: {problem}")
+                problem = f"{path}: unexpected answer: {error}"
+            log.info("request to Binance failed", problem=problem, attempt=attempt + 1)
+        raise HistoryUnavailableError(f"{self._client.base_url} gave no valid answer in {ATTEMPTS} attempts: {problem}")
 
     async def close(self) -> None:
-        """Ends the connections, and the budget's."""
+        """Close the connections, and those of the budget."""
         await self._client.aclose()
         await self._budget.close()
 
@@ -100,39 +100,39 @@ class Rest:
         try:
             await self._budget.acquire(weight)
         except BudgetSpentError as error:
-            raise RateLimitedError(f"Binance cannot be asked: {error}", error.retry_after_s) from error
+            raise RateLimitedError(f"no request to Binance is allowed now: {error}", error.retry_after_s) from error
 
     async def _heed_limits(self, response: httpx.Response) -> None:
-        """Has everyone stop when the exchange says so, or is about to."""
-        if response.status_code in _UNTOLD_S:
+        """Make all processes wait if the exchange demands it, or is about to."""
+        if response.status_code in _USUAL_S:
             seconds = _retry_after_s(response)
-            log.warning("Binance tells us to stop", status=response.status_code, seconds=seconds)
+            log.warning("Binance demanded a pause of all requests", status=response.status_code, seconds=seconds)
             await self._budget.stop(seconds)
             return
         used = response.headers.get(_USED, "")
         if used.isdigit() and int(used) > FULL * self._budget.limit:
-            log.warning("the limit is nearly used up", used=int(used), limit=self._budget.limit)
+            log.warning("request weight of Binance nearly exhausted", used=int(used), limit=self._budget.limit)
             await self._budget.stop(_FULL_STOP_S)
 
 
 def _problem(path: str, response: httpx.Response) -> str:
-    """What is wrong, where trying again may help. Raises RequestRefusedError where it cannot."""
+    """Return the problem if a retry may help. Raise RequestRefusedError otherwise."""
     try:
-        told = msgspec.json.decode(response.content, type=ErrorBody)
+        body = msgspec.json.decode(response.content, type=ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        told = ErrorBody(msg=response.text[:200])
-    problem = f"{path}: HTTP {response.status_code}, {told.msg or 'no message'} (code {told.code})"
-    if response.is_server_error or response.status_code == _TIMED_OUT or response.status_code in _UNTOLD_S:
+        body = ErrorBody(msg=response.text[:200])
+    problem = f"{path}: HTTP {response.status_code}, {body.msg or 'no message'} (code {body.code})"
+    if response.is_server_error or response.status_code == _TIMED_OUT or response.status_code in _USUAL_S:
         return problem
-    raise RequestRefusedError(problem, told.code)
+    raise RequestRefusedError(problem, body.code)
 
 
 def _retry_after_s(response: httpx.Response) -> float:
-    """For how many seconds to be silent: as Retry-After or the message says, else what is usual."""
+    """Return the seconds to wait: from Retry-After, from the message, or the usual duration."""
     text = response.headers.get("Retry-After", "")
     if text.isdigit():
         return max(1.0, float(text))
     until = _BANNED_UNTIL.search(response.text)
-    # Only for this does the local clock count; a wrong one makes the next request too early and banned again.
-    told_s = int(until[1]) / 1000 - time.time() if until else 0.0
-    return max(told_s, _UNTOLD_S[response.status_code])
+    # The only use of the local clock: if the clock is wrong, the next request comes too early and is banned again.
+    remaining_s = int(until[1]) / 1000 - time.time() if until else 0.0
+    return max(remaining_s, _USUAL_S[response.status_code])

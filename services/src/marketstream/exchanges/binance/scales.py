@@ -1,8 +1,8 @@
-"""Decimal text of one symbol to scaled integers, all at the same scale, fast.
+"""Fast conversion of one symbol's decimal texts to scaled integers, all at the same scale.
 
-Binance writes amounts with 8 places ("39432.48000000"), far more than most symbols need. The scale comes from the
-smallest step that the exchange allows (REST API, Exchange information: the filters PRICE_FILTER and LOT_SIZE), so it
-is the same in every record. The step may have been smaller in the past: an amount with more places widens the scale
+Binance writes amounts with 8 places ("39432.48000000"), far more than most symbols need. The scale follows from the
+smallest step that the exchange allows (REST API, Exchange information: the filters PRICE_FILTER and LOT_SIZE), so that
+it is the same in every record. The step may have been smaller in the past: an amount with more places widens the scale
 from then on, and no digit is ever lost.
 """
 
@@ -14,14 +14,14 @@ from marketstream.market.errors import NumberError
 from marketstream.market.number import MAX_VALUE, parse, rescale
 
 _PLACES: Final = 8
-"""Places that Binance writes."""
+"""Decimal places that Binance writes."""
 
 _LONGEST: Final = 19
-"""Characters of an amount whose digits surely fit 64 bits: 18 and a point."""
+"""Length of an amount whose digits surely fit 64 bits: 18 digits and a point."""
 
 
 class Scale:
-    """The scale of one amount, price or quantity, of one symbol. It only ever grows."""
+    """The scale of the prices, or of the quantities, of one symbol. A scale only ever grows."""
 
     __slots__ = ("_factor", "places")
 
@@ -31,19 +31,19 @@ class Scale:
 
     @classmethod
     def of_step(cls, step: str) -> "Scale":
-        """The scale of multiples of a step such as "0.01000000". Raises NumberError for what is no number."""
+        """Return the scale of the multiples of a step such as "0.01000000". Raise NumberError for an invalid number."""
         return cls(parse(step)[1])
 
     def read_all(self, texts: Sequence[str]) -> list[int]:
-        """The values of `texts`, at this scale, which grows first when one of them takes more places.
+        """Return the values of `texts` at this scale, which first grows if a text has more places.
 
-        Raises NumberError, and changes nothing, when one is no plain decimal number or does not fit 64 bits.
+        Raises NumberError, without changing the scale, if a text is not a plain decimal number or does not fit 64 bits.
         """
         values = self._read_usual(texts)
         return self._read_any(texts) if values is None else values
 
     def _read_usual(self, texts: Sequence[str]) -> list[int] | None:
-        """The values of amounts that all have some digits, a point and eight digits; None for anything else."""
+        """Return the values if all texts have some digits, a point and eight digits; otherwise return None."""
         digits = [text[:-9] + text[-8:] for text in texts if 9 < len(text) <= _LONGEST and text[-9] == "."]
         joined = "".join(digits)
         if len(digits) < len(texts) or self.places > _PLACES or not (joined.isdigit() and joined.isascii()):
@@ -64,7 +64,7 @@ class Scale:
 
 
 def _factor(places: int) -> int:
-    """What a value with eight places is divided by."""
+    """Return the divisor of a value with eight places."""
     factor: int = 10 ** max(0, _PLACES - places)
     return factor
 
@@ -78,5 +78,5 @@ class Scales:
 
     @property
     def places(self) -> tuple[int, int]:
-        """Those of price and quantity."""
+        """The decimal places of price and quantity."""
         return self.price.places, self.quantity.places

@@ -1,8 +1,8 @@
-"""Keeps a connection for the symbols of one shard (up to 1,024), for ever.
+"""Keeping a connection for the symbols of one shard (up to 1,024) at all times.
 
-A connection that will end is replaced before it does: its successor is opened and subscribed, both are read for a
-while, then the old one is closed. Trades that both bring are duplicates, which ids tell. A connection that was lost is
-followed by a new one, and what happened in between is a hole in the ids, which the history fills.
+A connection that is about to end is replaced in advance: its successor is opened and subscribed, both are read for a
+while, then the old one is closed. Trades from both are duplicates, recognized by their ids. A lost connection is
+followed by a new one, and the trades in between are a hole in the ids, which the history fills.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 _AGE_SPREAD: Final = 0.02
-"""Part of its age by which a connection is replaced earlier, at random, so that shards do not all do it at once."""
+"""Maximum random reduction of a connection's age, as a share, so that shards do not replace theirs all at once."""
 
 
 class Shard:
-    """`open_connection` opens one for `symbols`; it raises ConnectionFailedError."""
+    """Keeps a connection for `symbols`. `open_connection` opens one, or raises ConnectionFailedError."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Shard:
     ) -> None:
         self.symbols = symbols
         self.current: Connection | None = None
-        """The connection that carries the symbols. Its clock is the symbols' clock."""
+        """The connection that carries the symbols. Its clock is the clock of the symbols."""
         self._connections: list[Connection] = []
         self._open = open_connection
         self._timing = timing
@@ -47,20 +47,20 @@ class Shard:
 
     @property
     def inboxes(self) -> list[Inbox]:
-        """Those of all connections that are being read."""
+        """The inboxes of all connections that are being read."""
         return [connection.inbox for connection in self._connections]
 
     @property
-    def heard_at_s(self) -> float:
-        """When anything last came on one of its connections, by the monotonic clock; 0 when there is none."""
-        return max((connection.heard_at_s for connection in self._connections), default=0.0)
+    def received_at_s(self) -> float:
+        """The time when anything last arrived on a connection, by the monotonic clock; 0 without a connection."""
+        return max((connection.received_at_s for connection in self._connections), default=0.0)
 
     def replace(self) -> None:
-        """Asks for a new connection, because this one has silently lost a symbol."""
+        """Request a new connection, because the current one has silently lost a symbol."""
         self._silent.set()
 
     async def run(self) -> None:
-        """Never ends; leaves nothing open when cancelled."""
+        """Keep a connection until cancelled, then close all connections."""
         try:
             self.current = await self._connect("start")
             while True:
@@ -75,7 +75,7 @@ class Shard:
             await asyncio.gather(*(connection.close() for connection in self._connections))
 
     async def _succeed(self, old: Connection, reason: str) -> None:
-        """Has a successor take over; the old connection is read on meanwhile, if it still lives."""
+        """Replace `old` by a successor. Meanwhile, `old` is still read if it is alive."""
         while True:
             successor = await self._connect(reason)
             self._silent.clear()
@@ -87,7 +87,7 @@ class Shard:
                 )
             if old.ended.done() or not successor.ended.done():
                 break
-            await asyncio.sleep(next(self._waits))  # it was stillborn: the old one is better than none
+            await asyncio.sleep(next(self._waits))  # the successor ended at once: keep the old one
         await old.close()
         self.current = successor
 
@@ -98,7 +98,7 @@ class Shard:
             except ConnectionFailedError as error:
                 delay = next(self._waits)
                 metrics.CONNECT_FAILURES.inc()
-                log.warning("no connection to Binance", error=str(error), retry_s=round(delay, 2))
+                log.warning("connection to Binance failed, will retry", error=str(error), retry_s=round(delay, 2))
                 await asyncio.sleep(delay)
             else:
                 metrics.CONNECTIONS.labels(reason).inc()
@@ -107,7 +107,7 @@ class Shard:
                 return connection
 
     async def _until_replaced(self, connection: Connection) -> str:
-        """Waits until the connection ends or is to be replaced, and says why."""
+        """Wait until the connection ends or must be replaced, and return the reason."""
         age_s = self._timing.age_s * (1 - _AGE_SPREAD * self._rng.random())
         signs: dict[asyncio.Future[Any], str] = {
             asyncio.ensure_future(connection.shutdown.wait()): "shutdown",
@@ -118,14 +118,14 @@ class Shard:
             watched: list[asyncio.Future[Any]] = [connection.ended, *signs]
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             if connection.ended.done():
-                log.warning("a connection to Binance ended", why=connection.ended.result())
+                log.warning("connection to Binance ended", reason=connection.ended.result())
                 return "closed"
-            return next(why for sign, why in signs.items() if sign.done())
+            return next(reason for sign, reason in signs.items() if sign.done())
         finally:
             for sign in signs:
                 sign.cancel()
             await asyncio.gather(*signs, return_exceptions=True)
 
     def forget_ended(self) -> None:
-        """Lets go of connections that have ended; call it after their inboxes have been taken."""
+        """Drop the connections that have ended. Call this after taking the trades of their inboxes."""
         self._connections = [connection for connection in self._connections if not connection.ended.done()]

@@ -1,39 +1,42 @@
-"""When the feed and the history lose patience."""
+"""Timeouts, delays and intervals of the feed and of the history."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """All in seconds. The defaults fit Binance's limits; tests shorten them."""
+    """All values are in seconds. The defaults respect Binance's limits; tests use shorter times."""
 
     open_s: float = 10.0
-    """For a connection to open."""
+    """Timeout for opening a connection."""
     answer_s: float = 10.0
-    """For the answer to a message such as SUBSCRIBE."""
+    """Timeout for the answer to a message such as SUBSCRIBE."""
     pace_s: float = 0.34
-    """Between two messages that we send: 3 of the 5 a second that a connection may send. The other two are left to a
-    pong and a ping, which count too."""
+    """Delay between two messages of ours: 3 a second, of the 5 that a connection may send.
+
+    The other two are left for a pong and a ping, which count as well.
+    """
     ping_s: float = 10.0
-    """Between two pings of ours; a socket that is half open answers none."""
+    """Interval between two pings of ours; a half-open socket answers none."""
     pong_s: float = 10.0
-    """For the answer to a ping."""
+    """Timeout for the answer to a ping."""
     first_retry_s: float = 0.25
+    """Delay before the second attempt to connect; each further delay is twice as long."""
     most_retry_s: float = 30.0
-    """Between attempts to connect, doubling from the first to the most: far below 300 connections in 5 minutes."""
+    """Maximum delay between attempts to connect: far below the limit of 300 connections in 5 minutes."""
     steady_s: float = 10.0
-    """For which a connection must have lived for the next attempt to come without delay."""
+    """Minimum life of a connection for an immediate reconnect after its loss."""
     age_s: float = 23.5 * 3600
-    """After which a connection is replaced; Binance ends it after 24 hours."""
+    """Maximum age of a connection before it is replaced; Binance ends a connection after 24 hours."""
     overlap_s: float = 5.0
-    """For which a connection is still read after its successor has been subscribed."""
+    """Time for which a connection is still read after its successor has subscribed."""
     stale_s: float = 15.0
-    """Without a trade of a symbol, after which REST is asked whether there were any."""
+    """Time without a trade of a symbol after which REST is queried for missed trades."""
     most_stale_s: float = 600.0
-    """The same, doubled each time that a connection was replaced for the symbol in vain, to at most this."""
+    """Maximum of that time: it doubles each time the symbol is reported as silent, until a trade arrives again."""
     confirm_s: float = 2.0
-    """For which a trade that REST knows may still be on its way on the socket."""
+    """Time for which a trade known to REST may still be on its way on the socket."""
     clock_s: float = 0.5
-    """Between two Clocks of a symbol."""
+    """Interval between two ClockAdvanced events of a symbol."""
     request_s: float = 5.0
-    """For the answer to a REST request."""
+    """Timeout for the answer to a REST request."""
