@@ -1,1 +1,1 @@
-"""The pure domain: numbers, trades, windows, candles, the ledger of counted ids. No input or output, no clock."""
+"""The pure domain: numbers, trades, windows, candles and the ledger of counted ids. No I/O, no clock."""

@@ -1,7 +1,7 @@
-"""From the records of one symbol to candles: what the processor does with a topic, without its input and output.
+"""Aggregation of one symbol's records into candles: the processor's work on a topic, without its I/O.
 
-Windows close by the order of the records (trade times and heartbeats, plus a grace), never by a local clock, so that
-reading the same log again gives the same candles.
+Windows close by the order of the records (trade times and heartbeats, plus a grace), never by a local clock. Reading
+the same log again therefore gives the same candles.
 """
 
 from bisect import bisect_left
@@ -24,13 +24,13 @@ class Aggregator:
     def __init__(self, progress: Progress, *, grace_us: int, max_id_jump: int, max_holes: int) -> None:
         self.ledger: Final = Ledger(progress, max_id_jump=max_id_jump, max_holes=max_holes)
         self.counters: Final = Counters()
-        # What has closed the windows that are closed was heard, at the latest a grace after the end of the last.
+        # The newest closed window was closed by an exchange time at least a grace after its end.
         self._heard_us = progress.closed_until * WINDOW_US + grace_us if progress.closed_until else 0
         self._grace_us: Final = grace_us
         self._open: dict[int, OpenWindow] = {}
         self._to_store: dict[int, Candle] = {}
         self._last_closed: Candle | None = None
-        # What the next record most likely extends: the window, its newest run and the same run in the ledger.
+        # The next record most likely extends these: a window, the window's newest run, and the same run in the ledger.
         self._window: OpenWindow | None = None
         self._window_run = self._run = Run(0, -1, 0, 0)
         self._limit = NO_LIMIT
@@ -38,32 +38,32 @@ class Aggregator:
 
     @property
     def heard_us(self) -> int:
-        """The latest exchange time of a trade or heartbeat, Unix µs."""
+        """The latest exchange time of any trade, heartbeat or proof of a quiet market, in Unix µs."""
         newest = self.newest()
         return max(self._heard_us, newest.close_time) if newest else self._heard_us
 
     @property
     def pending(self) -> int:
-        """How many candles wait for a commit."""
+        """The number of candles that wait for a commit."""
         return len(self._to_store)
 
     @property
     def is_due(self) -> bool:
-        """Whether candles or verdicts wait for a commit."""
+        """True if candles or verdicts wait for a commit."""
         return bool(self._to_store) or self.ledger.is_in_doubt
 
     def newest(self) -> Candle | None:
-        """The candle of the newest trade: of the newest open window, or of the last that was closed here."""
+        """Return the candle with the newest trade: the newest open one, else the newest that this aggregator closed."""
         return self._open[max(self._open)].candle if self._open else self._last_closed
 
     def open_candle(self) -> Candle | None:
-        """The candle of the newest open window."""
+        """Return the candle of the newest open window, or None if no window is open."""
         return self._open[max(self._open)].candle if self._open else None
 
     def apply(self, trades: Trades, offset: int, received_us: int) -> None:
-        """Counts the trades of the record at `offset`, received at `received_us` (Unix µs), as the codec decodes them.
+        """Count the trades of the record at `offset`, as decoded by the codec; `received_us` is in Unix µs.
 
-        Raises TradeError, having counted none of them, when they cannot be trades.
+        Raise TradeError, with none of them counted, if they cannot be trades.
         """
         if self._extend_current(trades):
             return
@@ -75,19 +75,25 @@ class Aggregator:
         self._hear(max(trades.times))
 
     def heartbeat(self, closes_before_us: int) -> None:
-        """No trade before `closes_before_us` (Unix µs, the exchange's clock) is still to come in good time."""
+        """Close the windows that ended at least a grace before `closes_before_us` (Unix µs, the exchange's clock).
+
+        No trade with an earlier time is still expected. A heartbeat proves nothing about the windows it closes.
+        """
         self._hear(closes_before_us)
 
     def quiet(self, newest_id: int, until_us: int) -> None:
-        """The exchange knew of no trade after `newest_id` up to `until_us` (Unix µs). When that is our newest, windows
-        up to then close, proven; when it is not, trades are missing, and nothing closes before they may have come."""
+        """Apply the proof that the exchange knew of no trade after `newest_id` up to `until_us` (Unix µs).
+
+        If `newest_id` is the newest trade counted, the windows up to then are proven and close. If it is not, trades
+        are missing, and no window closes before they had a chance to arrive.
+        """
         if self.ledger.confirm_quiet(newest_id, until_us):
             self._hear(until_us)
 
     def take(self, position: int) -> Commit:
-        """Everything to store since the last call; `position` is the offset after the last record applied.
+        """Return everything to store since the last call; `position` is the offset after the last record applied.
 
-        What it returns must be stored, or this aggregator be thrown away.
+        The returned commit must be stored before the next one, or this aggregator must be discarded.
         """
         reason = self.ledger.reason
         candles = [
@@ -104,13 +110,13 @@ class Aggregator:
             unfillable=self.ledger.unfillable(),
             settled_id=self.ledger.settled_id,
         )
-        self.ledger.prune()  # what it changes is for the next commit
+        self.ledger.prune()  # its changes belong to the next commit
         return Commit(candles=candles, verdicts=verdicts, progress=progress)
 
     def _extend_current(self, trades: Trades) -> bool:
-        """The fast path: trades that follow the last one in id and time, within its window, at its scales.
+        """Count trades that follow the last one in id and time, in the same window and at its scales: the fast path.
 
-        False, with nothing done, when they are anything else.
+        Return False, with nothing counted, for any other trades.
         """
         window = self._window
         run = self._run
@@ -148,9 +154,9 @@ class Aggregator:
         return True
 
     def _extend_across(self, trades: Trades, offset: int) -> bool:
-        """The same for trades that enter new windows: each window takes its part of the columns.
+        """Count trades that follow the last one in id and time but reach into new windows, a part for each window.
 
-        False, with nothing done, when they do not follow the last trade in id and time.
+        Return False, with nothing counted, if they do not follow the last trade.
         """
         run, times = self._run, trades.times
         last_id = run.high + len(times)
@@ -176,7 +182,7 @@ class Aggregator:
         return True
 
     def _extend_part(self, part: Trades, window: int, offset: int) -> None:
-        """Counts plain columns of one window that follow the last trade counted."""
+        """Count plain columns that lie in one window and follow the last trade counted."""
         last_id, last_time = part.first_id + len(part) - 1, part.times[-1]
         self.ledger.extend(self._run, last_id, last_time)
         opened = self._open.get(window)
@@ -190,14 +196,17 @@ class Aggregator:
                 opened.candle.extend(rest, max(rest.prices), min(rest.prices), last_id)
         elif opened.candle.can_extend(part):
             opened.candle.extend(part, max(part.prices), min(part.prices), last_id)
-        else:  # other scales, or trades of higher ids came before these
+        else:  # other scales, or trades with higher ids arrived earlier
             for trade in part:
                 opened.candle.count(trade, part.price_scale, part.quantity_scale)
         index = opened.ids.add(part.first_id, last_id, part.times[0], last_time)
         self._window, self._window_run = opened, opened.ids.runs[index]
 
     def _skip_known(self, trades: Trades) -> bool:
-        """Drops plain columns that were counted before, as after a restart, without looking at each trade."""
+        """Skip plain columns that are all counted already, as after a restart, without a loop over the trades.
+
+        Return False, with nothing skipped, for any other trades.
+        """
         size = len(trades)
         if trades.ids is not None or trades.counts is not None:
             return False
@@ -207,7 +216,7 @@ class Aggregator:
         return True
 
     def _count_one(self, trade: Trade, price_scale: int, quantity_scale: int, offset: int) -> None:
-        """The general path: one entry of any id and any time."""
+        """Count one entry of any id and any time: the general path."""
         ledger, counters = self.ledger, self.counters
         low, high, time = trade.id, trade.id + trade.n - 1, trade.time
         if low <= ledger.settled_id:
@@ -229,7 +238,7 @@ class Aggregator:
             counters.late += trade.n
             ledger.close(Run(low, high, time, time))
             self._correct(window, trade, price_scale, quantity_scale)
-            # The ledger's runs may have been joined: what the next record extends is not known.
+            # Runs in the ledger may have been joined, so the run that the next record extends is unknown.
             self._window = None
             return
         opened = self._open.get(window)
@@ -241,10 +250,10 @@ class Aggregator:
         self._window, self._window_run = opened, opened.ids.runs[window_index]
         self._run, self._limit = ledger.counted.runs[index], ledger.counted.limit_after(index)
         if self._run.high != high or self._window_run.high != high:
-            self._window = None  # it filled a hole: the next record extends something else
+            self._window = None  # the entry filled a hole, so the next record extends another run
 
     def _correct(self, window: int, trade: Trade, price_scale: int, quantity_scale: int) -> None:
-        """Counts a trade that came late for a closed window."""
+        """Count a late trade of a closed window as a correction of its candle."""
         candle = self._to_store.get(window)
         if candle is None:
             candle = self._to_store[window] = Candle(window, price_scale, quantity_scale, trade)
@@ -253,13 +262,13 @@ class Aggregator:
         self._remember(candle)
 
     def _remember(self, closed: Candle) -> None:
-        """Keeps the closed candle with the newest trade."""
+        """Keep the candle as the last closed one if its last trade is the newest."""
         last = self._last_closed
         if last is None or (closed.close_time, closed.close_id) > (last.close_time, last.close_id):
             self._last_closed = closed
 
     def _hear(self, time_us: int) -> None:
-        """Moves the watermark: windows that ended a grace before the latest time heard are closed."""
+        """Advance the watermark to `time_us` and close the windows that ended at least a grace before it."""
         self._heard_us = max(self._heard_us, time_us)
         closed_until = window_of(self._heard_us - self._grace_us)
         if closed_until > self.ledger.closed_until:

@@ -1,4 +1,4 @@
-"""One candle in the making: exact sums and extremes of the trades of one window."""
+"""A candle under construction: exact sums and extremes of the trades of one window."""
 
 import sys
 from itertools import compress
@@ -19,18 +19,19 @@ else:
 HOLE: Final = "hole"
 """Trades are missing that the exchange may still have."""
 UNFILLABLE: Final = "unfillable"
-"""Trades are missing that will not come: the exchange has no such trades, or the hole was given up."""
+"""Trades are missing permanently: the exchange does not have them, or their hole was given up."""
 UNCONFIRMED: Final = "unconfirmed"
-"""Nothing missing is known of, but the trade before or after the window has not been seen."""
+"""No missing trade is known, but the trade before or after the window has not been seen."""
 UNORDERED_IDS: Final = "unordered_ids"
-"""The exchange's ids have no order, so nothing can be proven."""
+"""The exchange's ids have no order, so they prove nothing."""
 
 
 class Candle:
-    """The trades of one window, or those of them that come late as a correction.
+    """The candle of one window, or a correction of it: the sums and extremes of late trades only.
 
-    Prices are integers at `price_scale`, volumes at `quantity_scale`, `quote_volume` at the sum of both. Open is the
-    price of the trade of least (time, id), close that of the greatest; times are Unix µs.
+    Prices are integers at `price_scale`, volumes at `quantity_scale`, and `quote_volume` at the sum of both scales.
+    `open` is the price of the trade with the least (time, id), `close` that of the one with the greatest. Times are
+    in Unix µs.
     """
 
     __slots__ = (
@@ -52,7 +53,7 @@ class Candle:
         self.trade_count = first.n
 
     def add(self, trade: Trade) -> None:
-        """Counts one entry, at the candle's scales, of any id and time within the window."""
+        """Add one entry with any id and any time within the window; its amounts are at the candle's scales."""
         trade_id, n, time, price, quantity, taker_buy = trade
         last_id = trade_id + n - 1
         if (time, trade_id) < (self.open_time, self.open_id):
@@ -74,7 +75,7 @@ class Candle:
         self.trade_count += n
 
     def count(self, trade: Trade, price_scale: int, quantity_scale: int) -> None:
-        """Counts one entry of any scales: those of the candle widen where they must."""
+        """Add one entry at any scales, and widen the candle's scales if necessary."""
         self.rescale(max(price_scale, self.price_scale), max(quantity_scale, self.quantity_scale))
         self.add(
             trade._replace(
@@ -84,7 +85,7 @@ class Candle:
         )
 
     def can_extend(self, trades: Trades) -> bool:
-        """Whether the columns, plain and in order, follow the candle's last trade and are at its scales."""
+        """Return True if the columns, plain and in order, follow the candle's last trade and are at its scales."""
         return (
             self.last_id < trades.first_id
             and self.close_time <= trades.times[0]
@@ -93,7 +94,10 @@ class Candle:
         )
 
     def extend(self, trades: Trades, high: int, low: int, last_id: int) -> None:
-        """Counts columns that follow the candle's last trade in id and time; `high` and `low` are their extremes."""
+        """Add columns that follow the candle's last trade in id and time.
+
+        `high` and `low` are the extremes of their prices, `last_id` is the id of their last trade.
+        """
         prices, quantities = trades.prices, trades.quantities
         self.close = prices[-1]
         self.close_time = trades.times[-1]
@@ -108,7 +112,7 @@ class Candle:
         self.trade_count += len(prices)
 
     def rescale(self, price_scale: int, quantity_scale: int) -> None:
-        """Brings the candle to scales that are not below its own."""
+        """Convert the candle to scales that are not below its own."""
         if (price_scale, quantity_scale) == (self.price_scale, self.quantity_scale):
             return
         price_factor = 10 ** (price_scale - self.price_scale)

@@ -1,4 +1,4 @@
-"""Which trade ids have been counted: runs of consecutive ids, and what the times at their edges prove."""
+"""The counted trade ids, as runs of consecutive ids with the times at their edges, which prove windows complete."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -7,14 +7,15 @@ from typing import Final
 from marketstream.market.window import window_of
 
 NO_LIMIT: Final = 2**63
+"""An id above all others."""
 
 
 class Run:
-    """The consecutive ids `low` to `high`, both counted and all between.
+    """The consecutive ids `low` to `high` (both inclusive), all of them counted.
 
-    After `low_time` no trade below `low` happened: it is the time of `low`, or that of the trade before it. Until
-    `high_time` no trade above `high` happened: it is the time of `high`, or a later time at which the exchange knew
-    of none newer. Both in Unix µs.
+    No trade with an id below `low` happened after `low_time`, which is the time of `low` or of the trade before it.
+    No trade with an id above `high` happened until `high_time`, which is the time of `high` or a later time at which
+    the exchange knew of no newer trade. Both times are in Unix µs.
     """
 
     __slots__ = ("high", "high_time", "low", "low_time")
@@ -29,7 +30,7 @@ class Run:
         return f"Run({self.low}..{self.high} @ {self.low_time}..{self.high_time})"
 
     def copy(self) -> "Run":
-        """A run of its own with the same edges."""
+        """Return an independent run with the same edges."""
         return Run(self.low, self.high, self.low_time, self.high_time)
 
     @property
@@ -44,7 +45,7 @@ class Run:
 
 
 class CountedIds:
-    """A multirange of ids as runs, lowest first, that never touch: adjacent ones are one run."""
+    """A set of ids as runs, lowest first. Runs never touch each other: adjacent ones are merged."""
 
     __slots__ = ("_lows", "runs")
 
@@ -59,11 +60,11 @@ class CountedIds:
         return len(self.runs)
 
     def index_before(self, trade_id: int) -> int:
-        """The index of the last run that begins at or before the id, -1 for none."""
+        """Return the index of the last run that begins at or before the id, or -1 if there is none."""
         return bisect_right(self._lows, trade_id) - 1
 
     def overlap(self, low: int, high: int) -> int:
-        """How many of the ids `low` to `high` are counted."""
+        """Return how many of the ids `low` to `high` (both inclusive) are counted."""
         total = 0
         for index in range(max(self.index_before(low), 0), len(self.runs)):
             run = self.runs[index]
@@ -73,7 +74,10 @@ class CountedIds:
         return total
 
     def add(self, low: int, high: int, low_time: int, high_time: int) -> int:
-        """Counts the ids `low` to `high`, none of which is counted yet. The index of the run that now holds them."""
+        """Add the ids `low` to `high`, none of which is counted yet, and return the index of the run that holds them.
+
+        `low_time` and `high_time` are the times of their edges, in Unix µs.
+        """
         index = self.index_before(low)
         joins_left = index >= 0 and self.runs[index].high == low - 1
         joins_right = index + 1 < len(self.runs) and self.runs[index + 1].low == high + 1
@@ -96,10 +100,10 @@ class CountedIds:
         return index
 
     def limit_after(self, index: int) -> int:
-        """The lowest id of the run after the one at `index`."""
+        """Return the lowest id of the run after the one at `index`, or NO_LIMIT if there is none."""
         return self.runs[index + 1].low if index + 1 < len(self.runs) else NO_LIMIT
 
     def drop_until(self, trade_id: int) -> None:
-        """Forgets the runs that end at or before the id."""
+        """Forget the runs that end at or before the id."""
         while self.runs and self.runs[0].high <= trade_id:
             del self.runs[0], self._lows[0]

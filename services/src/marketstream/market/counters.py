@@ -1,27 +1,27 @@
-"""What became of the trades that were given to an aggregator."""
+"""Counts of trades by their outcome in an aggregator."""
 
 
 class Counters:
-    """What happened to trades, for metrics: each a number of trades since the aggregator was made."""
+    """Numbers of trades by outcome since the aggregator was created, for metrics."""
 
     __slots__ = ("counted", "duplicate", "jumped", "late", "partial", "settled", "unordered")
 
     def __init__(self) -> None:
         self.counted = 0
-        """counted into a candle"""
+        """Counted into a candle."""
         self.duplicate = 0
-        """dropped: counted before"""
+        """Dropped because they were counted before."""
         self.jumped = 0
-        """of those counted, after a jump of ids that began a new segment"""
+        """Of those counted: after a jump of ids that began a new segment."""
         self.late = 0
-        """of those counted, into a window that was closed"""
+        """Of those counted: in a window that was already closed."""
         self.partial = 0
-        """refused: an aggregate some of whose ids were counted before"""
+        """Rejected: in an aggregate of which some ids were counted before."""
         self.settled = 0
-        """refused: below what is still accounted for"""
+        """Rejected: with an id that is no longer accounted for."""
         self.unordered = 0
-        """of those counted, with a time that does not follow the order of the ids"""
+        """Of those counted: with a time that contradicts the order of the ids."""
 
     def as_dict(self) -> dict[str, int]:
-        """The numbers by name."""
+        """Return the counts by name."""
         return {name: getattr(self, name) for name in self.__slots__}

@@ -1,13 +1,13 @@
-"""What the domain refuses. Each message says what was given and what was expected."""
+"""Errors of the domain. Each message says what was given and what was expected."""
 
 
 class MarketError(ValueError):
-    """Base of all that the pure domain refuses."""
+    """Base class of the domain's errors."""
 
 
 class NumberError(MarketError):
-    """A text or value that is no legal price or quantity."""
+    """A text or value is not a valid price or quantity."""
 
 
 class TradeError(MarketError):
-    """Trades that contradict themselves: a price not above zero, an impossible time, columns of unequal length."""
+    """Trades are impossible: a price of zero or less, a wrong time, columns of unequal length."""

@@ -1,7 +1,7 @@
-"""The ledger: which trade ids were counted, what is missing, and what that says of each window.
+"""The ledger of one symbol's trade ids: the counted ids, the holes between them and the verdicts that follow.
 
-It keeps two accounts. `counted` holds every id seen; `closed` only those whose windows are closed, which is what a
-commit stores: the others are counted again when the log is read from the resume offset.
+It keeps two accounts. `counted` holds every id seen. `closed` holds only the ids whose windows are closed, and this is
+the account that a commit stores: the other ids are counted again when the log is read from the resume offset.
 """
 
 from bisect import bisect_right
@@ -23,24 +23,24 @@ class Ledger:
         self.counted = CountedIds(run.copy() for run in progress.counted)
         self.closed = CountedIds(run.copy() for run in progress.counted)
         self.closed_until = progress.closed_until
-        """Windows numbered below it are closed; the aggregator moves it."""
+        """Windows with a lower number are closed. The aggregator advances it."""
         self.settled_id = progress.settled_id
-        """Ids up to it are no longer accounted for."""
+        """Ids up to this one are no longer accounted for; -1 if all are."""
         self._unfillable = merged(progress.unfillable)
         self._max_id_jump = max_id_jump
         self._max_holes = max_holes
-        # Closed windows whose verdict may have changed since the last commit.
+        # Ranges (first, last) of closed windows whose verdicts may have changed since the last commit.
         self._in_doubt: list[tuple[int, int]] = []
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether there are verdicts to take."""
+        """True if `take_verdicts` has windows to judge."""
         return bool(self._in_doubt)
 
     def count(self, low: int, high: int, low_time: int, high_time: int) -> int:
-        """Counts the ids `low` to `high`, none counted before. The index of their run in `counted`.
+        """Count the ids `low` to `high`, none of which is counted yet, and return the index of their run in `counted`.
 
-        The closed windows from the trade before them to the trade after them are in doubt until the next verdicts.
+        The closed windows from the trade before these ids to the trade after them are then in doubt.
         """
         before = self.counted.index_before(low)
         runs = self.counted.runs
@@ -50,12 +50,14 @@ class Ledger:
         return self.counted.add(low, high, low_time, high_time)
 
     def extend(self, run: Run, high: int, high_time: int) -> None:
-        """Counts the ids after the newest of `run`, whose window is open, up to `high`, which touches no other run."""
+        """Count the ids after the end of `run` up to `high`, which touch no other run and lie in an open window."""
         run.high, run.high_time = high, high_time
 
     def doubt(self, first: int, last: int) -> None:
-        """The windows `first` to `last` are judged anew at the next verdicts, but for the open ones: those are judged
-        when they close."""
+        """Have the windows `first` to `last` judged again at the next verdicts.
+
+        Open windows among them are left out, because they are judged when they close.
+        """
         last = min(last, self.closed_until - 1)
         if first > last:
             return
@@ -66,10 +68,10 @@ class Ledger:
             self._in_doubt.append((first, last))
 
     def close(self, run: Run) -> None:
-        """Moves the ids of a run, counted before, into the account of closed windows.
+        """Add the ids of a run, which are counted already, to the account of closed windows.
 
-        What the exchange proved of an edge while its window was open goes with it: the record of that lies before the
-        resume offset from now on, so nobody would read it again.
+        A proof about an edge of the run that was applied while its window was open is taken over as well: its record
+        now lies before the resume offset, so it will not be read again.
         """
         closed = self.closed.runs[self.closed.add(run.low, run.high, run.low_time, run.high_time)]
         known = self.counted.runs[self.counted.index_before(closed.low)]
@@ -79,7 +81,7 @@ class Ledger:
             closed.high_time = known.high_time
 
     def out_of_order(self, low: int, high: int, time_us: int) -> bool:
-        """Whether trades with the ids `low` to `high` at `time_us` contradict the times of the ids next to them."""
+        """Return True if a time of `time_us` for the ids `low` to `high` contradicts the times of the adjacent ids."""
         index = self.counted.index_before(low)
         runs = self.counted.runs
         return (index >= 0 and runs[index].high == low - 1 and runs[index].high_time > time_us) or (
@@ -87,8 +89,11 @@ class Ledger:
         )
 
     def confirm_quiet(self, newest_id: int, until_us: int) -> bool:
-        """The exchange knew of no trade after `newest_id` up to `until_us` (Unix µs): when it is our newest as well,
-        the windows up to then are proven. Whether it is."""
+        """Apply the proof that the exchange knew of no trade after `newest_id` up to `until_us` (Unix µs).
+
+        If `newest_id` ends the newest run, extend the time of that edge, which proves the windows up to then, and
+        return True. Otherwise return False.
+        """
         newest = self.newest_run()
         if newest is None or newest.high != newest_id:
             return False
@@ -101,8 +106,11 @@ class Ledger:
         return True
 
     def confirm_begin(self, lowest_id: int, since_us: int) -> bool:
-        """The trade before `lowest_id` happened at `since_us` (Unix µs): when `lowest_id` is our lowest, the window
-        after that time is proven without counting a part of the one before. Whether it is."""
+        """Apply the proof that the trade before `lowest_id` happened at `since_us` (Unix µs).
+
+        If `lowest_id` is the lowest id counted, set the time of that edge and return True. The window after that of
+        `since_us` is proven then, although the trade before it is not counted. Otherwise return False.
+        """
         if not self.counted.runs or self.counted.runs[0].low != lowest_id:
             return False
         for account in (self.counted, self.closed):
@@ -113,7 +121,7 @@ class Ledger:
         return True
 
     def give_up(self, low: int, high: int) -> None:
-        """The ids `low` to `high` will not come: the holes they fill are terminal."""
+        """Mark the ids `low` to `high` as unfillable: a hole that consists of them only is no longer open."""
         self._unfillable = merged([*self._unfillable, (low, high)])
         index = self.counted.index_before(low)
         if 0 <= index < len(self.counted) - 1:
@@ -121,23 +129,28 @@ class Ledger:
             self.doubt(window_of(before.high_time), window_of(after.low_time))
 
     def holes(self) -> Iterator[tuple[int, int]]:
-        """The ids (first, last) of every hole that may still be filled, oldest first."""
+        """Yield the ids (first, last) of every hole that may still be filled, oldest first."""
         for before, after in pairwise(self.counted):
             if self._between(before, after) == HOLE:
                 yield before.high + 1, after.low - 1
 
     def newest_run(self) -> Run | None:
-        """The run that reaches furthest in time: a stray id from beyond a jump may lie above it."""
+        """Return the run that reaches furthest in time, or None.
+
+        It need not be the highest run: a stray id from beyond a jump may lie above it.
+        """
         return max(self.counted, key=attrgetter("high_time"), default=None)
 
     def jumps(self, low: int) -> bool:
-        """Whether an id lies so far above all that is counted below it that it begins a new segment."""
+        """Return True if the id lies so far above the counted ids below it that it begins a new segment."""
         index = self.counted.index_before(low)
         return index >= 0 and low - self.counted.runs[index].high > self._max_id_jump
 
     def complete_until(self) -> int | None:
-        """The window before which, back to the start of the account, a jump of ids or a hole given up, all are proven
-        complete."""
+        """Return the window before which all are proven complete; None if nothing is counted.
+
+        The proof reaches back to the start of the account, to the last jump of ids, or to the last hole given up.
+        """
         for before, after in pairwise(self.counted):
             if self._between(before, after) == HOLE:
                 return window_of(before.high_time)
@@ -145,14 +158,14 @@ class Ledger:
         return newest.last_proven + 1 if newest is not None else None
 
     def reason(self, window: int, first_id: int, last_id: int) -> str | None:
-        """Why a window with trades `first_id` to `last_id` is not proven complete; None when it is."""
+        """Return why a window with the trades `first_id` to `last_id` is not proven complete, or None if it is."""
         verdict = judge_window(self.counted, window, self._between, self._below())
         if verdict.reason is None and not verdict.low_id <= first_id <= last_id <= verdict.high_id:
-            return UNCONFIRMED  # a trade from beyond a jump of ids has its time in this window
+            return UNCONFIRMED  # a trade from beyond a jump of ids has a time in this window
         return verdict.reason
 
     def take_verdicts(self) -> list[Verdict]:
-        """The verdicts on all windows in doubt."""
+        """Return the verdicts on all windows in doubt, which are in doubt no longer."""
         ranges, self._in_doubt = merged(self._in_doubt), []
         return [
             verdict
@@ -161,7 +174,7 @@ class Ledger:
         ]
 
     def prune(self) -> None:
-        """Gives up the oldest holes where there are too many, and forgets what lies below them."""
+        """Give up the oldest holes if there are too many, and forget the ids below them."""
         while len(self.counted) > self._max_holes + 1 and self._oldest_is_closed():
             before, after = self.counted.runs[:2]
             self.settled_id = after.low - 1
@@ -170,7 +183,10 @@ class Ledger:
             self.doubt(window_of(before.high_time), window_of(after.low_time))
 
     def unfillable(self) -> tuple[tuple[int, int], ...]:
-        """The ids of terminal holes, lowest first, without those that were filled or dropped after all."""
+        """Return the ranges of ids marked as unfillable, lowest first.
+
+        Ranges that have been filled after all, or that are no longer accounted for, are removed.
+        """
         self._unfillable = [
             (low, high)
             for low, high in self._unfillable
@@ -181,7 +197,7 @@ class Ledger:
     def _between(self, before: Run, after: Run) -> str:
         low, high = before.high + 1, after.low - 1
         if high - low >= self._max_id_jump:
-            return UNCONFIRMED  # the jump starts a new segment
+            return UNCONFIRMED  # a jump of ids, which begins a new segment
         index = bisect_right(self._unfillable, (low, NO_LIMIT)) - 1
         return UNFILLABLE if index >= 0 and self._unfillable[index][1] >= high else HOLE
 
@@ -189,13 +205,16 @@ class Ledger:
         return UNFILLABLE if self.settled_id >= 0 else UNCONFIRMED
 
     def _oldest_is_closed(self) -> bool:
-        """Whether no open window holds an id of the oldest run: those are counted again after a restart."""
+        """Return True if no open window holds an id of the oldest run.
+
+        Ids of open windows are counted again after a restart, so they must stay accounted for.
+        """
         oldest = self.counted.runs[0]
         return self.closed.overlap(oldest.low, oldest.high) == oldest.high - oldest.low + 1
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges (first, last) in order, those that overlap or touch as one."""
+    """Return the ranges (first, last) in order, with those that overlap or touch merged."""
     result: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
         if result and first <= result[-1][1] + 1:

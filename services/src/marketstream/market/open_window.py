@@ -1,4 +1,4 @@
-"""A window that still takes trades."""
+"""A window that is not closed yet."""
 
 from marketstream.market.candle import Candle
 from marketstream.market.counted import CountedIds
@@ -6,7 +6,7 @@ from marketstream.market.window import WINDOW_US
 
 
 class OpenWindow:
-    """An open window: its candle, its ids, and the offset of the first record that brought one."""
+    """An open window: its candle, its counted ids, and the offset of the first record that brought a trade of it."""
 
     __slots__ = ("candle", "end_us", "first_offset", "ids")
 

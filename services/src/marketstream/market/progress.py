@@ -1,4 +1,4 @@
-"""What is known of a symbol after a commit, and what a commit changes."""
+"""The progress of a symbol, and the commit that stores it."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from marketstream.market.verdict import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a symbol has come. Describes closed windows and their corrections only: open windows are built again
-    by reading from `resume_offset`.
+    """The progress of a symbol. It covers closed windows and their corrections only.
 
-    `position` is the offset after the last record applied; windows numbered below `closed_until` are closed;
-    `unfillable` holds the ids (first, last) of holes given up; ids up to `settled_id` are no longer accounted for.
+    Open windows are built again by reading the topic from `resume_offset`. `position` is the offset after the last
+    record applied. Windows numbered below `closed_until` are closed. `counted` holds the counted ids, `unfillable` the
+    ids (first, last) of holes given up. Ids up to `settled_id` are no longer accounted for.
     """
 
     resume_offset: int = 0
@@ -26,8 +26,10 @@ class Progress:
 
 
 class ClosedCandle(NamedTuple):
-    """A candle to store: a new window's, or the trades that came late for a closed one. `reason` says why the
-    window is not complete; None when it is."""
+    """A candle to store: that of a newly closed window, or late trades as a correction of one closed before.
+
+    `reason` says why the window is not complete; it is None if the window is complete.
+    """
 
     candle: Candle
     reason: str | None
@@ -35,8 +37,10 @@ class ClosedCandle(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """What one transaction stores for a symbol: candles, then verdicts on closed windows, then the progress that
-    holds once they are stored."""
+    """The changes that one transaction stores for a symbol.
+
+    They are candles, verdicts on closed windows, and the progress that holds once both are stored.
+    """
 
     candles: list[ClosedCandle] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)

@@ -1,6 +1,6 @@
-"""The candle of a longer interval, put together from its children while its window is still open.
+"""Roll-up of shorter candles into the candle of a longer interval while its window is still open.
 
-The same rules as the SQL that stores closed ones (postgres/statements.py), so that a candle does not jump when it
+The rules are those of the SQL that stores closed candles (postgres/statements.py), so a candle does not change when it
 closes.
 """
 
@@ -13,14 +13,14 @@ from marketstream.market.number import decimal_text
 from marketstream.market.window import INTERVALS, Interval
 
 _SEVERITY: Final = (HOLE, UNFILLABLE, UNORDERED_IDS)
-"""The worst first; what none of them explains is unconfirmed."""
+"""The worst reason first. A candle that none of them explains is unconfirmed."""
 
 _EXACT: Final = Context(prec=120)
-"""Sums of decimals never round: far more digits than a day of the greatest amounts has."""
+"""Sums of decimals are never rounded: a day of the greatest amounts has far fewer digits."""
 
 
 class Child(Protocol):
-    """A candle as it is read: amounts are decimal text, the window's start is in Unix seconds."""
+    """A candle as readers see it: amounts are decimal text, and the window's start is in Unix seconds."""
 
     @property
     def window_start(self) -> int: ...
@@ -51,7 +51,7 @@ class Child(Protocol):
 
 
 class RolledUp(NamedTuple):
-    """A candle made of its children, which are its parts in time."""
+    """A candle rolled up from its children, the candles of the shorter windows within its own."""
 
     window_start: int
     open: str
@@ -69,10 +69,13 @@ class RolledUp(NamedTuple):
 
 
 def roll_up(interval: Interval, window_start: int, children: Sequence[Child]) -> RolledUp:
-    """The candle of `interval` at `window_start` from those of its children that there are: at least one, oldest first,
-    all of the next shorter interval and within the window.
+    """Return the candle of `interval` at `window_start` (Unix seconds), rolled up from the existing `children`.
 
-    Children without trades add no prices to it, unless none has any. It is complete when every child exists and is.
+    There is at least one child. The children are candles of the next shorter interval within the window, oldest first.
+    Children without trades contribute no prices, unless no child has trades. The candle is complete if every child
+    exists and is complete.
+
+    Raise ValueError if candles of `interval` are not rolled up from others.
     """
     traded = [child for child in children if child.trade_count] or children
     complete = len(children) == _expected(interval) and all(child.complete for child in children)
@@ -95,7 +98,7 @@ def roll_up(interval: Interval, window_start: int, children: Sequence[Child]) ->
 
 def _expected(interval: Interval) -> int:
     if interval.children is None:
-        raise ValueError(f"candles of {interval.name} are made of trades, not of shorter candles")
+        raise ValueError(f"candles of {interval.name} are built from trades, not from shorter candles")
     return interval.seconds // INTERVALS[interval.children].seconds
 
 

@@ -1,4 +1,4 @@
-"""Trades of one symbol, as columns: a list for each field, which C-speed builtins (sum, max, compress) work on."""
+"""Trades of one symbol as columns: one list for each field, so that fast builtins (sum, max, compress) can be used."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
@@ -11,20 +11,23 @@ from marketstream.market.errors import TradeError
 from marketstream.market.number import MAX_SCALE
 
 EARLIEST_US: Final = 1_230_940_800_000_000
-"""2009-01-03, the day of the first Bitcoin block: an earlier time is a mistake of unit (ms or s read as µs)."""
+"""2009-01-03, the day of the first Bitcoin block. An earlier time is in a wrong unit (ms or s read as µs)."""
 
 LATEST_US: Final = 4_102_444_800_000_000
-"""2100-01-01: a later time is a mistake of unit (ns read as µs), whatever the clock of the receiver says."""
+"""2100-01-01. A later time is in a wrong unit (ns read as µs), whatever the receiver's clock says."""
 
 FUTURE_US: Final = 3600 * 1_000_000
-"""How far a trade's time may lie after it was received, in µs: a wrong clock, but not a wrong unit (ns read as µs)."""
+"""Maximum µs between the receipt of a trade and its time, if that is later.
+
+It allows for a wrong clock, but not for a wrong unit (ns read as µs).
+"""
 
 MAX_ID: Final = 2**62
-"""Greatest trade id, so that sums and ends of ranges stay within 64 bits."""
+"""Greatest trade id: sums of ids and ends of ranges then fit in 64 bits."""
 
 
 class Trade(NamedTuple):
-    """One entry of the columns: `n` trades with the consecutive ids from `id` on, one price and one time."""
+    """One entry of the columns: `n` trades with consecutive ids from `id` on, all with the same price and time."""
 
     id: int
     n: int
@@ -37,17 +40,17 @@ class Trade(NamedTuple):
 class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Trades of one symbol, in the order in which the exchange sent them.
 
-    `times` are Unix µs of the exchange; `prices` and `quantities` are scaled integers (number / 10**scale);
-    `taker_buys` holds a byte for each entry, 1 where the taker bought. `ids` is None when the ids follow each other
-    without a gap from `first_id` on, as they nearly always do. `counts` is None when every entry is one trade; an
-    aggregate of n consecutive ids has n there.
+    `times` are the exchange's, in Unix µs. `prices` and `quantities` are scaled integers, value / 10**scale.
+    `taker_buys` holds a byte for each entry: 1 if the taker bought. `ids` is None if the ids are consecutive from
+    `first_id` on, as they nearly always are. `counts` is None if every entry is one trade; the count of an aggregate
+    of n consecutive ids is n. Columns without `ids` and `counts` are called plain.
     """
 
     price_scale: int
     quantity_scale: int
     first_id: int
     times: list[int]
-    # The decoder holds these two, at no cost, so that the hot path need not look.
+    # The decoder checks these two bounds at no cost, so the hot path need not check them.
     prices: list[Annotated[int, msgspec.Meta(gt=0)]]
     quantities: list[Annotated[int, msgspec.Meta(ge=0)]]
     taker_buys: bytes
@@ -56,9 +59,9 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     @classmethod
     def of(cls, trades: Sequence[Trade], price_scale: int, quantity_scale: int) -> Self:
-        """The columns of `trades`, of which there must be at least one."""
+        """Return the columns of `trades`. Raise TradeError if there are none."""
         if not trades:
-            raise TradeError("columns of trades need at least one trade, none was given")
+            raise TradeError("no trades were given: columns need at least one")
         ids, counts, times, prices, quantities, taker_buys = (list(column) for column in zip(*trades, strict=True))
         plain = all(count == 1 for count in counts)
         consecutive = ids[1:] == list(map(add, ids[:-1], counts[:-1]))
@@ -77,7 +80,7 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
         )  # fmt: skip
 
     def all_ids(self) -> Sequence[int]:
-        """The first id of each entry."""
+        """Return the first id of each entry."""
         if self.ids is not None:
             return self.ids
         if self.counts is None:
@@ -89,7 +92,7 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return ids
 
     def cut(self, start: int, stop: int) -> "Trades":
-        """The entries from index `start` to before `stop`, of which there must be at least one."""
+        """Return the entries from index `start` to before `stop`, of which there must be at least one."""
         if start == 0 and stop >= len(self.times):
             return self
         return Trades(
@@ -100,31 +103,31 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
         )  # fmt: skip
 
     def check(self, received_us: int) -> None:
-        """Raises TradeError, saying which, when an entry cannot be a trade that was received at `received_us`."""
+        """Raise TradeError if an entry cannot be a trade that was received at `received_us` (Unix µs)."""
         size = len(self.times)
         columns = (self.prices, self.quantities, self.taker_buys, self.ids, self.counts)
         if not size or any(column is not None and len(column) != size for column in columns):
             lengths = [size, *(len(column) for column in columns if column is not None)]
-            raise TradeError(f"columns of lengths {lengths}: all must be of one length, above 0")
+            raise TradeError(f"columns of lengths {lengths}: expected equal lengths above 0")
         if not (0 <= self.price_scale <= MAX_SCALE and 0 <= self.quantity_scale <= MAX_SCALE):
-            raise TradeError(f"scales {self.price_scale}, {self.quantity_scale}: expected 0 to {MAX_SCALE}")
+            raise TradeError(f"scales of {self.price_scale} and {self.quantity_scale}: expected 0 to {MAX_SCALE}")
         if min(self.prices) <= 0:
-            raise TradeError(f"a price of {min(self.prices)} at scale {self.price_scale}: a price is above 0")
+            raise TradeError(f"a price of {min(self.prices)} at scale {self.price_scale}: expected a price above 0")
         if min(self.quantities) < 0:
-            raise TradeError(f"a quantity of {min(self.quantities)}: a quantity is not below 0")
+            raise TradeError(f"a quantity of {min(self.quantities)}: expected 0 or more")
         if min(self.times) < EARLIEST_US or max(self.times) > min(received_us + FUTURE_US, LATEST_US):
             raise TradeError(
-                f"times {min(self.times)} to {max(self.times)}, received at {received_us}: expected Unix µs, "
-                f"between 2009 and an hour after they were received"
+                f"times from {min(self.times)} to {max(self.times)}, received at {received_us}: "
+                f"expected Unix µs, between 2009 and an hour after receipt"
             )
         if min(self.ids or (self.first_id,)) < 0 or min(self.counts or (1,)) < 1:
-            raise TradeError("an id below 0 or a count below 1")
+            raise TradeError("an id below 0 or a count below 1: neither is possible")
         if max(self.ids or (self.first_id,)) + sum(self.counts or (size,)) > MAX_ID:
-            raise TradeError(f"an id above {MAX_ID}, which 64 bits do not hold")
+            raise TradeError(f"an id above {MAX_ID}: expected at most that")
 
 
 def join(parts: Sequence[Trades]) -> Trades:
-    """All entries of `parts`, at least one part, all at the same scales, in their order."""
+    """Return all entries of `parts` in their order: at least one part, and all at the same scales."""
     first = parts[0]
     if len(parts) == 1:
         return first

@@ -1,8 +1,8 @@
-"""What the counted ids prove of a window.
+"""Verdicts on windows: complete as proven by the counted ids, or not, and why.
 
-A window is complete when one run of counted ids reaches over both its edges: its lowest trade happened before the
-window, its highest at or after the window's end, and so every trade of the window lies between them. That is the
-two-sided proof: the trade before the first and the trade after the last are known, and no id between is missing.
+A window is complete if one run of counted ids reaches over both its edges: the run's lowest trade happened before the
+window, and its highest at or after the window's end. Every trade of the window then lies between them. This proof is
+two-sided: the trade before the window's first and the trade after its last are known, and no id between is missing.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,11 @@ _SEVERITY: Final = {UNCONFIRMED: 0, UNFILLABLE: 1, HOLE: 2}
 
 
 class Verdict(NamedTuple):
-    """Of the windows `first` to `last`: complete as far as their ids lie in `low_id` to `high_id` (`reason` None),
-    or not complete, and why."""
+    """A verdict on the windows `first` to `last`.
+
+    If `reason` is None, they are complete as far as the ids of their trades lie in `low_id` to `high_id`. Otherwise
+    they are not complete, for that reason.
+    """
 
     first: int
     last: int
@@ -28,8 +31,11 @@ class Verdict(NamedTuple):
 
 
 def judge_window(counted: CountedIds, window: int, reason_between: Callable[[Run, Run], str], floor: str) -> Verdict:
-    """The verdict on one window. `reason_between` names what keeps two neighbouring runs apart, `floor` what lies
-    below the lowest run."""
+    """Return the verdict on one window.
+
+    `reason_between` returns the reason for the missing ids between two neighbouring runs. `floor` is the reason for
+    the ids below the lowest run.
+    """
     for run in reversed(counted.runs):  # newest first: that is where windows close
         if run.first_proven <= window <= run.last_proven:
             return Verdict(window, window, None, run.low, run.high)
@@ -45,7 +51,10 @@ def judge_window(counted: CountedIds, window: int, reason_between: Callable[[Run
 def judge_range(
     counted: CountedIds, first: int, last: int, reason_between: Callable[[Run, Run], str], floor: str
 ) -> list[Verdict]:
-    """The verdicts on the windows `first` to `last`, as few as say it: between two edges of runs nothing changes."""
+    """Return the verdicts on the windows `first` to `last`, as few as possible; arguments as for judge_window.
+
+    Between two edges of runs the verdict is the same for all windows, so only the windows at edges are judged.
+    """
     edges = {first}
     for run in counted:
         low, high = window_of(run.low_time), window_of(run.high_time)

@@ -1,15 +1,16 @@
-"""Tumbling windows: aligned, half-open stretches of exchange time, [start, start + length)."""
+"""Tumbling windows: aligned, half-open periods of exchange time, [start, start + length)."""
 
 from typing import Final, NamedTuple
 
 WINDOW_S: Final = 10
-"""Length of the window in which trades are counted, in seconds. All longer intervals are rolled up from it."""
+"""Length in seconds of the windows in which trades are counted. All longer intervals are rolled up from them."""
 
 WINDOW_US: Final = WINDOW_S * 1_000_000
+"""The same length in µs."""
 
 
 class Interval(NamedTuple):
-    """A length of candles. `children` names the interval from which its candles are rolled up."""
+    """An interval of candles. `children` names the one from which they are rolled up, None for the shortest."""
 
     name: str
     seconds: int
@@ -17,11 +18,11 @@ class Interval(NamedTuple):
 
     @property
     def table(self) -> str:
-        """The table that holds its candles."""
+        """The name of the table that holds its candles."""
         return f"candles_{self.name}"
 
     def start_of(self, time_s: int) -> int:
-        """The start of the window that holds `time_s`; both in Unix seconds."""
+        """Return the start of the window that contains `time_s`; both are in Unix seconds."""
         return time_s - time_s % self.seconds
 
 
@@ -37,17 +38,17 @@ INTERVALS: Final[dict[str, Interval]] = {
         ("1d", 86_400, "4h"),
     )
 }
-"""Every interval, shortest first: each divides the next, so that children never straddle a parent's edge."""
+"""All intervals by name, shortest first. Each divides the next, so a child never reaches over a parent's edge."""
 
 ROLLUPS: Final = tuple(interval for interval in INTERVALS.values() if interval.children)
-"""The intervals that are rolled up, children always before their parents."""
+"""The intervals that are rolled up, children before their parents."""
 
 
 def window_of(time_us: int) -> int:
-    """The number of the window that holds `time_us` (Unix µs); windows are numbered from 1970 on."""
+    """Return the number of the window that contains `time_us` (Unix µs). Windows are numbered from 1970 on."""
     return time_us // WINDOW_US
 
 
 def start_s(window: int) -> int:
-    """The start of a window in Unix seconds."""
+    """Return the start of the window with this number, in Unix seconds."""
     return window * WINDOW_S
