@@ -1,1 +1,1 @@
-"""Tests of the chart and of the images: what Helm renders, and what a real Kubernetes API says to it."""
+"""Tests of the chart and the images: rendered by Helm, and applied to a real Kubernetes API."""

@@ -1,4 +1,4 @@
-"""Helm with the chart, and a Kubernetes API of the real kind."""
+"""Fixtures: Helm with the chart, and a real Kubernetes API."""
 
 import subprocess
 import sys
@@ -14,10 +14,10 @@ __all__ = ["apiserver", "assets", "namespace"]
 
 @pytest.fixture(scope="session")
 def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """Helm and the chart with its dependencies, real or standing in; skips where there is no Helm."""
+    """Return Helm and the chart with its dependencies, real or placeholders. Skip the tests if there is no Helm."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     try:
-        with capture.global_and_fixture_disabled():  # a build takes minutes, and is to be seen
+        with capture.global_and_fixture_disabled():  # a build takes minutes, so its progress is shown
             program = find_helm(lambda message: print(f"\n{message}", file=sys.stderr, flush=True))
     except HelmMissingError as error:
         unavailable(str(error))

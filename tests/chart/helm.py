@@ -1,4 +1,4 @@
-"""Helm: found on this machine, or built once from its Go module; and what it renders."""
+"""Helm, found on this machine or built once from its Go module, and the objects that it renders."""
 
 import fcntl
 import os
@@ -12,13 +12,13 @@ from typing import Any, Final
 import yaml
 
 VERSION: Final = "4.3.1"
-"""What is built where none is found; those that are found may be older, from 3.18 on."""
+"""Version to build if none is found. An installed Helm may be older, from 3.18 on."""
 
 KUBERNETES: Final = "1.35.0"
-"""For which the chart is rendered without a cluster: a Helm that was built from its module may think of another."""
+"""Kubernetes version to render for without a cluster. A Helm built from its module may have another default."""
 
 LIMIT_S: Final = 15 * 60.0
-"""Seconds for a build; two minutes are usual on two cores."""
+"""Limit of a build in seconds. Two minutes are usual on two cores."""
 
 PROJECT: Final = Path(__file__).parents[2]
 CHART: Final = PROJECT / "charts" / "marketstream"
@@ -27,17 +27,17 @@ Object = dict[str, Any]
 
 
 class HelmMissingError(Exception):
-    """There is no Helm, and none can be built."""
+    """Helm is missing and cannot be built."""
 
 
 class HelmError(Exception):
-    """Helm has failed; the message is its own."""
+    """Helm failed. The message is its output."""
 
 
 def find_helm(report: Callable[[str], None]) -> Path:
-    """Helm from HELM, KUBEBUILDER_ASSETS or the PATH, else from the cache, into which it is built when Go is there.
+    """Return Helm from HELM, KUBEBUILDER_ASSETS, the PATH or the cache, into which it is built if Go is installed.
 
-    `report` hears of a build. Raises HelmMissingError.
+    `report` gets a message when a build begins. Raises HelmMissingError.
     """
     if given := os.environ.get("HELM"):
         return Path(given)
@@ -47,8 +47,8 @@ def find_helm(report: Callable[[str], None]) -> Path:
             return program
     if shutil.which("go") is None:
         raise HelmMissingError(
-            f"No helm for the tests of the chart: not on the PATH, not in {_cached().parent}. "
-            "Install Helm, or Go, which builds it once, or set HELM to the program."
+            f"The tests of the chart need helm, which is neither on the PATH nor in {_cached().parent}. "
+            "Install Helm, or install Go to build it once, or set HELM to the program."
         )
     return _build(report)
 
@@ -82,14 +82,14 @@ def _build(report: Callable[[str], None]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Helm:
-    """Helm with the chart, complete with its dependencies, and a home of its own."""
+    """Helm with the chart, including dependencies, and a home directory of its own."""
 
     program: Path
     chart: Path
     home: Path
 
     def run(self, *arguments: str | Path, kubeconfig: Path | None = None) -> str:
-        """What Helm prints. Raises HelmError when it fails."""
+        """Run Helm and return its standard output. Raises HelmError when it fails."""
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.home),
@@ -109,33 +109,33 @@ class Helm:
         name: str = "marketstream",
         namespace: str = "test",
     ) -> list[Object]:
-        """The objects that the chart makes with these `key=value` and files of the chart. Raises HelmError."""
+        """Return the objects that the chart renders with these `key=value` and files of the chart. Raises HelmError."""
         given = arguments(values, files)
         text = self.run("template", name, self.chart, "--namespace", namespace, "--kube-version", KUBERNETES, *given)
         return [each for each in yaml.safe_load_all(text) if each]
 
 
 def arguments(values: Sequence[str], files: Sequence[str] = ()) -> list[str]:
-    """The options that give Helm these values."""
+    """Return the options that pass these values to Helm."""
     options = [option for file in files for option in ("--values", str(CHART / file))]
     return options + [option for value in values for option in ("--set", value)]
 
 
 EXTERNAL: Final = ("kafka.mode=external", "strimzi.enabled=false", "kafka.external.bootstrapServers=kafka:9092")
-"""A Kafka that is there already."""
+"""Values for an existing Kafka."""
 
 PRODUCTION: Final = "values-production.yaml"
 DEVELOPMENT: Final = "values-dev.yaml"
 
 
 def only(objects: Sequence[Object], kind: str, name: str | None = None) -> Object:
-    """The one object of this kind, and of this name if there are several."""
+    """Return the only object of this kind, and of this name if one is given."""
     (found,) = [each for each in objects if each["kind"] == kind and name in (None, each["metadata"]["name"])]
     return found
 
 
 def pod_templates(objects: Sequence[Object]) -> dict[str, Object]:
-    """What pods are made from, by the name of the object that makes them."""
+    """Return the pod templates by the names of their objects."""
     found = {
         each["metadata"]["name"]: each["spec"]["template"]
         for each in objects

@@ -1,4 +1,4 @@
-"""What a set of NetworkPolicies lets through, as a cluster's network reads them."""
+"""Evaluate NetworkPolicies as a cluster's network does."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _TESTS: Final = {
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod, or with an `address` somebody outside the cluster."""
+    """A pod, or a host outside the cluster if it has an `address`."""
 
     labels: Mapping[str, str]
     namespace: str = "test"
@@ -26,20 +26,20 @@ class Pod:
 
 
 def pod_of(template: Object, namespace: str = "test") -> Pod:
-    """The pod that is made from a template."""
+    """Return the pod of a template."""
     ports = {p["name"]: p["containerPort"] for c in template["spec"]["containers"] for p in c.get("ports", [])}
     return Pod(template["metadata"]["labels"], namespace, ports)
 
 
 def reaches(policies: Sequence[Object], source: Pod, target: Pod, port: int) -> bool:
-    """Whether a connection from the source to the target's port passes what holds for both of them."""
+    """Return True if the policies of both pods allow a connection from the source to the target's port."""
     return _passes(policies, "Egress", source, target, target, port) and _passes(
         policies, "Ingress", target, source, target, port
     )
 
 
 def _passes(policies: Sequence[Object], direction: str, own: Pod, other: Pod, target: Pod, port: int) -> bool:
-    """Pods that no policy selects are open; those that one does only take what one of theirs allows."""
+    """Return True if no policy selects the pod, or one that does allows the connection."""
     held = [
         policy["spec"]
         for policy in policies
@@ -74,7 +74,7 @@ def _is(peer: Object, other: Pod, namespace: str) -> bool:
 
 
 def selects(selector: Object, labels: Mapping[str, str]) -> bool:
-    """Whether a LabelSelector takes these labels; an empty one takes all."""
+    """Return True if a LabelSelector matches these labels. An empty selector matches all."""
     wanted = selector.get("matchLabels") or {}
     return all(labels.get(key) == value for key, value in wanted.items()) and all(
         _TESTS[rule["operator"]](labels.get(rule["key"]), rule.get("values", []))

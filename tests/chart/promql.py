@@ -1,4 +1,4 @@
-"""As much of PromQL as alerts and board use: which metrics an expression reads, and which labels are left of them."""
+"""The part of PromQL that alerts and dashboard use: the metrics that an expression reads, and its resulting labels."""
 
 import re
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from typing import Final
 AGGREGATIONS: Final = frozenset({"sum", "max", "min"})
 FUNCTIONS: Final = frozenset({"rate", "increase", "min_over_time", "max_over_time", "absent", "time"})
 LEVELS: Final = (("or",), ("and", "unless"), ("==", "!=", ">", "<", ">=", "<="), ("+", "-"), ("*", "/"))
-"""Binary operators, those that bind least first."""
+"""Binary operators, from lowest to highest precedence."""
 
 TARGET: Final = frozenset({"namespace", "pod"})
-"""Labels that the scraping adds to every series."""
+"""Labels that Prometheus adds to every scraped series."""
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<duration>\d+[smhd])|(?P<number>\d+(?:\.\d+)?)|(?P<name>[a-z_]\w*)|(?P<text>"[^"]*")"""
@@ -19,24 +19,24 @@ _TOKEN: Final = re.compile(
 )
 
 Labels = frozenset[str] | None
-"""Those that the series have; None where it is a number and no series."""
+"""The labels of the series; None for a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an expression reads."""
+    """The metrics that an expression reads, and the labels of its result."""
 
     metrics: frozenset[str]
     labels: frozenset[str]
-    """Those that are left for the text of an alert, or a legend."""
+    """Labels that the text of an alert, or a legend, can use."""
 
 
 class PromqlError(Exception):
-    """It is no PromQL, or more than is known here, or it asks for labels that are not there."""
+    """The expression is not PromQL, uses an unsupported part of it, or uses labels that do not exist."""
 
 
 def read(expression: str, known: Mapping[str, set[str]]) -> Reading:
-    """Reads an expression; `known` has the labels of every metric. Raises PromqlError."""
+    """Parse an expression; `known` has the labels of every metric. Raises PromqlError."""
     parser = _Parser(_tokens(expression), known)
     labels = parser.binary(0)
     parser.expect("")
@@ -57,7 +57,7 @@ def _tokens(expression: str) -> list[str]:
 
 
 class _Parser:
-    """By recursive descent. Each method takes what it reads from the tokens, and tells the labels that are left."""
+    """A recursive descent parser. Each method consumes tokens and returns the resulting labels."""
 
     def __init__(self, tokens: list[str], known: Mapping[str, set[str]]) -> None:
         self._tokens = tokens
@@ -155,7 +155,7 @@ class _Parser:
 
 
 def _combined(operator: str, left: Labels, right: Labels, on: frozenset[str] | None, *, grouped: bool) -> Labels:
-    """The labels of what an operator makes of two sides. Sides without a label in common never match."""
+    """Return the labels of the result of a binary operator. Raises PromqlError if its sides can never match."""
     if left is None or right is None:
         return right if left is None else left
     if operator == "or":

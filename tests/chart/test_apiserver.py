@@ -1,5 +1,8 @@
-"""What a real Kubernetes API says to the chart: every object is accepted, by Strimzi's definitions too; pods pass the
-restricted standard; passwords and data outlive upgrades and the release."""
+"""The chart on a real Kubernetes API.
+
+Every object is accepted, by Strimzi's definitions too. Pods meet the restricted standard. Passwords and data outlive
+upgrades and the release.
+"""
 
 import base64
 import json
@@ -15,7 +18,7 @@ from tests.harness.operator.apiserver import ApiServer
 
 RESTRICTED = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
 HERE = ("crds.enabled=false", *EXTERNAL)
-"""A release of which there can be several: the definition can only belong to one."""
+"""Values that allow several releases, because the definition can belong to only one."""
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +29,14 @@ def definitions() -> Path:
 
 @pytest.fixture(scope="module")
 async def strimzi(apiserver: ApiServer, definitions: Path) -> None:
-    """The API knows Strimzi's kinds."""
+    """Install Strimzi's definitions."""
     await apiserver.kubectl("apply", "--server-side", "-f", str(definitions))
     await apiserver.serves("/apis/kafka.strimzi.io/v1/kafkas")
 
 
 @pytest.fixture
 async def restricted(apiserver: ApiServer, namespace: str) -> str:
-    """A namespace whose pods must be restricted, with the accounts that they name."""
+    """Return a namespace that enforces the restricted standard, with the service accounts of the pods."""
     await apiserver.request(
         "PATCH", f"/api/v1/namespaces/{namespace}", RESTRICTED, content_type="application/merge-patch+json"
     )
@@ -74,7 +77,7 @@ async def test_pods_pass_the_restricted_standard(apiserver: ApiServer, restricte
     templates = pod_templates(helm.render(files=MATRIX[case].get("files", ()), namespace=restricted))
     for name, template in templates.items():
         pod = {"metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]}
-        # Claims are made by the StatefulSet's controller.
+        # The StatefulSet's controller would create the claims.
         if name == "marketstream-postgresql":
             pod["spec"]["volumes"].append({"name": "data", "emptyDir": {}})
         await apiserver.request("POST", path, pod, query=query)
@@ -84,7 +87,7 @@ async def test_pods_pass_the_restricted_standard(apiserver: ApiServer, restricte
 
 
 class Release:
-    """A release of the chart in a namespace of a real API. No controller runs: nothing becomes of what is stored."""
+    """A release of the chart in a namespace of a real API. No controller runs, so objects are only stored."""
 
     def __init__(self, apiserver: ApiServer, helm: Helm, namespace: str) -> None:
         self._api, self._helm, self._namespace = apiserver, helm, namespace
@@ -110,7 +113,7 @@ class Release:
         await self._api.request("POST", f"/api/v1/namespaces/{self._namespace}/secrets", body)
 
     async def secrets(self) -> dict[str, dict[str, str]]:
-        """The chart's Secrets, by name."""
+        """Return the chart's Secrets by name."""
         found = await self._api.request("GET", f"/api/v1/namespaces/{self._namespace}/secrets")
         return {
             each["metadata"]["name"]: {k: base64.b64decode(v).decode() for k, v in each["data"].items()}
@@ -119,7 +122,7 @@ class Release:
         }
 
     async def template(self, name: str) -> Object:
-        """The pod template of a Deployment."""
+        """Return the pod template of a Deployment."""
         path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{name}"
         found: Object = (await self._api.request("GET", path))["spec"]["template"]
         return found

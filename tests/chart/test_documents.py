@@ -1,4 +1,4 @@
-"""What is written beside the templates: the README follows the values, alerts and board speak of metrics that exist."""
+"""Files beside the templates: the README follows the values, alerts and dashboard use metrics that exist."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def test_the_readme_has_every_value() -> None:
 
 
 def test_alerts_speak_of_what_is_counted() -> None:
-    """And their texts of labels that are left of it: others would be empty."""
+    """Alerts use existing metrics, and their texts use labels of the result: others would be empty."""
     known = metrics()
     names = [rule["alert"] for rule in alerts()]
     assert len(set(names)) == len(names)
@@ -134,7 +134,7 @@ def test_the_board_is_laid_out_without_gaps() -> None:
 
 
 def test_the_board_shows_what_is_counted() -> None:
-    """And its legends labels that are left of it: others would be empty."""
+    """Panels use existing metrics, and their legends use labels of the result: others would be empty."""
     known = metrics()
     for panel in panels():
         for target in panel["targets"]:
@@ -163,7 +163,7 @@ def outcomes(expression: str) -> list[str]:
 
 
 def test_only_outcomes_that_exclude_each_other_are_stacked() -> None:
-    """One on top of the other they are the trades read; the others are among those counted."""
+    """Stacked, they add up to the trades that were read; the others are properties of counted trades."""
     about = [panel for panel in panels() if "marketstream_processor_trades_total" in json.dumps(panel["targets"])]
     stacks, others = [], []
     for panel in about:

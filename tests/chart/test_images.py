@@ -1,4 +1,4 @@
-"""The images: what their Dockerfiles promise, and that every locked dependency has a wheel for both architectures."""
+"""The images: rules for their Dockerfiles, and a wheel of every locked dependency for both architectures."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ from tests.harness.needs import unavailable
 IMAGES = {"services": "marketstream", "operator": "marketstream-operator"}
 PYTHON = (3, 11)
 GLIBC = range(17, 29)
-"""Of glibc 2: Debian's is newer than 2.28, and takes wheels for every older one."""
+"""Minor versions of glibc 2. Debian's is newer than 2.28 and accepts wheels for every older one."""
 
 OLD_NAMES = {17: "manylinux2014", 12: "manylinux2010"}
 
@@ -27,7 +27,7 @@ def dockerfile(image: str) -> str:
 
 
 def stages(image: str) -> list[tuple[str, str, str]]:
-    """What each stage is based on, its name, and its text."""
+    """Return the base, the name and the text of each stage."""
     texts = re.split(r"^(?=FROM )", dockerfile(image), flags=re.MULTILINE)[1:]
     heads = [re.match(r"FROM (\S+)(?: AS (\S+))?", text) for text in texts]
     return [(head[1], head[2] or "", text) for head, text in zip(heads, texts, strict=True) if head]
@@ -77,7 +77,7 @@ def lock() -> dict[str, Any]:
 
 
 def exported(package: str, uv: Path) -> list[tuple[str, str]]:
-    """Name and version of what goes into the image of this package."""
+    """Return names and versions of the packages in the image of this package."""
     command = [uv, "export", "--frozen", "--no-dev", "--no-hashes", "--no-emit-workspace", "--package", package]
     text = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     return re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)
@@ -95,7 +95,7 @@ def tags(machine: str) -> set[Tag]:
 def test_every_dependency_has_a_wheel(lock: dict[str, Any], package: str, machine: str) -> None:
     uv = PROJECT / ".venv" / "bin" / "uv"
     if not uv.exists():
-        unavailable("The environment was not made by make, so that there is no uv in it.")
+        unavailable("The environment has no uv, because make did not create it: run make check.")
     usable, wheels = tags(machine), {(each["name"], each["version"]): each for each in lock["package"]}
     wanted = exported(package, uv)
     assert len(wanted) > 10

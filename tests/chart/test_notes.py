@@ -1,4 +1,4 @@
-"""What Helm says after an install: commands for the namespaces that are served."""
+"""The notes that Helm prints after an install: commands for the watched namespaces."""
 
 import re
 

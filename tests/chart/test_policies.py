@@ -1,5 +1,4 @@
-"""Who may reach whom: the chart's NetworkPolicies against the labels of its own pods and of those that the operator
-makes, every connection of them."""
+"""The chart's NetworkPolicies, for every connection between its own pods, the operator's pods and outside hosts."""
 
 import itertools
 
@@ -26,7 +25,7 @@ NEEDED = {
     *((client, "dns") for client in ("api", "operator", "producer", "processor")),
     ("test", "api"), ("stranger", "api"),
 }  # fmt: skip
-"""Everything that anybody does: what is not here is refused."""
+"""All connections that are needed. Every other one must be refused."""
 
 OUTSIDE = {
     "exchange": Pod({}, address="52.84.150.39"),
@@ -39,7 +38,7 @@ CLIENTS = ("api", "operator", "producer", "processor", "postgresql", "redis", "t
 
 
 def stream_pods(namespace: str = "test") -> dict[str, Pod]:
-    """Pods as the operator makes them."""
+    """Return pods as the operator creates them."""
     owner, pair = Owner(StreamKey(namespace, "majors"), "uid"), Pair("btcusdt-1", ("BTCUSDT",))
     spec, connection = Spec(exchange="binance", symbols=("BTCUSDT",)), Connection({}, {}, Settings(), "")
     return {
@@ -64,7 +63,7 @@ def policies(objects: list[Object]) -> list[Object]:
 
 
 def connections(objects: list[Object], pods: dict[str, Pod]) -> set[tuple[str, str]]:
-    """Who reaches whom; the servers outside take everything."""
+    """Return the pairs of client and server that can connect. Servers outside accept everything."""
     return {
         (client, server)
         for client, server in itertools.product(CLIENTS, PORTS)
@@ -76,7 +75,7 @@ STRIMZI = Pod(
     {"strimzi.io/cluster": "marketstream", "strimzi.io/name": "marketstream-kafka", "strimzi.io/kind": "Kafka"}
 )
 OPEN = set(itertools.product(("test", "stranger"), ("exchange", "kubernetes", "dns", "kafka")))
-"""What no policy of the chart can hold back: pods that are not its own, towards servers that are not."""
+"""Connections that no policy of the chart can prevent: from pods to servers that are both not its own."""
 
 
 @pytest.mark.parametrize("streams_in", ["test", "other"])
@@ -121,7 +120,7 @@ def test_more_servers_for_streams_with_a_connection_of_their_own(helm: Helm) -> 
 def test_kafka_lets_in_who_needs_it(helm: Helm) -> None:
     objects = helm.render("operator.watchNamespaces={test,other}")
     (listener,) = only(objects, "Kafka")["spec"]["kafka"]["listeners"]
-    # Strimzi makes a NetworkPolicy of the peers.
+    # Strimzi creates a NetworkPolicy from the peers.
     made = {
         "metadata": {"namespace": "test"},
         "spec": {

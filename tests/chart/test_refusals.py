@@ -1,4 +1,4 @@
-"""What the chart refuses, and the sentence with which it does."""
+"""Values that the chart rejects, with the message."""
 
 from collections.abc import Sequence
 

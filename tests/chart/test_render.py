@@ -1,4 +1,4 @@
-"""What the chart makes: complete, restricted, and what the operator and the services read."""
+"""The rendered objects: complete, restricted, and in the form that the operator and the services read."""
 
 import base64
 import re
@@ -54,7 +54,7 @@ MATRIX: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=MATRIX, scope="module")
 def objects(request: pytest.FixtureRequest, helm: Helm) -> list[Object]:
-    """What is rendered, for each way to install the chart."""
+    """Return the rendered objects, for each way to install the chart."""
     given = MATRIX[request.param]
     return helm.render(*given.get("values", ()), files=given.get("files", ()))
 

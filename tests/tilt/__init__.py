@@ -1,1 +1,1 @@
-"""Tests of the Tiltfile: a Starlark interpreter reads it; Tilt's functions are played, and its rules kept."""
+"""Tests of the Tiltfile, run by a Starlark interpreter with stand-ins for Tilt's functions and rules."""

@@ -1,4 +1,4 @@
-"""A copy of what the Tiltfile reads, Helm, and a Kubernetes API."""
+"""Fixtures: a copy of the files that the Tiltfile reads, Helm, and a Kubernetes API."""
 
 import io
 import shutil
@@ -22,7 +22,7 @@ Read = Callable[..., Tiltfile]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project of its own, as it is after a fresh checkout."""
+    """Return a copy of the project, as after a fresh checkout."""
     folder = tmp_path / "project"
     folder.mkdir()
     for name in ("Tiltfile", "pyproject.toml", "uv.lock", ".dockerignore"):
@@ -36,7 +36,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def read(project: Path, helm: Helm) -> Read:
-    """Reads the Tiltfile: with these arguments behind `tilt up --`, and where Strimzi's chart can be fetched."""
+    """Return a function that reads the Tiltfile with arguments of `tilt up --`, and can download Strimzi's chart."""
 
     def read(*arguments: str, **given: object) -> Tiltfile:
         given = {"pull": lambda: fetch_strimzi(project), **given}
@@ -46,7 +46,7 @@ def read(project: Path, helm: Helm) -> Read:
 
 
 def fetch_strimzi(project: Path) -> None:
-    """Puts a chart where `helm pull` puts Strimzi's: a definition, an operator, and its account."""
+    """Create a chart in place of Strimzi's, as `helm pull` would: a definition, an operator, and its account."""
     chart = project / "charts" / "marketstream"
     (dependency,) = yaml.safe_load((chart / "Chart.yaml").read_text())["dependencies"]
     name, version = dependency["name"], dependency["version"]

@@ -1,4 +1,4 @@
-"""The Tiltfile, with each of its options: what is built, installed, waited for and refused."""
+"""The Tiltfile with each of its options: images, objects, dependencies and refusals."""
 
 import json
 import re
@@ -169,7 +169,7 @@ def test_other_packages_of_the_page_need_another_image(read: Read, project: Path
     assert all((project / each).is_file() for each in step["paths"])
 
 
-# --- what is installed ------------------------------------------------------------------------------------------------
+# --- installed objects ------------------------------------------------------------------------------------------------
 
 
 def kinds_of(tilt: Tiltfile, resource: str) -> set[str]:
@@ -251,7 +251,7 @@ def test_nothing_that_only_helm_runs(read: Read) -> None:
 
 
 async def test_a_real_api_accepts_it(read: Read, apiserver: ApiServer, kinds: None, namespace: str) -> None:
-    """All of it, and its pods in a namespace that wants them restricted: a warning is an error here."""
+    """Every object is accepted in a namespace that enforces the restricted standard, without a warning."""
     restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     await apiserver.request(
         "PATCH", f"/api/v1/namespaces/{namespace}", restricted, content_type="application/merge-patch+json"
@@ -264,7 +264,7 @@ async def test_a_real_api_accepts_it(read: Read, apiserver: ApiServer, kinds: No
     )  # fmt: skip
 
 
-# --- what one sees and does -------------------------------------------------------------------------------------------
+# --- links and buttons -----------------------------------------------------------------------------------------------
 
 
 def test_ports_and_links(read: Read) -> None:
@@ -293,5 +293,5 @@ def test_a_slow_laptop_has_time(read: Read) -> None:
 
 
 def test_the_product_is_not_blackened_in_the_logs(read: Read) -> None:
-    """Tilt blackens what is in Secrets; the passwords for development are the name of the product."""
+    """Tilt redacts the contents of Secrets in logs, and the passwords for development are the product's name."""
     assert read("--kafka", "dev").settings["secret"] == {"disable_scrub": True}

@@ -1,7 +1,7 @@
-"""Tilt as the Tiltfile sees it: its functions with their parameters, which record what they are told.
+"""Tilt's functions, as a Tiltfile calls them: each records its arguments.
 
-The rules are those of Tilt 0.35 and later (https://docs.tilt.dev/api.html); `Tiltfile.complaints` names those that Tilt
-itself would hold against what was recorded.
+The rules are those of Tilt 0.35 and later (https://docs.tilt.dev/api.html). `Tiltfile.complaints` returns the
+violations that Tilt would report.
 """
 # ruff: noqa: ARG002 - the parameters are Tilt's
 
@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")
 
-# Modules are made of functions whose names have an underscore where the Tiltfile writes a dot.
+# Builds Tilt's modules from functions that have an underscore in their names instead of the Tiltfile's dot.
 PRELUDE: Final = """
 config = struct(define_string=config_define_string, parse=config_parse)
 os = struct(getenv=os_getenv, path=struct(exists=os_path_exists))
@@ -31,12 +31,12 @@ TRIGGER_MODE_MANUAL = "manual"
 
 
 class TiltError(Exception):
-    """The Tiltfile was refused: by fail(), or because it calls something that is not there."""
+    """The Tiltfile was rejected: by fail(), or because it calls an unknown function."""
 
 
 @dataclass(kw_only=True)
 class Tiltfile:
-    """What Tilt is told when it reads a Tiltfile."""
+    """A Tiltfile, and the calls that it makes when it is read."""
 
     project: Path
     helm: Path
@@ -45,7 +45,7 @@ class Tiltfile:
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     pull: Callable[[], None] = lambda: None
-    """Plays `helm pull`."""
+    """Stands in for `helm pull`."""
 
     images: dict[str, Record] = field(default_factory=dict)
     objects: list[Record] = field(default_factory=list)
@@ -58,9 +58,9 @@ class Tiltfile:
     options: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> "Tiltfile":
-        """Reads the project's Tiltfile. Raises TiltError."""
+        """Read the project's Tiltfile. Raises TiltError."""
         dialect = starlark.Dialect.extended()
-        # Tilt's Starlark is Go's, which has neither.
+        # Tilt uses the Starlark of Go, which supports neither.
         dialect.enable_f_strings = False
         dialect.enable_types = starlark.DialectTypes.DISABLE
         dialect.enable_load = False
@@ -77,18 +77,18 @@ class Tiltfile:
         return self
 
     def resource_of(self, workload: str) -> Record:
-        """What k8s_resource was told of a workload, or of the resource of this name."""
+        """Return the arguments of k8s_resource for a workload, or for the resource of this name."""
         found = [each for each in self.resources.values() if workload in (each["workload"], each["new_name"])]
         assert len(found) == 1, f"{workload}: {found}"
         return found[0]
 
     def names(self) -> set[str]:
-        """The resources that `resource_deps` can name."""
+        """Return the resources that `resource_deps` can name."""
         renamed = {each["workload"] for each in self.resources.values() if each["new_name"]}
         return (self._workloads() - renamed) | set(self.resources) | set(self.commands)
 
     def complaints(self) -> list[str]:
-        """What Tilt would refuse, warn of, or leave in its resource `uncategorized`."""
+        """Return everything that Tilt would reject, warn of, or leave in its resource `uncategorized`."""
         return [
             *self._wrong_resources(),
             *self._wrong_dependencies(),
@@ -156,7 +156,7 @@ class Tiltfile:
             or name in _BUILT_IN
         }  # fmt: skip
 
-    # --- what a Tiltfile can call -------------------------------------------------------------------------------------
+    # --- functions of a Tiltfile --------------------------------------------------------------------------------------
 
     def fail(self, msg: str) -> None:
         raise TiltError(msg)

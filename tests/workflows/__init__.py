@@ -1,1 +1,1 @@
-"""Tests of the workflows of GitHub Actions, and what those need of pytest."""
+"""Tests of the workflows and the files for contributors, and a plugin of pytest for the workflows."""

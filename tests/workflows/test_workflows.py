@@ -1,4 +1,4 @@
-"""The workflows of GitHub Actions: what actionlint says, and our own rules."""
+"""The workflows of GitHub Actions: checked by actionlint and by rules of the project."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ GRANTED: Final = {"images": {"packages", "id-token"}, "chart": {"packages", "con
 
 @pytest.fixture(scope="module")
 def actionlint() -> Path:
-    """actionlint from the PATH, else from the cache, into which it is built when Go is there."""
+    """Return actionlint from the PATH or from the cache, into which it is built if Go is installed."""
     if found := shutil.which("actionlint"):
         return Path(found)
     base = os.environ.get("XDG_CACHE_HOME")
@@ -36,7 +36,7 @@ def actionlint() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another test run may be building it
         if not program.exists():
             if shutil.which("go") is None:
-                unavailable("No actionlint for the workflows, and no Go to build it: install either.")
+                unavailable("The tests of the workflows need actionlint, or Go to build it: install either.")
             environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(cache), "GOWORK": "off", "GOFLAGS": ""}
             module = f"github.com/rhysd/actionlint/cmd/actionlint@v{VERSION}"
             built = subprocess.run(
@@ -44,13 +44,13 @@ def actionlint() -> Path:
                 env=environment, cwd=cache, capture_output=True, text=True, check=False, timeout=LIMIT_S,
             )  # fmt: skip
             if built.returncode:
-                unavailable(f"actionlint could not be built: {built.stderr[-2000:]}")
+                unavailable(f"Cannot build actionlint: {built.stderr[-2000:]}")
     return program
 
 
 @pytest.fixture(params=WORKFLOWS, ids=[path.stem for path in WORKFLOWS])
 def workflow(request: pytest.FixtureRequest) -> Any:
-    """Each of the workflows."""
+    """Return each of the workflows."""
     return yaml.safe_load(request.param.read_text())
 
 
@@ -59,7 +59,7 @@ def steps(workflow: Any) -> list[Any]:
 
 
 def test_actionlint(actionlint: Path) -> None:
-    """With shellcheck where it is installed: actionlint finds it itself."""
+    """actionlint also runs shellcheck, if that is installed."""
     said = subprocess.run(
         [actionlint, "-no-color", *WORKFLOWS], cwd=PROJECT, capture_output=True, text=True, check=False
     )
@@ -117,7 +117,7 @@ def test_the_release_finds_what_it_replaces() -> None:
 
 
 def test_tests_without_recordings() -> None:
-    """None of those that are left needs them, and no other is left out."""
+    """The plugin deselects exactly the tests that need recordings."""
 
     def collected(*arguments: str) -> set[str]:
         collect = ["-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
