@@ -1,4 +1,4 @@
-"""`python -m marketstream` is the same as `marketstream`."""
+"""Run `marketstream` as `python -m marketstream`."""
 
 import sys
 

@@ -1,12 +1,14 @@
-"""How long to wait between attempts."""
+"""Delays between attempts."""
 
 from collections.abc import Iterator
 from random import Random
 
 
 def delays(first_s: float, most_s: float, rng: Random | None = None) -> Iterator[float]:
-    """Seconds to wait before each further attempt: doubling from `first_s` to at most `most_s`, each shortened at
-    random by up to a half, so that many clients that failed together do not come back together."""
+    """Yield the seconds to wait before each further attempt, doubling from `first_s` up to `most_s`, without end.
+
+    Each delay is shortened at random by up to a half, so that clients that failed together do not retry together.
+    """
     rng = rng or Random()
     limit = first_s
     while True:

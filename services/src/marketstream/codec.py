@@ -1,8 +1,8 @@
 """The records of a topic: MsgPack arrays that begin with their version and kind.
 
-Trades that arrived within a few milliseconds, a heartbeat about every second, the proof that a market was quiet, and
-the end of a symbol.
-A reader that meets another version, kind or shape gets a CodecError and sets the record aside.
+There are four kinds: trades that arrived within a few milliseconds, a heartbeat about every second, the proof that a
+market was quiet, and the end of a symbol. Decoding any other version, kind or shape raises CodecError, upon which a
+reader rejects the record.
 """
 
 from typing import Final
@@ -13,11 +13,11 @@ from marketstream.market.trade import Trades
 
 
 class CodecError(ValueError):
-    """A record that is not MsgPack of a known version, kind and shape."""
+    """A record is not MsgPack of a known version, kind and shape."""
 
 
 class TradesRecord(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.trades"):
-    """Trades of one symbol. `received_us` is the Unix time in µs at which the last of them was heard."""
+    """Trades of one symbol. `received_us` is the Unix time in µs at which the last of them was received."""
 
     exchange: str
     symbol: str
@@ -26,10 +26,10 @@ class TradesRecord(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="
 
 
 class Heartbeat(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.heartbeat"):
-    """No trade with a time before `closes_before_us` (Unix µs, the exchange's clock) is still to come on this feed.
+    """A promise that the feed brings no more trades from before `closes_before_us` (Unix µs, the exchange's clock).
 
-    Sent only after Kafka has acknowledged all earlier records; `max_acked_id` is the greatest id among them, -1 for
-    none. It lets windows close when a market is quiet. It proves nothing complete.
+    It is sent only after Kafka has acknowledged all earlier records; `max_acked_id` is the greatest id among them, or
+    -1 if there are none. It lets windows close when a market is quiet, but proves no window complete.
     """
 
     exchange: str
@@ -40,8 +40,10 @@ class Heartbeat(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.h
 
 
 class Quiet(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.quiet"):
-    """The exchange's history knew of no trade after `newest_id` up to `until_us` (Unix µs, the exchange's clock): the
-    proof that a market was quiet."""
+    """The proof that a market was quiet.
+
+    The exchange's history knew of no trade after `newest_id` up to `until_us` (Unix µs, the exchange's clock).
+    """
 
     exchange: str
     symbol: str
@@ -51,7 +53,7 @@ class Quiet(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.quiet
 
 
 class End(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.end"):
-    """The symbol was removed: its producer sends nothing more."""
+    """The end of a symbol that was removed. Its producer sends nothing more."""
 
     exchange: str
     symbol: str
@@ -67,7 +69,7 @@ encode = _encoder.encode
 
 
 def decode(data: bytes) -> Record:
-    """The record in `data`. Raises CodecError, saying what is wrong with it."""
+    """Return the record in `data`. Raise CodecError if it is not a record of a known version, kind and shape."""
     try:
         return _decoder.decode(data)  # type: ignore[no-any-return]
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""What every service has: health that can be asked, metrics, and a graceful stop."""
+"""Shared parts of every service: health checks, metrics and a graceful stop."""
 
 import asyncio
 import contextlib
@@ -19,34 +19,36 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 Check = Callable[[], str | None]
+"""A health check. It returns None if all is well, otherwise a text that says what is wrong."""
 
 Work = Coroutine[Any, Any, None] | asyncio.Future[None]
+"""A coroutine, or a task that is running already."""
 
 STOP_LIMIT_S = 4
 """Seconds for which open HTTP connections may delay a stop."""
 
 
 class Health:
-    """What a service says of itself. A check answers None when all is well, else a text that says what is wrong."""
+    """The health checks of a service. The service is ready if all of them pass."""
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
 
     def add(self, name: str, check: Check) -> None:
-        """Readiness depends on this check from now on."""
+        """Make readiness depend on the check."""
         self._checks[name] = check
 
     def watch(self, name: str, task: "asyncio.Task[Any]") -> None:
-        """Readiness depends on this task being alive: a service whose reader has died must not look well."""
-        self.add(name, lambda: f"the task {name} has ended" if task.done() else None)
+        """Make readiness depend on the task still running: a service whose reader has died must not look healthy."""
+        self.add(name, lambda: f"the task {name} has ended unexpectedly" if task.done() else None)
 
     def problems(self) -> dict[str, str]:
-        """What is wrong, by the name of the check; empty when the service is ready."""
+        """Return the problems by the name of their check; none if the service is ready."""
         return {name: problem for name, check in self._checks.items() if (problem := check()) is not None}
 
 
 def health_app(health: Health) -> Starlette:
-    """/healthz (the process answers), /readyz (every check passes) and /metrics (Prometheus)."""
+    """Return an app with /healthz (the process responds), /readyz (all checks pass) and /metrics (for Prometheus)."""
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -65,16 +67,15 @@ def health_app(health: Health) -> Starlette:
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
-        """Leaves the signals to run_until_stopped."""
+        """Leave the signals to run_until_stopped."""
         yield
 
 
 @contextlib.asynccontextmanager
 async def serving(app: ASGIApp, host: str, port: int, **options: Any) -> AsyncIterator[int]:
-    """Serves `app` over HTTP inside the block; gives the port, which is a free one for port 0. `options` are more of
-    uvicorn's own.
+    """Serve `app` over HTTP inside the block, which receives the port: a free one if `port` is 0.
 
-    Raises OSError when the address is taken.
+    `options` are passed to uvicorn. Raise OSError if the address is taken.
     """
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, lifespan="off",
@@ -91,7 +92,7 @@ async def serving(app: ASGIApp, host: str, port: int, **options: Any) -> AsyncIt
 
 
 def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Runs `main` in a fast event loop. SIGTERM or Ctrl-C set the event it is given, upon which it should end."""
+    """Run `main` in a fast event loop. SIGTERM or Ctrl-C sets the event passed to `main`, which should then return."""
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -106,11 +107,11 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 async def run_until(stop: asyncio.Event, *works: Work, end_s: float | None = None) -> bool:
-    """Run the works side by side until `stop` is set or one of them ends, then cancel the others and wait for them.
+    """Run the works concurrently until `stop` is set or one of them ends, then cancel the others and wait for them.
 
-    Return False if `stop` was set first, True if a work ended by itself; raise the exception with which it ended.
-    Exceptions raised after the cancellation are only logged. A work that takes longer than `end_s` seconds to end is
-    left behind; by default there is no such limit.
+    Return False if `stop` was set first and True if a work ended by itself. If that work raised an exception, raise it.
+    Exceptions that works raise after they were cancelled are only logged. A work that takes longer than `end_s` seconds
+    to end is abandoned; by default there is no such limit.
     """
     tasks = [asyncio.ensure_future(work) for work in works]
     stopping = asyncio.create_task(stop.wait())

@@ -12,23 +12,26 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class SettingsError(ValueError):
-    """A setting that is missing or makes no sense. The message names the variable and says what was expected."""
+    """A setting is missing or invalid. The message names the variable and says what was expected."""
 
 
 def setting(default: Any, help_: str, **checks: Any) -> Any:
-    """A field of a settings class. `checks`: the `least` number, the `choices`, the schemes of a `url`, and whether the
-    value is `secret`, which keeps it out of logs."""
+    """Declare a field of a settings class.
+
+    `checks` may give the `least` number, the `choices`, the schemes of a `url`, and `secret=True` to keep the value out
+    of logs.
+    """
     return field(default=default, metadata={"help": help_, **checks})
 
 
 class Environment:
-    """Base of a frozen dataclass whose fields, made by `setting`, are read from the environment."""
+    """Base class of frozen dataclasses whose fields, declared by `setting`, are read from the environment."""
 
     __slots__ = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> Self:
-        """The settings of `environment`; `given` fields win. Raises SettingsError for the first that makes no sense."""
+        """Read the settings from `environment`, except for the `given` ones. Raise SettingsError if one is invalid."""
         read = {
             f.name: _read(f.name, f.type, f.metadata, environment[f.name.upper()])
             for f in _fields(cls)
@@ -37,18 +40,18 @@ class Environment:
         return cls(**read, **given)
 
     def to_environment(self) -> dict[str, str]:
-        """The environment from which these settings are read again; what is at its default is left out."""
+        """Return the environment that reads back as these settings, without those at their defaults."""
         return {f.name.upper(): _text(value) for f in _fields(self) if (value := getattr(self, f.name)) != f.default}
 
     def require(self, *names: str) -> None:
-        """Raises SettingsError, naming all of them, when any of these fields is empty."""
+        """Raise SettingsError, which names all of them, if any of these fields are empty."""
         missing = [f for f in _fields(self) if f.name in names and not getattr(self, f.name)]
         if missing:
             wanted = "; ".join(f"{f.name.upper()} ({f.metadata['help']})" for f in missing)
-            raise SettingsError(f"missing in the environment: {wanted}")
+            raise SettingsError(f"missing environment variables: {wanted}")
 
     def but(self, **changes: Any) -> Self:
-        """A copy with other values in some fields."""
+        """Return a copy with some fields changed."""
         return replace(self, **changes)  # type: ignore[type-var]
 
     def __repr__(self) -> str:
@@ -72,19 +75,21 @@ def _fields(settings: Any) -> "tuple[Field[Any], ...]":
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings(Environment):
-    """What a container of any of the services takes. Empty text means: not given."""
+    """The settings of the services: producer, processor and API. Empty text means that a setting is not given."""
 
     kafka_bootstrap: str = setting("", "host:port of Kafka's brokers, separated by commas")
     kafka_security_protocol: str = setting(
-        "PLAINTEXT", "how to speak to Kafka", choices=("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+        "PLAINTEXT", "protocol of the connections to Kafka", choices=("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
     )
     kafka_sasl_mechanism: str = setting(
-        "SCRAM-SHA-512", "how to log in to Kafka", choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+        "SCRAM-SHA-512", "SASL mechanism for logging in to Kafka", choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
     )
     kafka_sasl_username: str = setting("", "Kafka user")
     kafka_sasl_password: str = setting("", "password of the Kafka user", secret=True)
-    kafka_ca_file: str = setting("", "PEM file of the authority that signed the brokers' certificates")
-    kafka_session_timeout_ms: int = setting(10_000, "ms without a sign after which a consumer is replaced", least=500)
+    kafka_ca_file: str = setting("", "PEM file of the certificate authority that signed the brokers' certificates")
+    kafka_session_timeout_ms: int = setting(
+        10_000, "ms without a heartbeat after which Kafka replaces a consumer", least=500
+    )
     database_url: str = setting(
         "", "postgresql://user:password@host:port/database", secret=True, url=("postgresql", "postgres")
     )
@@ -95,36 +100,44 @@ class Settings(Environment):
     symbols: tuple[str, ...] = setting((), "symbols, separated by commas: BTCUSDT,ETHUSDT")
     exchange_ws_url: str = setting("", "scheme, host and port that replace the exchange's WebSocket address")
     exchange_rest_url: str = setting("", "scheme, host and port that replace the exchange's REST address")
-    default_exchange: str = setting("binance", "the exchange that answers when a query names none")
+    default_exchange: str = setting("binance", "exchange that is used if a query names none")
     topic_prefix: str = setting("trades", "first part of every topic's name")
     topic_retention_ms: int = setting(
-        24 * 3600 * 1000, "ms for which a topic that is made here keeps trades", least=60_000
+        24 * 3600 * 1000, "ms for which a topic that a service creates keeps trades", least=60_000
     )
-    topic_replication: int = setting(-1, "replicas of a topic that is made here, -1 for the broker's default", least=-1)
-    topic_create: bool = setting(True, "whether topics that are missing are made; if not, they are waited for")
+    topic_replication: int = setting(
+        -1, "replicas of a topic that a service creates, -1 for the broker's default", least=-1
+    )
+    topic_create: bool = setting(True, "create missing topics; if false, wait until they exist")
     consumer_group: str = setting("marketstream", "Kafka consumer group of the processors")
-    pack_ms: int = setting(10, "ms for which trades are gathered into one record", least=0)
-    heartbeat_ms: int = setting(1_000, "ms between heartbeats of a symbol", least=10)
+    pack_ms: int = setting(10, "ms for which trades are collected into one record", least=0)
+    heartbeat_ms: int = setting(1_000, "ms between the heartbeats of a symbol", least=10)
     grace_ms: int = setting(1_000, "ms of exchange time for which a window waits for late trades", least=0)
-    max_id_jump: int = setting(1_000_000, "a greater jump of trade ids starts a new segment, never a backfill", least=1)
-    max_holes: int = setting(1_000, "holes of a symbol kept in mind; the oldest is given up beyond it", least=1)
+    max_id_jump: int = setting(
+        1_000_000, "a greater jump of trade ids begins a new segment and is not backfilled", least=1
+    )
+    max_holes: int = setting(1_000, "maximum number of holes of a symbol; beyond it, the oldest is given up", least=1)
     max_age_s: int = setting(
         60,
-        "seconds without a sign of a symbol's feed after which it is stale; half of it without a trade, at most two "
-        "minutes, and the exchange is asked whether the market is quiet",
-        least=30,  # an answer speaks of ten seconds ago, and the next comes half of it later
+        "seconds without a sign of life from a symbol's feed after which the symbol is stale. After half of that "
+        "without a trade, at most two minutes, the exchange is asked whether the market is quiet",
+        least=30,  # an answer is valid up to ten seconds before it, and the next one comes half of this setting later
     )
     start_limit_s: int = setting(
-        60, "seconds for which a start waits for Kafka, its topics and PostgreSQL before it ends with an error", least=1
+        60,
+        "seconds for which a service waits at its start for Kafka, its topics and PostgreSQL before it fails",
+        least=1,
     )
-    publish_ms: int = setting(20, "ms for which live state is gathered before it goes to Redis", least=1)
-    recording: str = setting("", "file that the exchange `replay` reads")
-    replay_speed: str = setting("1", "how many times faster than it was recorded, or max")
-    simulator_seed: int = setting(1, "the simulator is a function of this seed and the time", least=0)
+    publish_ms: int = setting(20, "ms for which live state is collected before it is written to Redis", least=1)
+    recording: str = setting("", "file for the exchange `replay` to read")
+    replay_speed: str = setting("1", "speed of `replay`: a multiple of the recorded speed, or max")
+    simulator_seed: int = setting(
+        1, "seed of the simulator, whose trades depend only on this seed and the time", least=0
+    )
     http_host: str = setting("0.0.0.0", "address on which HTTP is served")  # noqa: S104 - a container serves its pod
     http_port: int = setting(8000, "port on which HTTP is served", least=0)
-    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
-    log_format: str = setting("console", "form of log lines", choices=("console", "json"))
+    log_level: str = setting("info", "minimum level of log lines", choices=("debug", "info", "warning", "error"))
+    log_format: str = setting("console", "format of log lines", choices=("console", "json"))
 
 
 _BOUNDLESS: Final = 2**63
@@ -156,8 +169,10 @@ def _read(name: str, kind: Any, checks: Mapping[str, Any], text: str) -> Any:
 
 
 def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -> None:
-    """Raises SettingsError, in which there is nothing of the URL: where it cannot be taken apart, any of its parts may
-    be a piece of the password."""
+    """Raise SettingsError if the URL cannot be parsed or has a wrong scheme.
+
+    The message contains no part of the URL: where parsing fails, any part may be a piece of the password.
+    """
     if text.partition("://")[0].lower() not in schemes:
         raise SettingsError(
             f"{variable} does not begin with {' or '.join(f'{s}://' for s in schemes)}: expected {help_}"
@@ -169,14 +184,17 @@ def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -
         is_whole = False
     if not is_whole:
         raise SettingsError(
-            f"{variable} cannot be taken apart into host, port and the rest: expected {help_}. Special characters in a "
-            "user or a password, as # / ? [ ] @ %, must be percent-encoded (# is %23)"
+            f"{variable} cannot be parsed: expected {help_}. Special characters in a user name or password, such as "
+            "# / ? [ ] @ %, must be percent-encoded (# is %23)"
         )
 
 
 def _is_whole(url: str, *, may_name_more: bool) -> bool:
-    """Whether there is a host, and nothing that follows it looks like the rest of a password. Raises ValueError for a
-    port that is none, and the like. PostgreSQL's URLs `may_name_more` hosts, and a socket's folder in the query."""
+    """Return True if the URL has a host, and nothing after the host looks like the rest of a password.
+
+    Raise ValueError for an invalid port and the like. A URL that `may_name_more` can have several hosts, or a socket's
+    directory in its query.
+    """
     parts = urlsplit(url)
     hosts = parts.netloc.rpartition("@")[2]
     each = [urlsplit(f"//{host}") for host in (hosts.split(",") if may_name_more else [hosts])]

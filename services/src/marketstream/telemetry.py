@@ -1,4 +1,4 @@
-"""Structured logs, on standard error, for people (console) or machines (JSON)."""
+"""Structured logs on standard error, for people (console) or machines (JSON)."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ import structlog
 
 
 def configure_logging(level: str = "info", form: str = "console") -> None:
-    """Sends every log line of this process, those of the libraries too, through structlog to standard error."""
+    """Send all log lines of this process, including those of libraries, through structlog to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -17,7 +17,7 @@ def configure_logging(level: str = "info", form: str = "console") -> None:
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if form == "json"
-        # Pretty tracebacks print the local variables, passwords among them.
+        # Pretty tracebacks would print local variables, and passwords among them.
         else [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), pad_event_to=40, exception_formatter=structlog.dev.plain_traceback
@@ -36,7 +36,7 @@ def configure_logging(level: str = "info", form: str = "console") -> None:
     root.setLevel(level.upper())
     for noisy in ("aiokafka", "uvicorn", "asyncio", "httpx", "websockets"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-    # It calls every look for a coordinator that is not there yet an error, and then looks again.
+    # It logs an error each time the group's coordinator is not available yet, and then retries.
     logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
@@ -51,6 +51,6 @@ def configure_logging(level: str = "info", form: str = "console") -> None:
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of a module: `log.info("what happened", key=value)`."""
+    """Return the logger of a module, used as in `log.info("candle stored", symbol=symbol)`."""
     bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return bound

@@ -55,7 +55,7 @@ async def test_a_context_that_is_not_there_is_one_line(cluster: Cluster) -> None
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        ({"KAFKA_MODE": "strimzi"}, "missing in the environment: KAFKA_CLUSTER"),
+        ({"KAFKA_MODE": "strimzi"}, "missing environment variables: KAFKA_CLUSTER"),
         ({"KAFKA_MODE": "confluent"}, "KAFKA_MODE is 'confluent': expected one of strimzi, external"),
         ({"RESYNC_S": "1"}, "RESYNC_S is 1: expected at least 5"),
         ({"TOPICS_CREATE": "yes"}, "TOPICS_CREATE is 'yes': expected true or false"),

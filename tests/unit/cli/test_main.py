@@ -11,7 +11,7 @@ from marketstream import cli
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["api"], "missing in the environment: DATABASE_URL"),
+        (["api"], "missing environment variables: DATABASE_URL"),
         (["local", "nowhere.yaml"], "the manifest nowhere.yaml does not exist"),
         (["local", "--exchange=simulator", "--symbols=BTCUSDT", "--port=high"], "--port is 'high'"),
         (["tail"], "KAFKA_BOOTSTRAP is not set, and there is no local run in .marketstream"),

@@ -103,6 +103,6 @@ async def test_the_file_of_an_authority_is_written_once(now: list[float]) -> Non
 
 async def test_a_password_that_breaks_its_url_is_told_without_it() -> None:
     broken = GOOD | {"REDIS_URL": "redis://:pass#word@cache"}
-    with pytest.raises(SpecError, match="the Secret market/connection: REDIS_URL cannot be taken apart") as caught:
+    with pytest.raises(SpecError, match="the Secret market/connection: REDIS_URL cannot be parsed") as caught:
         await connections_of(Secrets(connection=broken)).of(HOME, spec())
     assert "word@" not in str(caught.value)
