@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import httpx
-from marketstream.local.loopback import HOST, ask
+from marketstream.local.loopback import HOST, query
 from marketstream.local.process import ServerProcess
 
 _PROBE = 5.0  # time limit of one readiness probe, in seconds
@@ -37,7 +37,7 @@ class Etcd(ServerProcess):
         ]
 
     async def answers(self) -> bool:
-        answer = await ask(self.port, f"GET /health HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode(), _PROBE)
+        answer = await query(self.port, f"GET /health HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode(), _PROBE)
         return b" 200 " in answer and b'"health":"true"' in answer
 
 
