@@ -1,4 +1,4 @@
-"""What the tests of the embedded servers share: clients of the three, and a copy of the program to kill."""
+"""Clients of Kafka and PostgreSQL, waiting for a condition, and a copy of the embedded servers to kill."""
 
 import asyncio
 import sys
@@ -24,7 +24,7 @@ asyncio.run(main())
 
 
 async def start_copy(directory: Path) -> asyncio.subprocess.Process:
-    """Another process with the three servers in the directory, which runs until it is killed."""
+    """Start another process with the three servers in the directory, which runs until it is killed."""
     copy = await asyncio.create_subprocess_exec(
         sys.executable, "-c", COPY, str(directory), stdout=asyncio.subprocess.PIPE
     )
@@ -34,14 +34,14 @@ async def start_copy(directory: Path) -> asyncio.subprocess.Process:
 
 
 async def eventually(condition: Callable[[], bool], limit: float = 30.0) -> None:
-    """Wait until the condition holds; fails after `limit` seconds."""
+    """Wait until the condition holds, or fail after `limit` seconds."""
     async with asyncio.timeout(limit):
-        while not condition():  # noqa: ASYNC110  what is waited for are other processes, which set no event
+        while not condition():  # noqa: ASYNC110  the conditions depend on other processes, which set no event
             await asyncio.sleep(0.02)
 
 
 async def within(limit: float, action: Callable[[], Awaitable[None]]) -> None:
-    """Repeat the action until it raises nothing; after `limit` seconds its last error is the test's."""
+    """Repeat the action until it succeeds. After `limit` seconds, raise its last error."""
     deadline = asyncio.get_running_loop().time() + limit
     while True:
         try:
@@ -53,6 +53,7 @@ async def within(limit: float, action: Callable[[], Awaitable[None]]) -> None:
 
 
 async def query(url: str, statement: str) -> list[asyncpg.Record]:
+    """Return the rows of a statement."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
         return await connection.fetch(statement)
@@ -61,6 +62,7 @@ async def query(url: str, statement: str) -> list[asyncpg.Record]:
 
 
 async def make_topic(bootstrap: str, topic: str) -> None:
+    """Create a topic with one partition."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -70,13 +72,14 @@ async def make_topic(bootstrap: str, topic: str) -> None:
 
 
 async def produce(bootstrap: str, topic: str, *values: bytes) -> None:
+    """Append records to a topic, and wait for their acknowledgement."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
         for value in values:
             await producer.send_and_wait(topic, value)
 
 
 async def consume(bootstrap: str, topic: str) -> list[bytes]:
-    """All records of the topic's only partition."""
+    """Return all records of the only partition of a topic."""
     partition = TopicPartition(topic, 0)
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
         consumer.assign([partition])

@@ -1,6 +1,6 @@
-"""What the candles must be, computed from the trades alone, and a store of commits in memory.
+"""A reference model: the correct candles, computed from the trades alone, and an in-memory store of commits.
 
-Both are written for plainness: they are what the fast code and the SQL are compared with.
+Both are written for clarity, because the fast code and the SQL are compared with them.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from tests.harness.amounts import to_decimal
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a candle table, as far as it does not depend on the way it came about."""
+    """A row of a candle table, without the columns that depend on the history of the row."""
 
     window_start: int
     open: Decimal
@@ -35,9 +35,9 @@ class Row:
 
 
 def reference_candles(trades: Iterable[Trade], price_scale: int, quantity_scale: int) -> dict[int, Row]:
-    """The candle of every window that holds trades or is proven empty, by window start in seconds.
+    """Return the candle of every window with trades or proven empty, by window start in Unix seconds.
 
-    `trades` are those that arrived, each once; their times follow their ids.
+    `trades` are those that arrived, each once, with times in the order of their ids.
     """
     ordered = sorted(trades)
     by_window: dict[int, list[Trade]] = defaultdict(list)
@@ -96,7 +96,7 @@ def _empty_row(start: int, before: Trade, price_scale: int) -> Row:
 
 
 def reference_rollup(children: dict[int, Row], interval: Interval, child_seconds: int) -> dict[int, Row]:
-    """The candles of a longer interval, by window start, from those of the shorter one."""
+    """Return the candles of a longer interval, by window start, from those of the shorter interval."""
     groups: dict[int, list[Row]] = defaultdict(list)
     for row in children.values():
         groups[interval.start_of(row.window_start)].append(row)
@@ -124,7 +124,7 @@ def _rolled_up(start: int, children: list[Row], expected: int) -> Row:
 
 @dataclass
 class MemoryStore:
-    """What PostgreSQL does with commits, in a dictionary: the candles of 10 seconds by window number."""
+    """The effect of commits on PostgreSQL, in dictionaries: the candles of 10 seconds by window number."""
 
     candles: dict[int, Candle] = field(default_factory=dict)
     reasons: dict[int, str | None] = field(default_factory=dict)
@@ -132,7 +132,7 @@ class MemoryStore:
     progress: Progress = field(default_factory=Progress)
 
     def apply(self, commit: Commit) -> None:
-        """Stores a commit."""
+        """Store a commit."""
         for candle, reason in commit.candles:
             is_new = candle.window not in self.candles and candle.window not in self.empty
             self._merge(candle)
@@ -170,7 +170,7 @@ class MemoryStore:
         stored.last_id = max(stored.last_id, candle.last_id)
 
     def _mark(self, window: int, reason: str | None) -> None:
-        if self.reasons[window] is not None:  # what is proven stays proven unless its trades change
+        if self.reasons[window] is not None:  # a proven window stays proven unless its trades change
             self.reasons[window] = reason
 
     def _prove_empty(self, window: int, low_id: int, high_id: int) -> None:
@@ -182,7 +182,7 @@ class MemoryStore:
             self.empty[window] = before.close, before.price_scale, before.last_id
 
     def rows(self) -> dict[int, Row]:
-        """The rows by window start in seconds."""
+        """Return the rows by window start in Unix seconds."""
         rows = {
             window * WINDOW_S: Row(
                 window_start=window * WINDOW_S,

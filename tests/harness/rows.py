@@ -1,4 +1,4 @@
-"""Rows as a processor writes them, for the tests of those who read."""
+"""Rows as a processor writes them, for the tests of readers."""
 
 from decimal import Decimal
 from typing import Any
@@ -30,14 +30,14 @@ CANDLE: dict[str, Any] = {
 
 
 async def add_candles(connection: Connection, *changes: dict[str, Any], table: str = "candles_10s") -> None:
-    """A row for each of `changes`, which differs from CANDLE in these columns."""
+    """Insert a row for each of `changes`, which replace columns of CANDLE."""
     columns = list(CANDLE)
     records = [[(CANDLE | change)[column] for column in columns] for change in changes]
     await connection.copy_records_to_table(table, records=records, columns=columns)
 
 
 async def add_symbol(connection: Connection, exchange: str, symbol: str, closed_until: int) -> None:
-    """A symbol whose windows before `closed_until` (Unix s) are closed."""
+    """Insert a symbol whose windows before `closed_until` (Unix s) are closed."""
     await connection.execute(
         """INSERT INTO progress (exchange, symbol, topic, closed_until) VALUES ($1, $2, $1 || $2, $3)
            ON CONFLICT (exchange, symbol) DO UPDATE SET closed_until = excluded.closed_until""",

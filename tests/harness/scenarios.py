@@ -1,4 +1,4 @@
-"""Random logs of a symbol, for whatever turns them into candles: the pure core, and the SQL that stores them."""
+"""Random logs of a symbol, for tests of the pure core and of the SQL that stores its candles."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ RECEIVED_US = 2 * EPOCH
 
 
 class Quietness(NamedTuple):
-    """The exchange's word that no trade followed one up to a time."""
+    """The exchange's statement that no trade followed `newest_id` until `until_us` (Unix µs)."""
 
     newest_id: int
     until_us: int
@@ -29,8 +29,10 @@ class Quietness(NamedTuple):
 
 @dataclass(frozen=True)
 class Scenario:
-    """A log of records, heartbeats and the exchange's word that it was quiet; and after which of them the processor
-    commits or is killed."""
+    """A log of records, heartbeats and statements of quiet.
+
+    `commits` and `kills` are the offsets in the log after which the processor commits or is killed.
+    """
 
     trades: list[Trade]
     log: list[Trades | Quietness | int]
@@ -38,13 +40,13 @@ class Scenario:
     kills: frozenset[int]
 
     def delivered(self) -> list[Trade]:
-        """The trades that arrived, as the exchange made them."""
+        """Return the trades that arrived, as the exchange made them."""
         ids = {trade.id for record in self.log if isinstance(record, Trades) for trade in record}
         return [trade for trade in self.trades if trade.id in ids]
 
 
 class Reading:
-    """A processor that reads a scenario's log. It begins at the resume offset of what is stored, at every kill anew."""
+    """A processor that reads the log of a scenario. It starts at the stored resume offset, again after every kill."""
 
     def __init__(
         self, scenario: Scenario, progress: Progress, on_record: Callable[["Reading"], None] = lambda _: None
@@ -55,14 +57,16 @@ class Reading:
         self.begin(progress)
 
     def begin(self, progress: Progress) -> None:
-        """Goes on from what is stored, with nothing else in mind."""
+        """Start from the stored progress, without any other memory."""
         self.aggregator = Aggregator(progress, grace_us=GRACE_US, max_id_jump=10**6, max_holes=10**6)
         self.offset = progress.resume_offset
-        """Of the next record."""
+        """Offset of the next record."""
 
     def read(self) -> Iterator[Commit | None]:
-        """Each commit of the scenario, to be stored before the next is asked for; None where the processor is killed
-        and must `begin` again; at the end a last commit."""
+        """Yield each commit of the scenario and a last commit at the end; yield None where the processor is killed.
+
+        The caller stores a commit before taking the next, and calls `begin` after None.
+        """
         log = self._scenario.log
         while self.offset < len(log):
             offset, record = self.offset, log[self.offset]
@@ -83,7 +87,7 @@ class Reading:
 
 
 def history(rng: Random, size: int) -> list[Trade]:
-    """Consecutive ids, times that follow them: bursts within one µs, and pauses of several windows."""
+    """Return trades with consecutive ids and ordered times: bursts within one µs, and pauses of several windows."""
     time, trades = EPOCH + rng.randrange(WINDOW_US), []
     for trade_id in range(1_000, 1_000 + size):
         time += rng.choice((0, 1, 40_000, 900_000, 4_000_000, rng.randrange(3 * WINDOW_US)))
@@ -92,13 +96,13 @@ def history(rng: Random, size: int) -> list[Trade]:
 
 
 def columns(rng: Random, trades: list[Trade]) -> Trades:
-    """The trades as columns, at scales that are not always the same."""
+    """Return the trades as columns, at varying scales."""
     record = Trades.of(trades, PRICE_SCALE, QUANTITY_SCALE)
     return rescaled(record, PRICE_SCALE + rng.randrange(2), QUANTITY_SCALE + rng.randrange(2))
 
 
 def quietness(rng: Random, trades: list[Trade], newest_id: int) -> Quietness:
-    """What the exchange said truly at some time between this trade and the next."""
+    """Return a true statement of quiet, made at some time between this trade and the next."""
     index = newest_id - trades[0].id
     time = trades[index].time
     last = trades[index + 1].time - 1 if index + 1 < len(trades) else time + 5 * WINDOW_US
@@ -116,25 +120,28 @@ def scenario_of(
     killed: float,
     quiet: float = 0.0,
 ) -> Scenario:
-    """A history of `size` trades, of which the share `missing` never arrives and `repeated` twice, each up to
-    `disorder` ids too late. After a record comes a commit, or a kill, or the exchange's word that no trade followed the
-    newest heard, with these probabilities."""
+    """Return a scenario of `size` trades.
+
+    The share `missing` of the trades never arrives, and the share `repeated` arrives twice; each trade is up to
+    `disorder` ids late. `committed`, `killed` and `quiet` are the probabilities that a commit, a kill or a statement of
+    quiet follows a record.
+    """
     trades = history(rng, size)
     kept = [trade for trade in trades if rng.random() >= missing] or trades[:1]
     kept += [trade for trade in kept if rng.random() < repeated]
     kept.sort(key=lambda trade: trade.id + rng.random() * disorder)
     log: list[Trades | Quietness | int] = []
-    heard, newest_id = EPOCH, 0
+    newest_us, newest_id = EPOCH, 0
     while kept:
         count = rng.choice((1, 2, 5, 20))
         part, kept = kept[:count], kept[count:]
         log.append(columns(rng, part))
-        heard = max(heard, *(trade.time for trade in part))
+        newest_us = max(newest_us, *(trade.time for trade in part))
         newest_id = max(newest_id, *(trade.id for trade in part))
         if quiet and rng.random() < quiet:
             log.append(quietness(rng, trades, newest_id))
         if rng.random() < 0.2:
-            log.append(heard + rng.randrange(3 * WINDOW_US))
+            log.append(newest_us + rng.randrange(3 * WINDOW_US))
     log.append(FAR)
     return Scenario(
         trades,
@@ -151,18 +158,18 @@ CHOICES: dict[str, tuple[float, ...]] = {
     "committed": (0.1, 0.9),
     "killed": (0.0, 0.1),
 }
-"""What is chosen among for a scenario."""
+"""The values among which a random scenario chooses."""
 
 
 def random_scenario(rng: Random) -> Scenario:
-    """A scenario of which the random numbers alone decide."""
+    """Return a random scenario."""
     chosen = {name: rng.choice(values) for name, values in CHOICES.items()}
     return scenario_of(rng, size=rng.randint(1, 60), **chosen)
 
 
 @st.composite
 def scenarios(draw: st.DrawFn, quiet: float = 0.0) -> Scenario:
-    """Scenarios that hypothesis may make simpler."""
+    """Draw scenarios that hypothesis can shrink."""
     chosen = {name: draw(st.sampled_from(values)) for name, values in CHOICES.items()} | {"quiet": quiet}
     rng = Random(draw(st.integers(0, 2**32)))
     return scenario_of(rng, size=draw(st.integers(1, 60)), **chosen)

@@ -1,4 +1,4 @@
-"""What the tables hold, in the form of tests/model.py."""
+"""The content of the tables, in the form of tests/harness/model.py."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ COLUMNS = ", ".join(Row.__dataclass_fields__)
 
 
 def row_of(record: Any) -> Row:
-    """A row of a candle table."""
+    """Convert a record of a candle table."""
     return Row(**{column: record[column] for column in Row.__dataclass_fields__})
 
 
 async def stored_rows(connection: Any, key: SymbolKey, interval: Interval = INTERVALS["10s"]) -> dict[int, Row]:
-    """The candles of a symbol, by window start in seconds."""
+    """Return the candles of a symbol, by window start in Unix seconds."""
     records: list[asyncpg.Record] = await connection.fetch(
         f"SELECT {COLUMNS} FROM {interval.table} WHERE (exchange, symbol) = ($1, $2)",
         *key,
@@ -27,7 +27,7 @@ async def stored_rows(connection: Any, key: SymbolKey, interval: Interval = INTE
 
 
 async def stored_reasons(connection: Any, key: SymbolKey) -> dict[int, str | None]:
-    """Why each window of 10 seconds is not complete, by window start in seconds."""
+    """Return the reason why each window of 10 seconds is incomplete, by window start in Unix seconds."""
     records = await connection.fetch(
         "SELECT window_start, incomplete_reason FROM candles_10s WHERE (exchange, symbol) = ($1, $2)", *key
     )
@@ -35,14 +35,14 @@ async def stored_reasons(connection: Any, key: SymbolKey) -> dict[int, str | Non
 
 
 async def assert_rollups_follow(connection: Any, key: SymbolKey, rows: dict[int, Row]) -> None:
-    """Every table of longer candles holds exactly what the candles of 10 seconds, `rows`, come to."""
+    """Assert that every table of longer candles is exactly the rollup of `rows`, the candles of 10 seconds."""
     for interval in ROLLUPS:
         rows = reference_rollup(rows, interval, INTERVALS[interval.children or ""].seconds)
         assert await stored_rows(connection, key, interval) == rows, interval.name
 
 
 def account(progress: Progress) -> tuple[Any, ...]:
-    """Progress as a value that can be compared."""
+    """Return the progress as a comparable value."""
     runs = tuple((run.low, run.high, run.low_time, run.high_time) for run in progress.counted)
     offsets = progress.resume_offset, progress.position, progress.closed_until
     return (*offsets, runs, progress.unfillable, progress.settled_id)

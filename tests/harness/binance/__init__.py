@@ -1,9 +1,13 @@
-"""An exchange for the tests, on loopback: it speaks Binance's WebSocket and REST, from a recording or from generated
-trades, with faults on request. By hand: `python -m tests.harness.binance --help`.
+"""A fake Binance on loopback, with both protocols and with faults on request.
 
-    server.py   one port, both protocols; what a test asks for
-    stream.py   the WebSocket side, and rest.py the REST side with limits.py
-    faults.py   what goes wrong with the frames of trades
-    market.py   one symbol: what has happened so far, and how it can be asked
-    sources.py  where the trades come from, and clock.py when they happen
+Its trades come from a recording or from a generator. To run it by hand: `python -m tests.harness.binance --help`.
+
+    server.py   one port for both protocols, and the faults of connections
+    stream.py   the WebSocket side
+    rest.py     the REST side
+    limits.py   the request weight
+    faults.py   the faults of single frames
+    market.py   one symbol: its trades so far, and the queries for them
+    sources.py  the trades, recorded or generated
+    clock.py    the exchange's time
 """

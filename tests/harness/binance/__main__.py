@@ -1,4 +1,4 @@
-"""`python -m tests.harness.binance`: the exchange for a person, who runs the pipeline against it."""
+"""Run a fake Binance on loopback, and print the environment that makes a pipeline use it."""
 
 import argparse
 import asyncio
@@ -10,19 +10,25 @@ from tests.harness.binance.server import HOST, BinanceServer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serves until Ctrl-C."""
+    """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m tests.harness.binance", description=__doc__)
     parser.add_argument("--host", default=HOST, help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=9443)
-    parser.add_argument("--symbols", default="BTCUSDT,ETHUSDT,SOLUSDT", help="of generated trades")
-    parser.add_argument("--rate", type=float, default=20.0, help="generated trades a second of each symbol")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--past", type=float, default=600.0, help="seconds of history at the start")
-    parser.add_argument("--since", type=int, help="begin of the history in Unix seconds, instead of --past")
+    parser.add_argument("--port", type=int, default=9443, help="port to listen on (default: %(default)s)")
     parser.add_argument(
-        "--recording", type=Path, help="one of Binance's public dumps (.csv) instead of generated trades"
+        "--symbols", default="BTCUSDT,ETHUSDT,SOLUSDT", help="symbols of generated trades (default: %(default)s)"
     )
-    parser.add_argument("--speed", type=float, default=1.0, help="of the exchange's clock")
+    parser.add_argument(
+        "--rate", type=float, default=20.0, help="generated trades per second and symbol (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of generated trades (default: %(default)s)")
+    parser.add_argument(
+        "--past", type=float, default=600.0, help="seconds of history at the start (default: %(default)s)"
+    )
+    parser.add_argument("--since", type=int, help="start of the history in Unix seconds, instead of --past")
+    parser.add_argument(
+        "--recording", type=Path, help="trade dump of Binance (.csv) to play instead of generated trades"
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="speed of the exchange's clock (default: %(default)s)")
     given = parser.parse_args(arguments)
     if given.recording:
         server = BinanceServer.from_recording(given.recording, speed=given.speed)

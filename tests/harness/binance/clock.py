@@ -1,12 +1,12 @@
-"""The exchange's own time, which need not be ours."""
+"""The exchange's own time, which may differ from ours."""
 
 import time
 
 
 class ExchangeClock:
-    """Starts at `start_us` (Unix µs) when made, and runs `speed` times as fast as ours.
+    """A clock that starts at `start_us` (Unix µs) and runs `speed` times as fast as ours.
 
-    `offset_us` is by how much it is wrong: it shifts what the exchange says of the time, not when trades happen.
+    `offset_us` is the error of the clock: it shifts the reported time, not the times of the trades.
     """
 
     def __init__(self, start_us: int, speed: float = 1.0) -> None:
@@ -16,9 +16,9 @@ class ExchangeClock:
         self.offset_us = 0
 
     def now_us(self) -> int:
-        """The true time, Unix µs."""
+        """Return the true time, in Unix µs."""
         return self._start_us + int((time.monotonic() - self._began) * self._speed * 1_000_000)
 
-    def told_us(self) -> int:
-        """The time as the exchange tells it."""
+    def reported_us(self) -> int:
+        """Return the time as the exchange reports it, in Unix µs."""
         return self.now_us() + self.offset_us

@@ -1,4 +1,4 @@
-"""What goes wrong with the frames of trades: each fault takes the next so many of one symbol, or of all."""
+"""Faults of the frames of trades. Each fault affects a number of trades of one symbol, or of all."""
 
 import json
 from collections import deque
@@ -19,23 +19,23 @@ class _Fault:
 
 
 class Faults:
-    """The faults that were asked for, first asked first done."""
+    """The requested faults, in order of their requests."""
 
     def __init__(self) -> None:
-        self._asked: deque[_Fault] = deque()
+        self._requested: deque[_Fault] = deque()
 
     def add(self, kind: Kind, count: int, symbol: str | None = None) -> None:
-        """Does so to the next `count` trades of `symbol`, or of any."""
-        self._asked.append(_Fault(kind, symbol, count))
+        """Request a fault of the next `count` trades of `symbol`, or of any symbol."""
+        self._requested.append(_Fault(kind, symbol, count))
 
     @property
     def pending(self) -> bool:
-        """Whether any is still to be done."""
-        return bool(self._asked)
+        """True while a requested fault is incomplete."""
+        return bool(self._requested)
 
     def frames(self, payload: Payload) -> Iterator[str]:
-        """What is sent for one trade, which is usually itself."""
-        fault = next((asked for asked in self._asked if asked.symbol in (None, payload["s"])), None)
+        """Yield the frames to send for one trade: usually one frame."""
+        fault = next((one for one in self._requested if one.symbol in (None, payload["s"])), None)
         frame = combined(payload)
         if fault is None:
             yield frame
@@ -55,9 +55,9 @@ class Faults:
                 fault.held.append(frame)
         if fault.left == 0:
             yield from reversed(fault.held)
-            self._asked.remove(fault)
+            self._requested.remove(fault)
 
 
 def combined(payload: Payload) -> str:
-    """A frame of combined streams (WebSocket Streams: General WSS information)."""
+    """Return a frame of combined streams (WebSocket Streams: General WSS information)."""
     return json.dumps({"stream": f"{payload['s'].lower()}@trade", "data": payload}, separators=(",", ":"))

@@ -6,11 +6,11 @@ from typing import NamedTuple
 LIMIT = 6_000
 WINDOW_S = 60.0
 PATIENCE = 10
-"""Requests after a 429, within the window, that lead to a ban."""
+"""Number of requests after a 429, within the window, that lead to a ban."""
 
 
 class Verdict(NamedTuple):
-    """The status of an answer that the limits give, for how many seconds, and the message."""
+    """A refusal by the limits: the HTTP status, the seconds to wait, and the message."""
 
     status: int
     retry_after_s: int
@@ -18,7 +18,7 @@ class Verdict(NamedTuple):
 
 
 class Limits:
-    """What one address has spent in this minute. `ban` and `refuse` are for tests."""
+    """The weight that one address has spent in this minute. Tests use `ban` and `refuse`."""
 
     def __init__(self, limit: int = LIMIT, window_s: float = WINDOW_S, ban_s: float = 120.0) -> None:
         self.limit = limit
@@ -30,18 +30,18 @@ class Limits:
         self._banned_until = 0.0
         self._refuse_until = 0.0
         self.broken = 0
-        """Requests that came although we had said stop."""
+        """Number of requests after the exchange had demanded a pause."""
 
     def ban(self, seconds: float) -> None:
-        """418 from now on, for so long."""
+        """Answer with 418 for a number of seconds."""
         self._banned_until = time.monotonic() + seconds
 
     def refuse(self, seconds: float) -> None:
-        """429 from now on, for so long."""
+        """Answer with 429 for a number of seconds."""
         self._refuse_until = time.monotonic() + seconds
 
     def spend(self, weight: int) -> Verdict | None:
-        """Counts a request; None when it is within the limits."""
+        """Count a request. Return None if it is within the limits."""
         now = time.monotonic()
         if now // self._window_s != self._window:
             self._window, self.used, self._ignored = int(now // self._window_s), 0, 0

@@ -1,4 +1,4 @@
-"""One symbol of the exchange: what has happened so far, and what can be asked of it."""
+"""One symbol of the exchange: its trades so far, and the queries for them."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
@@ -15,11 +15,11 @@ INTERVALS_S = {
     "1s": 1, "1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "2h": 7200, "4h": 14400,
     "6h": 21600, "8h": 28800, "12h": 43200, "1d": 86400,
 }  # fmt: skip
-"""What klines are offered of; 10 s is not."""
+"""The intervals of klines. Binance offers none of 10 s."""
 
 
 class ServerAggregate(NamedTuple):
-    """Trades of one taker order at one price. `id` counts aggregates of the symbol."""
+    """The trades of one taker order at one price. `id` counts the aggregates of the symbol."""
 
     id: int
     first_id: int
@@ -31,7 +31,7 @@ class ServerAggregate(NamedTuple):
 
 
 class Market:
-    """`source` gives its trades in order; `advance` makes those happen whose time has come."""
+    """A symbol with the trades of `source`, in order. `advance` publishes the trades whose time has come."""
 
     def __init__(self, symbol: str, source: Iterable[ServerTrade], *, status: str = "TRADING") -> None:
         self.symbol = symbol
@@ -42,10 +42,10 @@ class Market:
         self._source = iter(source)
         self._next = next(self._source, None)
         self.next_us = 0
-        """When the next trade happens, Unix µs; `advance` need not be called before."""
+        """Time of the next trade, in Unix µs. Before that time, `advance` has nothing to do."""
 
     def advance(self, now_us: int) -> list[ServerTrade]:
-        """What happened since the last call. Trades of one time always happen together."""
+        """Return the trades since the last call. Trades of the same time always happen together."""
         happened: list[ServerTrade] = []
         while self._next is not None and self._next.time_us <= now_us:
             happened.append(self._next)
@@ -57,23 +57,25 @@ class Market:
         return happened
 
     def newest(self, limit: int) -> list[ServerTrade]:
-        """The newest trades, oldest first."""
+        """Return the newest trades, oldest first."""
         return self.trades[-limit:]
 
     def since(self, time_us: int) -> list[ServerTrade]:
-        """The trades from then on, oldest first."""
+        """Return the trades from a time on, oldest first."""
         return self.trades[bisect_left(self.trades, time_us, key=attrgetter("time_us")) :]
 
     def from_id(self, first_id: int, limit: int) -> list[ServerTrade]:
-        """Trades with ids from `first_id` on."""
+        """Return trades with ids from `first_id` on, oldest first."""
         start = bisect_left(self.trades, first_id, key=attrgetter("id"))
         return self.trades[start : start + limit]
 
     def find_aggregates(
         self, from_id: int | None, start_us: int | None, end_us: int | None, limit: int
     ) -> list[ServerAggregate]:
-        """Aggregates from the aggregate `from_id` on, or between two times, both included; without any of the three,
-        or with only an end, the last ones."""
+        """Return aggregates from the aggregate `from_id` on, or between two times (both included).
+
+        Without `from_id` and `start_us`, return the last ones.
+        """
         if from_id is not None:
             return self.aggregates[from_id : from_id + limit]
         time = attrgetter("time_us")
@@ -83,7 +85,7 @@ class Market:
         return found[-limit:] if start_us is None else found[:limit]
 
     def klines(self, interval: str, start_us: int | None, end_us: int | None, limit: int) -> list[list[Any]]:
-        """Candles as Binance writes them, times in µs; one without trades is flat at the price before."""
+        """Return candles in Binance's form, with times in µs. A candle without trades is flat at the previous price."""
         if not self.trades:
             return []
         width_us = INTERVALS_S[interval] * 1_000_000
@@ -97,7 +99,7 @@ class Market:
         return [_kline(window * width_us, width_us, trades, before) for window, trades, before in found]
 
     def _windows(self, width_us: int) -> Iterator[tuple[int, list[ServerTrade], str]]:
-        """Every window from the first to the newest, with its trades and the price before it."""
+        """Yield every window from the first to the newest, with its trades and the previous price."""
         before, expected = self.trades[0].price, self.trades[0].time_us // width_us
         for window, group in groupby(self.trades, key=lambda trade: trade.time_us // width_us):
             while expected < window:

@@ -1,4 +1,4 @@
-"""The REST side: from a path with a query to a status, headers and a body. Error codes as in Binance's Error Codes."""
+"""The REST side: a request target becomes a status, headers and a body, with the codes of chapter Error Codes."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _DAY_US = 86_400_000_000
 
 
 class Answer(NamedTuple):
-    """What is sent back."""
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -32,7 +32,7 @@ class _RefusedError(Exception):
 
 
 class RestSide:
-    """Answers for `markets`. `failures` is how many of the next requests get HTTP 500."""
+    """Answers queries about `markets`. The next `failures` requests get HTTP 500."""
 
     def __init__(self, markets: Mapping[str, Market], clock: ExchangeClock, limits: Limits) -> None:
         self._markets = markets
@@ -57,7 +57,7 @@ class RestSide:
         }  # fmt: skip
 
     def answer(self, target: str, headers: Mapping[str, str]) -> Answer:
-        """The answer to a GET of `target`."""
+        """Return the answer to a GET of `target`."""
         url = urlsplit(target)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         self.requests.append((url.path, query))
@@ -66,8 +66,8 @@ class RestSide:
         weigh, endpoint, known = self._endpoints[url.path]
         verdict = self._limits.spend(weigh(query))
         if verdict is not None:
-            told = {"Retry-After": str(verdict.retry_after_s)}
-            return Answer(verdict.status, told, json.dumps({"code": -1003, "msg": verdict.message}))
+            wait = {"Retry-After": str(verdict.retry_after_s)}
+            return Answer(verdict.status, wait, json.dumps({"code": -1003, "msg": verdict.message}))
         used = {"X-MBX-USED-WEIGHT-1M": str(self._limits.used)}
         if self.failures:
             self.failures -= 1
@@ -82,7 +82,7 @@ class RestSide:
             return Answer(400, used, json.dumps({"code": error.code, "msg": str(error)}))
 
     def _time(self, _: dict[str, str], scale: int) -> Any:
-        return {"serverTime": self._clock.told_us() // scale}
+        return {"serverTime": self._clock.reported_us() // scale}
 
     def _exchange_info(self, query: dict[str, str], scale: int) -> Any:
         if "symbol" in query and "symbols" in query:
@@ -90,7 +90,7 @@ class RestSide:
         markets = [self._market(query)] if "symbol" in query else self._named(query)
         return {
             "timezone": "UTC",
-            "serverTime": self._clock.told_us() // scale,
+            "serverTime": self._clock.reported_us() // scale,
             "rateLimits": [
                 {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": self._limits.limit}
             ],
@@ -129,7 +129,7 @@ class RestSide:
 
     def _tickers(self, query: dict[str, str], scale: int) -> Any:
         markets = [self._market(query)] if "symbol" in query else self._named(query)
-        now_us = self._clock.told_us()
+        now_us = self._clock.reported_us()
         found = [_ticker(market, now_us, scale) for market in markets]
         return found[0] if "symbol" in query else found
 

@@ -1,4 +1,4 @@
-"""The exchange as a whole: one port of loopback for both protocols, and the faults that a test asks for."""
+"""The fake exchange: one loopback port for both protocols, and the faults that a test requests."""
 
 import asyncio
 import contextlib
@@ -23,11 +23,11 @@ from tests.harness.binance.stream import Socket, StreamSide
 HOST = "127.0.0.1"
 
 _log = logging.getLogger("tests.harness.binance")
-_log.setLevel(logging.WARNING)  # every answer of the REST side is a rejected handshake to the library
+_log.setLevel(logging.WARNING)  # the library logs every answer of the REST side as a rejected handshake
 
 
 class BinanceServer:
-    """Use `from_recording` or `from_generator`, and `async with`."""
+    """A fake Binance that runs inside `async with`. Create it with `from_recording` or `from_generator`."""
 
     def __init__(
         self, sources: Mapping[str, Iterable[ServerTrade]], clock: ExchangeClock, *, limits: Limits | None = None
@@ -36,7 +36,7 @@ class BinanceServer:
         self.clock = clock
         self.limits = limits or Limits()
         self.faults = Faults()
-        """What goes wrong with the frames of the next trades: `server.faults.add("drop", 5)`."""
+        """Faults of the frames of the next trades, as in `server.faults.add("drop", 5)`."""
         self.rest = RestSide(self.markets, clock, self.limits)
         self.stream = StreamSide(self.markets, clock, self.faults)
         self._port = 0
@@ -45,8 +45,10 @@ class BinanceServer:
 
     @classmethod
     def from_recording(cls, path: Path, *, speed: float = 1.0, seen: int = 0, limits: Limits | None = None) -> Self:
-        """Plays a dump at its own ids and times: the exchange's clock is that of the recording, `speed` times as fast.
-        The first `seen` trades have happened when it begins."""
+        """Play a dump with its own ids and times: the exchange's clock is that of the recording, `speed` times as fast.
+
+        The first `seen` trades have happened at the start.
+        """
         symbol, trades = recorded(path)
         return cls({symbol: trades}, ExchangeClock(trades[seen].time_us - 1, speed), limits=limits)
 
@@ -62,8 +64,11 @@ class BinanceServer:
         speed: float = 1.0,
         limits: Limits | None = None,
     ) -> Self:
-        """Goes on for ever, at today's time. `past_s` seconds of trades have happened when it begins, or those since
-        `begin_us` (Unix µs): two servers with the same have the same trades."""
+        """Generate trades without end, at the present time.
+
+        At the start, `past_s` seconds of trades have happened, or those since `begin_us` (Unix µs). Two servers with
+        the same seed and the same `begin_us` have the same trades.
+        """
         now_us = time.time_ns() // 1000
         if begin_us is None:
             begin_us = now_us - int(past_s * 1_000_000)
@@ -72,16 +77,16 @@ class BinanceServer:
 
     @property
     def ws_url(self) -> str:
-        """For EXCHANGE_WS_URL."""
+        """The value for EXCHANGE_WS_URL."""
         return f"ws://{HOST}:{self._port}"
 
     @property
     def rest_url(self) -> str:
-        """For EXCHANGE_REST_URL."""
+        """The value for EXCHANGE_REST_URL."""
         return f"http://{HOST}:{self._port}"
 
     async def start(self, port: int = 0, host: str = HOST) -> None:
-        """Listens on `port`, or on a free one; a server that was stopped comes back on its own."""
+        """Listen on `port`, or on a free port. A stopped server listens on its previous port again."""
         self.stream.publish(self.clock.now_us())
         self._server = await serve(
             self.stream.serve,
@@ -99,7 +104,7 @@ class BinanceServer:
         self._pump = asyncio.create_task(self.stream.pump())
 
     async def stop(self) -> None:
-        """Drops every connection and listens no more; meanwhile the market goes on unheard."""
+        """Drop every connection and stop listening. The market continues meanwhile."""
         self.abort()
         if self._pump is not None:
             self._pump.cancel()
@@ -116,38 +121,38 @@ class BinanceServer:
         await self.stop()
 
     def abort(self) -> None:
-        """Cuts every WebSocket off, without a word."""
+        """Reset every WebSocket without a closing handshake."""
         for session in self.stream.sessions:
             session.socket.transport.abort()
 
     async def close(self, code: int = 1001, reason: str = "going away") -> None:
-        """Closes every WebSocket in good order."""
+        """Close every WebSocket with a closing handshake."""
         sessions = list(self.stream.sessions)
         await asyncio.gather(*(session.socket.close(code, reason) for session in sessions))
 
     def half_open(self) -> None:
-        """The sockets that are open stay so, but nothing comes from them any more, no pong either."""
+        """Leave all sockets open, but send nothing any more, not even pongs."""
         for session in self.stream.sessions:
             session.mute = True
             with contextlib.suppress(RuntimeError):
                 session.socket.transport.pause_reading()
 
     def silence(self, symbol: str) -> None:
-        """The sessions that are open hear no more of this symbol, though they stay subscribed."""
+        """Send no more trades of the symbol to the open sessions, which stay subscribed."""
         for session in self.stream.sessions:
             session.silent.add(f"{symbol.lower()}@trade")
 
     def announce_shutdown(self, ends_in_s: float) -> None:
-        """Tells every session that its server will go, and cuts it off after a while."""
-        told_us = self.clock.told_us()
+        """Announce a shutdown to every session, and reset the session after `ends_in_s` seconds."""
+        reported_us = self.clock.reported_us()
         doomed = list(self.stream.sessions)
         for session in doomed:
-            event_time = told_us // session.unit
+            event_time = reported_us // session.unit
             session.send(f'{{"stream":"!serverShutdown","data":{{"e":"serverShutdown","E":{event_time}}}}}')
             asyncio.get_running_loop().call_later(ends_in_s, session.socket.transport.abort)
 
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answers REST; lets WebSockets through to their path."""
+        """Answer REST requests, and pass WebSockets on."""
         path = request.path.partition("?")[0]
         if path in ("/stream", "/stream/"):
             return None

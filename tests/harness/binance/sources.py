@@ -1,4 +1,4 @@
-"""Where the trades come from: a recording, or a generator that never ends."""
+"""Sources of trades: a recording, or an endless generator."""
 
 import csv
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from marketstream.exchanges.replay.exchange import symbol_of
 
 
 class ServerTrade(NamedTuple):
-    """A trade as the exchange keeps it: amounts as text with eight places, time in Unix µs."""
+    """A trade as the exchange stores it: amounts as text with eight places, time in Unix µs."""
 
     id: int
     time_us: int
@@ -21,7 +21,7 @@ class ServerTrade(NamedTuple):
 
 
 def recorded(path: Path) -> tuple[str, list[ServerTrade]]:
-    """The symbol and the trades of one of Binance's public dumps, its times in µs."""
+    """Return the symbol and the trades of a public dump of Binance with times in µs."""
     with path.open(newline="") as file:
         rows = list(csv.reader(file))
     trades = [ServerTrade(int(row[0]), int(row[4]), row[1], row[2], row[5] == "True") for row in rows]
@@ -29,9 +29,9 @@ def recorded(path: Path) -> tuple[str, list[ServerTrade]]:
 
 
 def generated(symbol: str, seed: int, start_us: int, trades_per_second: float) -> Iterator[ServerTrade]:
-    """Trades from `start_us` on, without end; the same for the same arguments.
+    """Yield trades from `start_us` (Unix µs) on, without end; the same trades for the same arguments.
 
-    A taker order meets one to six makers, at one price or at two: what one meets at one price is an aggregate.
+    A taker order meets one to six makers, at one or two prices. Its trades at one price form an aggregate.
     """
     rng = Random(f"{seed}:{symbol}")
     trade_id = rng.randrange(1_000_000, 900_000_000)
@@ -39,7 +39,7 @@ def generated(symbol: str, seed: int, start_us: int, trades_per_second: float) -
     time_us = start_us
     while True:
         makers = rng.choice((1, 1, 1, 2, 2, 3, 4, 6))
-        # The mean of the choice above is 2.5 trades an order.
+        # The mean of the choice above is 2.5 trades per order.
         time_us += max(1, int(rng.expovariate(trades_per_second / 2.5) * 1_000_000))
         buyer_is_maker = rng.random() < 0.5
         cents = max(100, cents + rng.randint(-3, 3))

@@ -1,4 +1,4 @@
-"""The WebSocket side: sessions of combined streams, their limits, and what can be done to them."""
+"""The WebSocket side: sessions of combined streams, with their limits and faults."""
 
 import asyncio
 import json
@@ -19,15 +19,14 @@ from tests.harness.binance.sources import ServerTrade
 
 MOST_STREAMS = 1024
 MOST_MESSAGES = 5
-"""Messages a second that a client may send: pings and pongs count too (WebSocket Streams: WebSocket Limits)."""
-
+"""Messages per second that a client may send, including pings and pongs (WebSocket Streams: WebSocket Limits)."""
 
 BadAnswer = Literal["error", "none"]
-"""Instead of an answer: an error, or nothing at all."""
+"""Replaces an answer: by an error, or by nothing."""
 
 
 class Socket(ServerConnection):
-    """A connection that notes when something came in."""
+    """A connection that records the times of incoming messages."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,12 +39,12 @@ class Socket(ServerConnection):
 
     @property
     def too_fast(self) -> bool:
-        """Whether more came in the last second than may."""
+        """True if more messages arrived in the last second than allowed."""
         return len(self.arrivals) > MOST_MESSAGES and self.arrivals[-1] - self.arrivals[0] < 1
 
 
 class Session:
-    """One client: what it subscribed, and what is wrong with its connection."""
+    """One client: its subscriptions, and the faults of its connection."""
 
     def __init__(self, socket: Socket, bad_answers: deque[BadAnswer]) -> None:
         self.socket = socket
@@ -57,12 +56,12 @@ class Session:
         self.mute = False
 
     def send(self, frame: str) -> None:
-        """Sends without waiting: a client that does not read is its own misfortune."""
+        """Send without waiting, even if the client does not read."""
         if not self.mute:
             broadcast([self.socket], frame)
 
     async def listen(self) -> None:
-        """Answers until the client is gone or breaks a rule."""
+        """Answer requests until the client disconnects or violates a limit."""
         async for text in self.socket:
             if self.socket.too_fast:
                 await self.socket.close(1008, "Too many requests")
@@ -96,7 +95,7 @@ class Session:
 
 
 class StreamSide:
-    """All sessions, and the task that sends them what happens."""
+    """All sessions, and the task that sends the trades to them."""
 
     TICK_S = 0.002
 
@@ -106,11 +105,11 @@ class StreamSide:
         self._faults = faults
         self.sessions: list[Session] = []
         self.bad_answers: deque[BadAnswer] = deque()
-        """What becomes of the next messages of clients, whoever sends them."""
+        """Replacements of the next answers, to any client."""
         self.opened = 0
 
     async def serve(self, socket: ServerConnection) -> None:
-        """Serves one client until it is gone."""
+        """Serve one client until it disconnects."""
         assert isinstance(socket, Socket)
         session = Session(socket, self.bad_answers)
         self.sessions.append(session)
@@ -123,37 +122,37 @@ class StreamSide:
             self.sessions.remove(session)
 
     async def pump(self) -> None:
-        """Makes trades happen when their time has come, for ever."""
+        """Publish trades when their time has come, until cancelled."""
         while True:
             self.publish(self._clock.now_us())
             await asyncio.sleep(self.TICK_S)
 
     def publish(self, now_us: int) -> None:
-        """Sends what has happened until `now_us`, in the order of time."""
+        """Send the trades until `now_us` (Unix µs), in order of time."""
         due = [market for market in self._markets.values() if market.next_us <= now_us]
         happened = [(trade, market.symbol) for market in due for trade in market.advance(now_us)]
         for trade, symbol in sorted(happened, key=lambda pair: (pair[0].time_us, pair[1], pair[0].id)):
-            for frame in self._faults.frames(_payload(symbol, trade, self._clock.told_us())):
+            for frame in self._faults.frames(_payload(symbol, trade, self._clock.reported_us())):
                 self._send(symbol, frame)
 
     def send_all(self, message: Mapping[str, Any]) -> None:
-        """Sends a message to every session."""
+        """Send a message to every session."""
         for session in self.sessions:
             session.send(json.dumps(message))
 
     def _send(self, symbol: str, frame: str) -> None:
         stream = f"{symbol.lower()}@trade"
         for session in self._listening(stream):
-            # Only what is whole can be turned into ms; a malformed frame is as bad in either unit.
+            # Only a well-formed frame can be converted to ms; a malformed one is malformed in either unit.
             session.send(frame if session.unit == 1 else _in_ms(frame))
 
     def _listening(self, stream: str) -> Iterable[Session]:
         return (session for session in self.sessions if stream in session.streams and stream not in session.silent)
 
 
-def _payload(symbol: str, trade: ServerTrade, told_us: int) -> dict[str, Any]:
+def _payload(symbol: str, trade: ServerTrade, event_us: int) -> dict[str, Any]:
     return {
-        "e": "trade", "E": told_us, "s": symbol, "t": trade.id, "p": trade.price, "q": trade.quantity,
+        "e": "trade", "E": event_us, "s": symbol, "t": trade.id, "p": trade.price, "q": trade.quantity,
         "T": trade.time_us, "m": trade.buyer_is_maker, "M": True,
     }  # fmt: skip
 
