@@ -1,4 +1,4 @@
-"""What cannot be decoded or cannot be true is set aside by its offset; reading goes on, and no candle is wrong."""
+"""Records that cannot be decoded or cannot be true are rejected, reading continues, and no candle is wrong."""
 
 from decimal import localcontext
 from typing import Any

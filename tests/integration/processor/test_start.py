@@ -20,7 +20,7 @@ from tests.integration.processor.failover import set_read_only
 from tests.integration.processor.market import KEY, LIMIT_S, Market, record, trade
 
 NOBODY = "127.0.0.1:1"
-NOT_YET = {"start": "Kafka, its topics or PostgreSQL are not there yet"}
+NOT_YET = {"start": "Kafka, its topics or PostgreSQL are not available yet"}
 
 
 @asynccontextmanager

@@ -70,5 +70,5 @@ async def test_the_group_learns_how_far_a_symbol_was_stored_that_gets_no_record_
     ).claim()
     assert TOPIC in holdings.owned
     for _ in range(2):
-        await committer.tell_group_once(consumer)
+        await committer.commit_offsets_once(consumer)
     assert servers.told == told

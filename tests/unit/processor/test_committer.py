@@ -133,11 +133,11 @@ async def test_positions_that_the_group_did_not_take_are_told_again_and_newer_on
 
     await committer.commit(with_progress=False)
     group.takes, group.meanwhile = False, second_goes_on
-    await committer.tell_group_once(consumer)
+    await committer.commit_offsets_once(consumer)
     group.meanwhile = None
-    await committer.tell_group_once(consumer)
+    await committer.commit_offsets_once(consumer)
     group.takes = True
-    await committer.tell_group_once(consumer)
-    await committer.tell_group_once(consumer)
+    await committer.commit_offsets_once(consumer)
+    await committer.commit_offsets_once(consumer)
     latest = {first.topic: 2, second.topic: 3}
     assert group.told == [{first.topic: 2, second.topic: 2}, latest, latest]

@@ -1,1 +1,1 @@
-"""From trades in Kafka to candles in PostgreSQL and live state in Redis."""
+"""The processor turns trades in Kafka into candles in PostgreSQL and live state in Redis."""

@@ -1,4 +1,4 @@
-"""The way of a poll's messages into an owned symbol, in one direction: decode, join, apply."""
+"""Decode the messages of a poll, join their records and apply them to an owned symbol, in one direction."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Claims the symbols of assigned topics, and sets the reader to where they were left."""
+"""Claim the symbols of assigned topics, and read each topic from where its last owner stopped."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ log = logger(__name__)
 
 
 class Claimer:
-    """Claims the symbols of the topics that wait for it. `keys` names the symbol of each topic."""
+    """Claims symbols whose topics were assigned to this process. `keys` maps a topic to its symbol."""
 
     def __init__(
         self,
@@ -42,23 +42,23 @@ class Claimer:
         self._committer = committer
 
     async def run(self) -> None:
-        """Claims whatever waits for it, until cancelled."""
+        """Claim symbols whenever some wait for it, until cancelled."""
         while True:
             await self._holdings.wants_claim.wait()
-            told: set[str] = set()
+            logged: set[str] = set()
             for delay in delays(0.1, 5.0):
                 self._holdings.wants_claim.clear()
                 try:
                     await self.claim()
                     break
                 except (StoreUnavailableError, BrokerUnavailableError) as error:
-                    if str(error) not in told:  # once of each kind: it may last for hours
-                        told.add(str(error))
-                        log.warning("symbols cannot be claimed yet; trying until they are", error=str(error))
+                    if str(error) not in logged:  # each error once: an outage may last for hours
+                        logged.add(str(error))
+                        log.warning("claim failed, will retry", error=str(error))
                 await asyncio.sleep(delay)
 
     async def claim(self) -> None:
-        """Claims what waits for it now. Raises StoreUnavailableError, BrokerUnavailableError."""
+        """Claim all symbols that wait for it now. Raise StoreUnavailableError or BrokerUnavailableError on failure."""
         topics = {self._keys[topic]: topic for topic in sorted(self._holdings.unclaimed)}
         if not topics:
             return
@@ -67,21 +67,24 @@ class Claimer:
         newest = await self._writer.newest_closed(topics)
         offsets = await self._consumer.offsets(topics.values())
         for key, topic in topics.items():
-            # Assigned anew meanwhile: another may have claimed it in between, so it is claimed again.
+            # If topics were assigned again meanwhile, another process may have claimed it in between: claim it again.
             if self._holdings.assignments != assignment or topic not in self._holdings.unclaimed:
                 continue
             owned = OwnedSymbol(key, topic, claims[key], newest.get(key), offsets[topic], self._settings)
             if self._consumer.read_from(topic, owned.position):
                 self._holdings.own(owned)
                 stored = claims[key].progress.position
-                if stored <= offsets[topic].end:  # else it is of a topic that was there before this one
+                if stored <= offsets[topic].end:  # otherwise the topic was deleted and created again
                     self._committer.claimed(topic, stored)
-                log.info("claimed", **key._asdict(), fence=owned.fence, offset=owned.position)
+                log.info("symbol claimed", **key._asdict(), fence=owned.fence, offset=owned.position)
 
     async def _known_fences(self, keys: Collection[SymbolKey]) -> dict[SymbolKey, int]:
-        """Return the fences that Redis knows, which may have outlived the database; none without Redis."""
+        """Return the fences that Redis holds, or none if Redis is unreachable.
+
+        Redis may have outlived the database, so its fences may be higher than those in the database.
+        """
         try:
             return dict(zip(keys, await self._live.fences(list(keys)), strict=True))
         except LiveStoreUnavailableError as error:
-            log.warning("Redis cannot be asked for its fences", error=str(error))
+            log.warning("fences in Redis not available, using those in PostgreSQL", error=str(error))
             return {}

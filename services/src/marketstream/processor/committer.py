@@ -1,4 +1,4 @@
-"""Stores what the symbols have come to, beside the reading and not in its way."""
+"""Commit candles and progress to PostgreSQL in the background, without blocking the reader."""
 
 import asyncio
 import contextlib
@@ -19,17 +19,17 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 PROGRESS_S: Final = 5.0
-"""Seconds after which mere progress is stored too, so that little is read again."""
+"""Seconds after which progress is stored even without candles, so that little is read again after a restart."""
 
 PART_CANDLES: Final = 5_000
-"""Most candles of one transaction, where it is not a single symbol that has more."""
+"""Maximum number of candles in one transaction, unless a single symbol has more."""
 
 GROUP_S: Final = 1.0
-"""Seconds between the offsets told to the consumer group."""
+"""Seconds between commits of offsets to the consumer group."""
 
 
 class Committer:
-    """Commits, one transaction after another, each for all symbols that wait for one."""
+    """Commits one transaction after another, each for all symbols that are due."""
 
     def __init__(self, settings: Settings, holdings: Holdings, writer: Writer) -> None:
         self._holdings = holdings
@@ -42,7 +42,7 @@ class Committer:
         """Monotonic time of the first failure since the last success."""
 
     async def run(self) -> None:
-        """Commits until cancelled."""
+        """Commit until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PROGRESS_S):
@@ -51,9 +51,9 @@ class Committer:
             await self.commit(with_progress=time.monotonic() >= self._next_progress)
 
     async def commit(self, *, with_progress: bool) -> None:
-        """Stores what waits; `with_progress` also that of the symbols that have no candle to store.
+        """Store the symbols that are due, and, if `with_progress`, all others that have moved.
 
-        It may be cancelled: what was taken is sent again, and stored once, before anything else.
+        It may be cancelled. The commits taken so far are then sent again before any others, and are stored only once.
         """
         await self._send_taken()
         if with_progress:
@@ -66,15 +66,15 @@ class Committer:
         await self._send_taken()
 
     async def _send_taken(self) -> None:
-        """Sends what was taken until it is stored, or no longer ours to store."""
+        """Send the commits taken until they are stored, or their symbols are no longer owned."""
         if not self._taken:
             self.failing_since = None
             return
         started = time.monotonic()
         waits = delays(0.05, 3.0)
-        told: set[str] = set()
+        logged: set[str] = set()
         while self._taken:
-            self._taken = [(owned, numbered) for owned, numbered in self._taken if self._is_still_ours(owned)]
+            self._taken = [(owned, numbered) for owned, numbered in self._taken if self._is_still_owned(owned)]
             part = _first_part(self._taken)
             try:
                 await self._store(part)
@@ -84,28 +84,31 @@ class Committer:
                 delay = next(waits)
                 metrics.COMMIT_FAILURES.inc()
                 self.failing_since = self.failing_since or time.monotonic()
-                if str(error) not in told:  # once of each kind: it may last for hours
-                    told.add(str(error))
-                    log.warning("commit failed; it is sent again until it is stored", error=str(error))
+                if str(error) not in logged:  # each error once: an outage may last for hours
+                    logged.add(str(error))
+                    log.warning("commit failed, will retry", error=str(error))
                 await asyncio.sleep(delay)
-        if told:
-            log.info("commits go on", after_s=round(time.monotonic() - started, 1))
+        if logged:
+            log.info("commits resumed", after_s=round(time.monotonic() - started, 1))
         self.failing_since = None
         metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
 
     def claimed(self, topic: str, position: int) -> None:
-        """The symbol of the topic is claimed, and was stored up to the position. The group is told so, too: it may be
-        a new one, and where no record comes after the claim, nothing else would tell it."""
+        """Note that the symbol of `topic` was claimed and is stored up to the offset `position`.
+
+        The offset is committed to the consumer group, too. The group may be a new one, and without a record after the
+        claim nothing else would commit an offset.
+        """
         self._stored[topic] = position
 
-    async def tell_group(self, consumer: Consumer) -> None:
-        """Tells the consumer group, about every second, how far its topics are stored; until cancelled."""
+    async def commit_offsets(self, consumer: Consumer) -> None:
+        """Commit to the consumer group, about every second until cancelled, how far its topics are stored."""
         while True:
             await asyncio.sleep(GROUP_S)
-            await self.tell_group_once(consumer)
+            await self.commit_offsets_once(consumer)
 
-    async def tell_group_once(self, consumer: Consumer) -> None:
-        """Tells the consumer group how far the topics are stored that were stored since it was last told."""
+    async def commit_offsets_once(self, consumer: Consumer) -> None:
+        """Commit to the consumer group the offsets of the topics that were stored since the last call."""
         stored, self._stored = self._stored, {}
         if stored and not await consumer.commit(stored):
             self._stored = stored | self._stored
@@ -125,15 +128,15 @@ class Committer:
             by_key[key].changed |= starts
         for key in committed.fenced:
             metrics.FENCED.labels(*key).inc()
-            log.warning("fenced: another process owns the symbol", **key._asdict(), fence=by_key[key].fence)
-            if self._is_still_ours(by_key[key]):
+            log.warning("commit fenced, another process owns the symbol", **key._asdict(), fence=by_key[key].fence)
+            if self._is_still_owned(by_key[key]):
                 self._holdings.lose(by_key[key].topic, self._reclaim_s)
 
-    def _is_still_ours(self, owned: OwnedSymbol) -> bool:
+    def _is_still_owned(self, owned: OwnedSymbol) -> bool:
         return self._holdings.owned.get(owned.topic) is owned
 
 
 def _first_part(taken: list[tuple[OwnedSymbol, Numbered]]) -> list[tuple[OwnedSymbol, Numbered]]:
-    """As many of the symbols as one transaction should hold, so that its statements end in time: at least one."""
+    """Return as many of the commits as one transaction should hold to end in time: at least one."""
     rows = accumulate(len(numbered.commit.candles) for _, numbered in taken)
     return [part for part, total in zip(taken, rows, strict=True) if total <= PART_CANDLES] or taken[:1]

@@ -1,4 +1,4 @@
-"""What this process holds: which topics the group assigns to it, and which symbols it has claimed."""
+"""The topics that the consumer group assigns to this process, and the symbols that the process has claimed."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,70 +12,77 @@ log = logger(__name__)
 
 
 def reclaim_after_s(settings: Settings) -> float:
-    """Seconds after which a symbol that seems to be another's is claimed again: by then the consumer group has missed
-    whoever is gone, and has said whose the topic is."""
+    """Return the seconds after which a symbol that seems to have another owner is claimed again.
+
+    By then the consumer group has noticed an owner that is gone, and has decided whose the topic is.
+    """
     return settings.kafka_session_timeout_ms / 1000 * 2
 
 
 class Holdings:
-    """The topics assigned and the symbols owned. A topic that is assigned but not owned waits for its claim."""
+    """The assigned topics and the owned symbols. A topic that is assigned but not owned waits for its claim."""
 
     def __init__(self) -> None:
         self.owned: dict[str, OwnedSymbol] = {}
-        """By topic."""
+        """The owned symbols by topic."""
         self.assigned: set[str] = set()
         self.unclaimed: set[str] = set()
         self.assignments = 0
-        """How often the group has assigned topics to this process."""
+        """The number of times that the group has assigned topics to this process."""
         self.wants_claim = asyncio.Event()
         self.wants_commit = asyncio.Event()
 
     def assign(self, topics: Iterable[str]) -> None:
-        """The group has assigned the topics, just now or again: their symbols must be claimed."""
+        """Take over the topics that the group has assigned: their symbols must be claimed, even if they were before."""
         topics = set(topics)
-        log.info("assigned", topics=sorted(topics))
+        log.info("topics assigned", topics=sorted(topics))
         self.assignments += 1
         self.assigned = topics
         self._await_claims(topics)
 
     def revoke(self, topics: Iterable[str]) -> None:
-        """The topics are no longer assigned: what was not committed is another's to read again."""
+        """Drop the topics, which are no longer assigned. Their next owners read again what was not committed."""
         for topic in topics:
             self.assigned.discard(topic)
             self.unclaimed.discard(topic)
             self.drop(topic)
 
     def own(self, owned: OwnedSymbol) -> None:
-        """The symbol is claimed."""
+        """Note that the symbol is claimed."""
         self.unclaimed.discard(owned.topic)
         self.owned[owned.topic] = owned
         metrics.OWNED.set(len(self.owned))
 
     def drop(self, topic: str) -> None:
-        """Forgets the symbol of the topic, and all of it that is not committed."""
+        """Drop the symbol of the topic and everything of it that is not committed."""
         self.owned.pop(topic, None)
         metrics.OWNED.set(len(self.owned))
 
     def lose(self, topic: str, reclaim_s: float) -> None:
-        """Another process has claimed the symbol. The group, too, should have given it the topic; should the topic
-        still be assigned here after `reclaim_s` seconds, it is claimed again."""
+        """Drop the symbol of the topic, which another process has claimed.
+
+        The consumer group should assign the topic to that process, too. If the topic is still assigned to this process
+        after `reclaim_s` seconds, its symbol is claimed again.
+        """
         self.drop(topic)
         asyncio.get_running_loop().call_later(reclaim_s, self._reclaim, topic)
 
-    def doubt(self, owned: OwnedSymbol, reclaim_s: float) -> None:
-        """Redis knows a later owner of the symbol. If there is one, a commit finds out, and the symbol is lost. Should
-        it still be owned after `reclaim_s` seconds, Redis has outlived the database, or was away at the claim: the
-        symbol is claimed anew, above the fence that Redis knows."""
-        asyncio.get_running_loop().call_later(reclaim_s, self._claim_anew, owned)
+    def reclaim_later(self, owned: OwnedSymbol, reclaim_s: float) -> None:
+        """Claim a symbol again for which Redis holds a higher fence, if it is still owned after `reclaim_s` seconds.
 
-    def _claim_anew(self, owned: OwnedSymbol) -> None:
+        If there really is a later owner, a commit notices it before then, and the symbol is lost. Otherwise Redis has
+        outlived the database, or was unreachable at the claim. The new claim is above the fence in Redis.
+        """
+        asyncio.get_running_loop().call_later(reclaim_s, self._reclaim_owned, owned)
+
+    def _reclaim_owned(self, owned: OwnedSymbol) -> None:
         if self.owned.get(owned.topic) is owned:
-            log.warning("Redis has a higher fence, but nobody else owns it: claiming it again", **owned.key._asdict())
+            log.warning("fence in Redis is higher but no other owner was found, claiming again", **owned.key._asdict())
             self._await_claims({owned.topic})
 
     def _reclaim(self, topic: str) -> None:
         if topic in self.assigned and topic not in self.owned:
-            log.warning("claimed by another process, but still assigned to this one: claiming it again", topic=topic)
+            log.warning("topic is still assigned but its symbol was claimed elsewhere, claiming again", topic=topic)
             self._await_claims({topic})
 
     def _await_claims(self, topics: set[str]) -> None:

@@ -1,6 +1,6 @@
-"""Joins records that go on from each other, so that what a record costs is paid once for many of them.
+"""Join records that continue each other, so that the cost of a record is paid once for many records.
 
-How trades are divided into records means nothing: to count them together and one record after the other is the same.
+The division of trades into records has no meaning: counting joined records gives the same result as counting each.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,12 +12,14 @@ from marketstream.codec import Record, TradesRecord
 from marketstream.market.window import WINDOW_US, window_of
 
 ENOUGH: Final = 300
-"""Trades after which nothing is joined any more: the cost of a record is spread then, and what is decoded next finds
-room where the last was, in the processor's cache."""
+"""Number of trades from which on nothing more is joined.
+
+The cost of a record is spread well enough by then, and the memory for the next records is still in the CPU's cache.
+"""
 
 
 class Joined(NamedTuple):
-    """The records at `offset` to `end` (exclusive), as one."""
+    """The records at the offsets `offset` to `end` (exclusive), as one."""
 
     offset: int
     end: int
@@ -25,10 +27,11 @@ class Joined(NamedTuple):
 
 
 def joined(records: Iterable[tuple[int, Record]]) -> Iterator[Joined]:
-    """The records, each given with its offset, in their order and with as much joined as can be.
+    """Yield the records, which come with their offsets, in the same order and joined where possible.
 
-    A record is joined with the one before it when both are plain columns at the same scales, it goes on from it in
-    offset, id and time, and all of it lies in the window in which the other began.
+    A record is joined to the ones before it if both are plain columns at the same scales, if it continues them in
+    offset, id and time, and if it ends in the window in which they begin. A record joined to is not usable afterwards:
+    its columns grow in place.
     """
     first: TradesRecord | None = None
     times: list[int] = []
@@ -71,7 +74,7 @@ def joined(records: Iterable[tuple[int, Record]]) -> Iterator[Joined]:
             first, start, received_us = record, offset, record.received_us
             times, prices, quantities, taker_buys = more_times, trades.prices, trades.quantities, [trades.taker_buys]
             next_id, price_scale, quantity_scale = trades.first_id, trades.price_scale, trades.quantity_scale
-            # Nothing goes on from what is not plain.
+            # No record continues one that is not plain.
             is_plain = trades.ids is None and trades.counts is None and size > 0
             end_us = (window_of(times[0]) + 1) * WINDOW_US if is_plain else 0
         end = offset + 1
@@ -82,7 +85,7 @@ def joined(records: Iterable[tuple[int, Record]]) -> Iterator[Joined]:
 
 
 def _join(first: TradesRecord, taker_buys: list[bytes], received_us: int) -> TradesRecord:
-    """The record whose lists have grown by those of the records joined to it."""
+    """Return `first`, whose lists have grown by those of the records joined to it, with the other fields updated."""
     if len(taker_buys) == 1:
         return first
     trades = replace(first.trades, taker_buys=b"".join(taker_buys))

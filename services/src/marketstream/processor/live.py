@@ -1,5 +1,4 @@
-"""What is shown of a symbol while it happens: from the aggregator's state to the fields in Redis, and to the frame
-that tells what has changed since the last one."""
+"""The live state of a symbol, as fields in Redis and as a frame of the changes since the last frame."""
 
 from decimal import Decimal
 from itertools import islice
@@ -15,13 +14,16 @@ from marketstream.redis.writer import LiveState
 
 
 def seconds(time_us: int) -> str:
-    """Unix µs as Unix seconds with all their digits: "1610064046.355"."""
+    """Return Unix µs as Unix seconds in text, without loss of digits: "1610064046.355"."""
     return to_text(time_us, 6)
 
 
 def live_state(owned: OwnedSymbol, *, lag: int, now_s: str, max_age_s: int) -> LiveState:
-    """The live state of a symbol; `now_s` is the local time in Unix seconds, as text, and after `max_age_s` seconds
-    without a sign of its feed whoever reads this is to call it stale."""
+    """Return the live state of a symbol.
+
+    `lag` is the number of records in its topic that are not applied yet, and `now_s` is the local time in Unix seconds,
+    as text. Readers call the symbol stale after `max_age_s` seconds without a sign of life from its feed.
+    """
     status = _status(owned, lag) | {"max_age": str(max_age_s), "updated_at": now_s}
     newest = _newest_trade(owned)
     if newest is None:
@@ -39,8 +41,10 @@ def live_state(owned: OwnedSymbol, *, lag: int, now_s: str, max_age_s: int) -> L
 
 
 def _newest_trade(owned: OwnedSymbol) -> tuple[int, int, str] | None:
-    """Time (Unix µs), id and price of the newest trade: here, or in what was stored before this owner came. A trade
-    that came late is newer than neither."""
+    """Return time (Unix µs), id and price of the newest trade by time and id, or None.
+
+    It was either applied by this owner or stored by an owner before. The order of arrival does not matter.
+    """
     candle, closed = owned.aggregator.newest(), owned.newest_closed
     known = []
     if candle is not None:
@@ -51,7 +55,7 @@ def _newest_trade(owned: OwnedSymbol) -> tuple[int, int, str] | None:
 
 
 def take_frame(owned: OwnedSymbol, state: LiveState) -> Frame:
-    """The frame of a live state: with the trades applied and the windows stored since the last call."""
+    """Return the frame of a live state, with the trades applied and the windows stored since the last call."""
     received_us = max((record.received_us for record in owned.tape), default=None)
     trades = [
         FrameTrade(
@@ -84,8 +88,8 @@ def take_frame(owned: OwnedSymbol, state: LiveState) -> Frame:
 def _status(owned: OwnedSymbol, lag: int) -> dict[str, str]:
     ledger = owned.aggregator.ledger
     complete_until = ledger.complete_until()
-    # A trade, or the exchange's word that there was none. A heartbeat tells that the connection lives, and says
-    # nothing of the symbol: its subscription may have died on it.
+    # The evidence is a trade, or the exchange's report that there was none. A heartbeat is no evidence: it shows that
+    # the connection is alive, but the symbol's subscription may have died on it.
     evidence = ledger.newest_run()
     return {
         "complete_until": "" if complete_until is None else str(start_s(complete_until)),
@@ -97,8 +101,11 @@ def _status(owned: OwnedSymbol, lag: int) -> dict[str, str]:
 
 
 def _current(owned: OwnedSymbol, price: str, price_id: int) -> dict[str, str] | None:
-    """The candle of the newest open window that has trades; without one, that of the first window not closed yet, flat
-    at the last price. Both follow from the log alone, so a new owner does not show less than the one before."""
+    """Return the fields of the newest open window that has trades, or None before any window was closed.
+
+    If no open window has trades, the candle is that of the first window not closed yet, flat at the last price. Both
+    follow from the log alone, so a new owner does not show less than the owner before.
+    """
     candle = owned.aggregator.open_candle()
     if candle is not None:
         return open_candle_fields(candle, owned)
@@ -111,7 +118,7 @@ def _current(owned: OwnedSymbol, price: str, price_id: int) -> dict[str, str] | 
 
 
 def open_candle_fields(candle: Candle, owned: OwnedSymbol) -> dict[str, str]:
-    """A candle in the making. It is never complete: its last trade is not known yet."""
+    """Return the fields of an open candle. It is never complete, because its last trade is not known yet."""
     price_scale, quantity_scale = candle.price_scale, candle.quantity_scale
     reason = owned.aggregator.ledger.reason(candle.window, candle.first_id, candle.last_id)
     return _fields(
@@ -155,7 +162,7 @@ _SHOWN: Final = tuple(name for name in StoredCandle._fields if name not in ("clo
 
 
 def closed_fields(candle: StoredCandle, fence: int) -> dict[str, str]:
-    """A stored candle as fields of a hash."""
+    """Return a stored candle as fields of a hash."""
     return {"interval": "10s", "fence": str(fence)} | {name: _text(getattr(candle, name)) for name in _SHOWN}
 
 

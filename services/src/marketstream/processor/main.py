@@ -1,4 +1,4 @@
-"""The processor as a process of its own."""
+"""`marketstream processor`: the processor as a process of its own."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ from marketstream.telemetry import configure_logging
 
 
 def main(settings: Settings) -> None:
-    """Runs the processor, with its health and metrics over HTTP, until SIGTERM or Ctrl-C."""
+    """Run the processor, with health and metrics over HTTP, until SIGTERM or Ctrl-C. Raises as run_processor does."""
     configure_logging(settings.log_level, settings.log_format)
     spare_collector()
 
@@ -29,9 +29,10 @@ def main(settings: Settings) -> None:
 
 
 def spare_collector() -> None:
-    """Sets Python's garbage collector to look seldom, and not at what was imported, which lives for good.
+    """Have Python's garbage collector run less often, and skip the imported modules, which live as long as the process.
 
-    Messages come by the thousand and none is part of a cycle: at its defaults it costs a tenth of the time.
+    Messages arrive by the thousand, and none is part of a cycle. With its defaults, the collector takes a tenth of the
+    CPU time.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What the processor counts, for Prometheus."""
+"""Metrics of the processor."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -6,25 +6,33 @@ _SYMBOL = ("exchange", "symbol")
 
 TRADES = Counter(
     "marketstream_processor_trades_total",
-    "Trades by what became of them: counted, duplicate (dropped), partial or settled (refused);"
-    " of those counted once more jumped, late and unordered",
+    "Trades by outcome: counted, duplicate (dropped), partial or settled (rejected);"
+    " of those counted, again: jumped, late and unordered",
     (*_SYMBOL, "outcome"),
 )
-SET_ASIDE = Counter("marketstream_processor_set_aside_total", "Records that could not be read or be true", _SYMBOL)
-LOST_RECORDS = Counter("marketstream_processor_lost_records_total", "Records gone before they were read", _SYMBOL)
+SET_ASIDE = Counter(
+    "marketstream_processor_set_aside_total",
+    "Records rejected because they could not be decoded or cannot be true",
+    _SYMBOL,
+)
+LOST_RECORDS = Counter(
+    "marketstream_processor_lost_records_total", "Records deleted from the topic before they were read", _SYMBOL
+)
 POSITION = Gauge("marketstream_processor_position", "Offset after the last record applied", _SYMBOL)
 LAG = Gauge("marketstream_processor_lag_records", "Records in the topic that are not applied yet", _SYMBOL)
 OPEN_HOLES = Gauge("marketstream_processor_open_holes", "Holes in the trade ids that may still be filled", _SYMBOL)
 HEARD_UNTIL = Gauge(
     "marketstream_processor_heard_until_seconds",
-    "Unix time of the newest trade or of the exchange's word that there is none; before any, since when it is owned",
+    "Unix time of the newest trade, or until which the exchange reported none; before either, the time of the claim",
     _SYMBOL,
 )
 OF_OWNED = (POSITION, LAG, OPEN_HOLES, HEARD_UNTIL)
-"""What only the owner of a symbol can tell."""
+"""Gauges that only the owner of a symbol reports."""
 OWNED = Gauge("marketstream_processor_owned_symbols", "Symbols that this process owns")
-FENCED = Counter("marketstream_processor_fenced_total", "Symbols found to be another's", _SYMBOL)
-COMMIT_SECONDS = Histogram("marketstream_processor_commit_seconds", "Time of a commit, retries included")
-COMMIT_FAILURES = Counter("marketstream_processor_commit_failures_total", "Attempts to commit that failed")
-CANDLES = Counter("marketstream_processor_candles_total", "Candles stored, corrections included")
-PUBLISH_FAILURES = Counter("marketstream_processor_publish_failures_total", "Attempts to write to Redis that failed")
+FENCED = Counter(
+    "marketstream_processor_fenced_total", "Times that a symbol was found to be owned by another process", _SYMBOL
+)
+COMMIT_SECONDS = Histogram("marketstream_processor_commit_seconds", "Duration of a commit, retries included")
+COMMIT_FAILURES = Counter("marketstream_processor_commit_failures_total", "Failed attempts to commit")
+CANDLES = Counter("marketstream_processor_candles_total", "10-second candles stored, corrections included")
+PUBLISH_FAILURES = Counter("marketstream_processor_publish_failures_total", "Failed attempts to write to Redis")

@@ -1,4 +1,4 @@
-"""Writes the live state of the owned symbols to Redis, gathered over a few milliseconds."""
+"""Publish the live state of the owned symbols to Redis, collected over a few milliseconds."""
 
 import asyncio
 import time
@@ -19,29 +19,32 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 REFRESH_S: Final = 1.0
-"""Seconds after which the state of a symbol is written again without a trade: how fresh it is has changed, and it
-shows whether Redis still has it."""
+"""Seconds after which the state of a symbol is written again even without a trade.
+
+Its freshness has changed by then, and the write shows whether Redis still has the symbol.
+"""
 
 
 class _Published:
-    """What was written of an owned symbol."""
+    """The state of an owned symbol as last published."""
 
-    __slots__ = ("at", "beginnings", "gate", "muted", "rests_until", "seen")
+    __slots__ = ("at", "beginnings", "gate", "muted", "paused_until", "seen")
 
     def __init__(self) -> None:
         self.gate: int | None = None
         self.beginnings = 0
         self.muted = False
-        self.rests_until = 0.0
+        self.paused_until = 0.0
         self.seen: tuple[Any, ...] = ()
         self.at = 0.0
 
 
 class LivePublisher:
-    """The live side of the owned symbols.
+    """Publishes the live state of the owned symbols.
 
-    Before it writes anything of a symbol it claims it in Redis, and then waits until it has read what the topic held
-    after that. An owner before can have shown no more than that, so what is shown never goes back.
+    Before it writes the state of a symbol, it claims the symbol in Redis, and then waits until the records that the
+    topic held after that claim are applied: up to the symbol's gate, an offset. No owner before can have shown more
+    than those records, so the published state never goes back.
     """
 
     def __init__(self, settings: Settings, holdings: Holdings, live: LiveWriter, consumer: Consumer) -> None:
@@ -54,7 +57,7 @@ class LivePublisher:
         self._published: dict[OwnedSymbol, _Published] = {}
 
     async def run(self) -> None:
-        """Publishes until cancelled."""
+        """Publish until cancelled."""
         waits = delays(0.1, 2.0)
         while True:
             try:
@@ -64,11 +67,11 @@ class LivePublisher:
             except (LiveStoreUnavailableError, BrokerUnavailableError) as error:
                 metrics.PUBLISH_FAILURES.inc()
                 wait_s = next(waits)
-                log.warning("live state cannot be written", error=str(error), retry_s=round(wait_s, 1))
+                log.warning("publishing to Redis failed, will retry", error=str(error), retry_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)
 
     async def publish(self) -> None:
-        """Writes what has changed, in one round trip. Raises LiveStoreUnavailableError, BrokerUnavailableError."""
+        """Write all changes in one round trip. Raise LiveStoreUnavailableError, BrokerUnavailableError."""
         owned = list(self._holdings.owned.values())
         self._published = {symbol: self._published.get(symbol) or _Published() for symbol in owned}
         await self._open_gates([symbol for symbol in owned if self._is_shut(symbol)])
@@ -84,27 +87,27 @@ class LivePublisher:
         finally:
             for symbol, frame in frames.items():
                 if outcomes.get(symbol.key) != "ok":
-                    symbol.changed.update(frame.changed)  # still to be told
+                    symbol.changed.update(frame.changed)  # still to be published
                     self._published[symbol].seen = ()
         for symbol in states:
-            self._heed(symbol, outcomes[symbol.key])
+            self._handle(symbol, outcomes[symbol.key])
 
-    def _heed(self, symbol: OwnedSymbol, outcome: Outcome) -> None:
+    def _handle(self, symbol: OwnedSymbol, outcome: Outcome) -> None:
         if outcome == "lost":
-            log.warning("Redis has lost this symbol; writing it again", **symbol.key._asdict())
+            log.warning("symbol lost in Redis, writing it again", **symbol.key._asdict())
             self._published[symbol].gate = None
         elif outcome == "fenced":
-            log.warning("Redis knows a later owner of this symbol; it is shown no more", **symbol.key._asdict())
+            log.warning("symbol has a later owner in Redis, no longer published here", **symbol.key._asdict())
             metrics.FENCED.labels(*symbol.key).inc()
             self._published[symbol].muted = True
-            self._holdings.doubt(symbol, self._reclaim_s)
+            self._holdings.reclaim_later(symbol, self._reclaim_s)
         elif outcome == "foreign":
-            self._published[symbol].rests_until = time.monotonic() + REFRESH_S
+            self._published[symbol].paused_until = time.monotonic() + REFRESH_S
 
     def _is_shut(self, symbol: OwnedSymbol) -> bool:
-        """Whether the gate must be looked for: at first, when Redis has lost the claim, when the topic began again."""
+        """Return True if a gate must be set: at first, after Redis lost the claim, and after the topic began again."""
         published = self._published[symbol]
-        if published.muted or time.monotonic() < published.rests_until:
+        if published.muted or time.monotonic() < published.paused_until:
             return False
         return published.gate is None or published.beginnings != symbol.beginnings
 
@@ -114,7 +117,7 @@ class LivePublisher:
         outcomes = await self._live.claim({symbol.key: symbol.fence for symbol in symbols})
         offsets = await self._consumer.offsets([symbol.topic for symbol in symbols])
         for symbol in symbols:
-            self._heed(symbol, outcomes[symbol.key])
+            self._handle(symbol, outcomes[symbol.key])
             if outcomes[symbol.key] == "foreign":
                 continue
             self._published[symbol].gate = offsets[symbol.topic].end
@@ -125,7 +128,7 @@ class LivePublisher:
         now_s = seconds(time.time_ns() // 1000)
         states = {}
         for symbol, published in self._published.items():
-            if published.muted or now < published.rests_until:
+            if published.muted or now < published.paused_until:
                 continue
             if published.gate is None or symbol.position < published.gate:
                 continue

@@ -1,6 +1,7 @@
-"""The processor: reads trades, keeps the account of their ids, stores candles and shows what is live.
+"""The processor: read trades, keep the account of their ids, store candles and publish live state.
 
-Seven tasks share the owned symbols in one event loop, without locks: none of them awaits in the middle of a change.
+Seven tasks share the owned symbols in one event loop. They need no locks, because none of them awaits in the middle of
+a change.
 """
 
 import asyncio
@@ -35,26 +36,28 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 FAILING_LIMIT_S: Final = 30.0
-"""Seconds for which commits may fail before the service says that it is not ready."""
+"""Seconds for which commits may fail before the service is not ready."""
 
 MOST_QUIET_S: Final = 120.0
-"""Seconds without a trade after which the exchange is asked whether the market is quiet, however old a sign of the feed
-may be: what is proven should not stand still for half an hour."""
+"""Maximum seconds without a trade before the exchange is asked whether the market is quiet, for any MAX_AGE_S.
+
+Windows should not stay unproven for half an hour.
+"""
 
 END_TASKS_S: Final = 2.0
-"""Seconds for the tasks to end: one that waits for a frozen server is left behind."""
+"""Seconds for the tasks to end. A task that waits for a frozen server is abandoned."""
 
 LAST_COMMIT_S: Final = 2.0
-"""Seconds that the last commit may take when the service stops."""
+"""Maximum seconds for the last commit when the service stops."""
 
 
 async def run_processor(
     settings: Settings, stop: asyncio.Event, *, history: Exchange | None, health: Health | None = None
 ) -> None:
-    """Processes the symbols of the settings until `stop` is set. Holes are filled from `history`; without one they
-    stay until their trades come.
+    """Process the symbols of the settings until `stop` is set.
 
-    Raises SettingsError, StoreError or BrokerError when it cannot begin.
+    Holes are filled from `history`. If it is None, they stay until their trades arrive. Raise SettingsError, StoreError
+    or BrokerError if processing cannot begin.
     """
     settings.require("kafka_bootstrap", "database_url", "redis_url", "exchange", "symbols")
     check_address(settings)
@@ -62,7 +65,7 @@ async def run_processor(
     keys = {topic: SymbolKey(settings.exchange, symbol) for topic, symbol in topics.items()}
     health = health or Health()
     started = asyncio.Event()
-    health.add("start", lambda: None if started.is_set() else "Kafka, its topics or PostgreSQL are not there yet")
+    health.add("start", lambda: None if started.is_set() else "Kafka, its topics or PostgreSQL are not available yet")
     if not await run_until(stop, ensure_topics(settings, keys)):
         return
     async with contextlib.AsyncExitStack() as stack:
@@ -101,12 +104,12 @@ class _Processor:
         self._started = started
 
     async def run(self, stop: asyncio.Event) -> None:
-        """One consumer after another: when Kafka fails it, a new one begins from what is stored."""
+        """Run consumers until `stop` is set. After an error, a new consumer resumes from the stored progress."""
         for delay in delays(0.2, 5.0):
             try:
                 await self._consume(stop)
             except BrokerUnavailableError as error:
-                log.warning("the consumer failed; beginning anew", error=str(error), retry_s=round(delay, 1))
+                log.warning("consumer failed, will restart", error=str(error), retry_s=round(delay, 1))
             if await _stopped_within(stop, delay):
                 return
 
@@ -132,7 +135,7 @@ class _Processor:
             "reader": asyncio.create_task(read_records(holdings, consumer)),
             "claimer": asyncio.create_task(claimer.run()),
             "committer": asyncio.create_task(committer.run()),
-            "group": asyncio.create_task(committer.tell_group(consumer)),
+            "group": asyncio.create_task(committer.commit_offsets(consumer)),
             "publisher": asyncio.create_task(publisher.run()),
             "metrics": asyncio.create_task(_measure(holdings, consumer)),
         }
@@ -140,18 +143,18 @@ class _Processor:
             tasks["backfill"] = asyncio.create_task(_backfill(self._settings, self._history, holdings))
         for name, task in tasks.items():
             self._health.watch(name, task)
-        self._health.add("commits", lambda: _failing(committer))
+        self._health.add("commits", lambda: _commit_problem(committer))
         try:
             await run_until(stop, *tasks.values(), end_s=END_TASKS_S)
         finally:
             try:
-                await _commit_at_last(committer, consumer)
+                await _commit_finally(committer, consumer)
             finally:
                 await consumer.stop()
 
 
 async def _backfill(settings: Settings, history: Exchange, holdings: Holdings) -> None:
-    """Backfills until cancelled. Whatever goes wrong with it, the live flow goes on."""
+    """Backfill until cancelled. No error of it may stop the live flow, so it is restarted after any exception."""
     for delay in delays(1.0, 60.0):
         publisher = Publisher(settings)
         try:
@@ -159,20 +162,20 @@ async def _backfill(settings: Settings, history: Exchange, holdings: Holdings) -
             quiet_s = min(settings.max_age_s / 2, MOST_QUIET_S)
             await Backfill(history, publisher, holdings.owned.values, holdings.wants_commit.set, quiet_s).run()
         except Exception:
-            log.exception("backfill failed; it begins anew", retry_s=round(delay, 1))
+            log.exception("backfill failed, will restart", retry_s=round(delay, 1))
         finally:
             await publisher.close()
         await asyncio.sleep(delay)
 
 
-async def _commit_at_last(committer: Committer, consumer: Consumer) -> None:
-    """What is not stored would be read again; storing it now saves the next owner that."""
+async def _commit_finally(committer: Committer, consumer: Consumer) -> None:
+    """Commit once more, within a limit, so that the next owner has less to read again."""
     try:
         async with asyncio.timeout(LAST_COMMIT_S):
             await committer.commit(with_progress=True)
-            await committer.tell_group_once(consumer)
+            await committer.commit_offsets_once(consumer)
     except TimeoutError:
-        log.warning("the last commit took too long; the next owner reads those records again")
+        log.warning("last commit timed out, the next owner reads its records again")
 
 
 async def _stopped_within(stop: asyncio.Event, limit_s: float) -> bool:
@@ -182,15 +185,15 @@ async def _stopped_within(stop: asyncio.Event, limit_s: float) -> bool:
     return stop.is_set()
 
 
-def _failing(committer: Committer) -> str | None:
+def _commit_problem(committer: Committer) -> str | None:
     since = committer.failing_since
     if since is None or time.monotonic() - since < FAILING_LIMIT_S:
         return None
-    return f"nothing could be stored for {time.monotonic() - since:.0f} s"
+    return f"commits have failed for {time.monotonic() - since:.0f} s"
 
 
 async def _measure(holdings: Holdings, consumer: Consumer) -> None:
-    """Brings the metrics up to date every second; counting them record by record would cost more than the record."""
+    """Update the metrics every second, because counting each record in them would cost more than the record itself."""
     before: dict[OwnedSymbol, dict[str, int]] = {}
     owned_since: dict[OwnedSymbol, float] = {}
     while True:
@@ -208,7 +211,7 @@ async def _measure(holdings: Holdings, consumer: Consumer) -> None:
             metrics.HEARD_UNTIL.labels(*owned.key).set(evidence.high_time / 1e6 if evidence else since_s)
         for owned in before.keys() - counts.keys():
             owned_since.pop(owned)
-            if owned.topic not in holdings.owned:  # another process tells of it now
+            if owned.topic not in holdings.owned:  # another process reports it now
                 for gauge in metrics.OF_OWNED:
                     gauge.remove(*owned.key)
         before = counts
