@@ -65,14 +65,14 @@ class Informer:
         return namespace not in self._refused
 
     def stream_event(self, is_deleted: bool, stream: MarketStream) -> None:
-        """Take over a watch event of a MarketStream."""
+        """Process a watch event of a MarketStream."""
         if is_deleted:
             self._lose_stream(stream)
         else:
             self._see_stream(stream)
 
     def child_event(self, kind: Kind, child: Child) -> None:
-        """Take over a watch event of an existing object with the operator's labels."""
+        """Process a watch event of an existing object with the operator's labels."""
         for key in self._observed.see(kind, child):
             self._due(key, SETTLE_S)
 
@@ -117,14 +117,14 @@ class Informer:
     def _lose_stream(self, stream: MarketStream) -> bool:
         if not self._observed.lose_stream(stream.key, stream.uid):
             return False
-        self._end(stream.uid)
+        self._note_deletion(stream.uid)
         self._due(stream.key, 0)
         for other in self._claims.drop(stream.key):
             self._due(other, 0)
         return True
 
     def _lose(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
-        self._end(uid)
+        self._note_deletion(uid)
         child = self._observed.lose(kind, namespace, name, uid)
         if child is None:
             return False
@@ -134,7 +134,7 @@ class Informer:
             self._due(other, SETTLE_S)
         return True
 
-    def _end(self, uid: str) -> None:
+    def _note_deletion(self, uid: str) -> None:
         if self._is_syncing:
             self._gone.add(uid)
 
@@ -145,15 +145,15 @@ class Informer:
 
     async def first_sync(self) -> None:
         """List everything for the first time: the watches may not have reported everything yet. Raises ApiError."""
-        with self._noting_ends():
+        with self._noting_deletions():
             await self._sync(0)
 
     async def resync(self) -> int:
-        """List everything, wait for the watches to report the same, and take over the changes that they missed.
+        """List everything, wait for the watches to report the same, and apply the changes that they missed.
 
         Return the number of missed changes. Raises ApiError.
         """
-        with self._noting_ends():
+        with self._noting_deletions():
             missed = await self._sync(WATCH_LAG_S)
         for kind, changes in missed.items():
             metrics.WATCH_MISSED.labels(kind.plural).inc(changes)
@@ -162,7 +162,7 @@ class Informer:
         return total
 
     @contextlib.contextmanager
-    def _noting_ends(self) -> Iterator[None]:
+    def _noting_deletions(self) -> Iterator[None]:
         self._is_syncing = True
         try:
             yield
@@ -171,11 +171,11 @@ class Informer:
             self._gone.clear()
 
     async def _sync(self, lag_s: float) -> Counter[Kind]:
-        """List everything, wait `lag_s` seconds, and return the number of changes to take over, by kind."""
+        """List everything, wait `lag_s` seconds, apply the changes, and return their number by kind."""
         known = {kind: list(self._observed.all(kind)) for kind in self._kinds}
         known_streams = list(self._observed.streams.values())
         streams, children, refusals = await self._lister.list_all()
-        self._note(refusals)
+        self._log_refusals(refusals)
         await asyncio.sleep(lag_s)
         missed = Counter[Kind]()
         for stream in streams:
@@ -186,13 +186,13 @@ class Informer:
                 missed[MARKET_STREAM] += self._lose_stream(stream)
         for kind in self._kinds:
             lasting = [child for child in known[kind] if child.key.namespace not in refusals]
-            missed[kind] += self._take_over(kind, lasting, children[kind])
+            missed[kind] += self._apply_listing(kind, lasting, children[kind])
         for stream in self._observed.streams.values():
             self._claim(stream)  # a Deployment of the stream may have been observed after the stream itself
         self._refused = set(refusals)  # only now are the objects of a namespace that is no longer refused known
         return missed
 
-    def _take_over(self, kind: Kind, known: Iterable[Child], listed: Iterable[Child]) -> int:
+    def _apply_listing(self, kind: Kind, known: Iterable[Child], listed: Iterable[Child]) -> int:
         """Store listed objects and forget known ones that were not listed. Return the number of changes."""
         changes, listed_uids = 0, set[str]()
         for child in listed:
@@ -206,7 +206,7 @@ class Informer:
                 changes += self._lose(kind, child.key.namespace, child.name, child.uid)
         return changes
 
-    def _note(self, refusals: Mapping[str, ApiError]) -> None:
+    def _log_refusals(self, refusals: Mapping[str, ApiError]) -> None:
         """Log the namespaces that are newly refused, and those that are no longer refused."""
         for namespace in refusals.keys() - self._refused:
             log.warning(

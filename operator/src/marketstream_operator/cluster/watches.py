@@ -1,4 +1,4 @@
-"""Watches of the kinds that the operator reacts to. Every change only names a MarketStream to reconcile.
+"""Watches of the kinds that the operator reacts to. An event only identifies a MarketStream to reconcile.
 
 kopf provides the watches. Its posting of Events, its peering and its scanning are off. No handler keeps state in
 objects: timers, daemons and guaranteed handlers would add finalizers and annotations. kopf runs in a thread with an

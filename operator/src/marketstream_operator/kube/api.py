@@ -34,10 +34,9 @@ _MERGE: Final = "application/merge-patch+json"
 class ApiError(Exception):
     """The API server rejected a request or did not answer in time. `status` is the HTTP status, 0 without an answer."""
 
-    def __init__(self, message: str, status: int = 0, reason: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, status: int = 0, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.reason = reason
         self.retry_after_s = retry_after_s
         """Seconds to wait before the next request, by the server's Retry-After header; None without one."""
 
@@ -224,10 +223,9 @@ def _path(kind: Kind, namespace: str | None, name: str = "") -> str:
 
 def _error(method: str, path: str, status: int, data: bytes, headers: Mapping[str, str]) -> ApiError:
     try:
-        said = msgspec.json.decode(data)
-        message, reason = str(said.get("message")), str(said.get("reason", ""))
+        message = str(msgspec.json.decode(data).get("message"))
     except (msgspec.DecodeError, AttributeError):
-        message, reason = data[:200].decode(errors="replace"), ""
+        message = data[:200].decode(errors="replace")
     kind = {404: NotFoundError, 409: ConflictError, 410: GoneError}.get(status, ApiError)
     asked = headers.get("Retry-After", "")
-    return kind(f"{method} {path}: {status} {message}", status, reason, float(asked) if asked.isdigit() else None)
+    return kind(f"{method} {path}: {status} {message}", status, float(asked) if asked.isdigit() else None)

@@ -1,6 +1,6 @@
 """A recorder of Kubernetes Events, which `kubectl describe` shows below the object that they are about.
 
-The name of an Event follows from its content, so recording the same Event again raises its count.
+The name of an Event is derived from its content, so recording the same Event again raises its count.
 """
 
 import asyncio

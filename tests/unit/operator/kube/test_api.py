@@ -1,5 +1,6 @@
 """The API client: the guard of its writes, and answers that come from something on the way to the API server."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from kubernetes.aio.client.configuration import Configuration
 from marketstream_operator.kinds import LEASE, POD
-from marketstream_operator.kube.api import Api, ApiError, NotLeadingError
+from marketstream_operator.kube.api import Api, ApiError, ConflictError, GoneError, NotFoundError, NotLeadingError
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -26,14 +27,14 @@ UNGUARDED: dict[str, Request] = {
 }
 
 
-def answering(data: bytes, status: int = 200) -> Any:
+def answering(data: bytes, status: int = 200, **headers: str) -> Any:
     """A transport that knows one answer."""
 
     async def read() -> bytes:
         return data
 
     async def call_api(*_: Any) -> Any:
-        return SimpleNamespace(status=status, headers={}, read=read)
+        return SimpleNamespace(status=status, headers=headers, read=read)
 
     return call_api
 
@@ -80,4 +81,45 @@ async def test_an_answer_that_is_no_json_object_is_an_error_of_the_api(
     with pytest.raises(ApiError, match=r"GET .*/leases/lease: the answer is not a JSON object") as raised:
         await api.get(LEASE, "ns", "lease")
     assert not raised.value.is_refusal
+    await api.close()
+
+
+STATUS = b'{"kind": "Status", "message": "leases is forbidden", "reason": "Forbidden"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "data", "kind", "is_refusal", "message"),
+    [
+        (403, STATUS, ApiError, True, "403 leases is forbidden"),
+        (404, STATUS, NotFoundError, True, "404 leases is forbidden"),
+        (409, STATUS, ConflictError, True, "409 leases is forbidden"),
+        (410, STATUS, GoneError, True, "410 leases is forbidden"),
+        (429, STATUS, ApiError, False, "429 leases is forbidden"),
+        (502, b"<html>bad gateway</html>", ApiError, False, "502 <html>bad gateway</html>"),
+        (500, b"[]", ApiError, False, r"500 \[\]"),
+    ],
+)
+async def test_an_error_has_the_status_and_message_of_the_server(
+    monkeypatch: pytest.MonkeyPatch, status: int, data: bytes, kind: type[ApiError], is_refusal: bool, message: str
+) -> None:
+    api = Api(Configuration(host=NOWHERE), may_write=lambda: False)
+    monkeypatch.setattr(api._client, "call_api", answering(data, status, **{"Retry-After": "7"}))
+    with pytest.raises(ApiError, match=message) as raised:
+        await api.get(LEASE, "ns", "lease")
+    assert type(raised.value) is kind
+    assert (raised.value.status, raised.value.is_refusal, raised.value.retry_after_s) == (status, is_refusal, 7)
+    await api.close()
+
+
+async def test_a_server_that_does_not_answer_in_time_is_an_error_that_names_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def never(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    api = Api(Configuration(host=NOWHERE), may_write=lambda: False)
+    monkeypatch.setattr(api._client, "call_api", never)
+    with pytest.raises(ApiError, match=r"no answer from the API server: timed out after 0\.01 s") as raised:
+        await api.write_lease("ns", "lease", {"metadata": {}}, 0.01)
+    assert (raised.value.status, raised.value.is_refusal) == (0, False)
     await api.close()
