@@ -2,11 +2,11 @@
 
 Each process measures all durations with its own monotonic clock. The times in the Lease are only for people to read.
 
-- The leader may act until `renew_deadline_s` after it SENT its last successful renewal.
-- A candidate takes over when the Lease has not changed for `duration_s`, counted from the moment when the candidate
+- The leader may act until `RENEW_DEADLINE_S` after it SENT its last successful renewal.
+- A candidate takes over when the Lease has not changed for `DURATION_S`, counted from the moment when the candidate
   RECEIVED its present version. The write succeeds only if the Lease is still unchanged.
 
-So at least `duration_s - renew_deadline_s` seconds pass between the last write of one leader and the first write of the
+So at least `DURATION_S - RENEW_DEADLINE_S` seconds pass between the last write of one leader and the first write of the
 next. Writes that are already on their way end within that time (`api.WRITE_S`).
 """
 
@@ -29,6 +29,11 @@ log = logger(__name__)
 DURATION_S: Final = 15.0
 RENEW_DEADLINE_S: Final = 10.0
 RETRY_S: Final = 2.0
+"""Terms of the lease, in seconds: see above. RETRY_S is the pause between two attempts."""
+
+ATTEMPT_LIMIT_S: Final = (DURATION_S - RENEW_DEADLINE_S) * 0.6
+"""Time limit of one attempt, in seconds: short enough for several attempts before the deadline."""
+
 RELEASE_LIMIT_S: Final = 2.0
 """Maximum delay of a stop by the release of the Lease, in seconds."""
 
@@ -62,16 +67,10 @@ class Election:
         name: str,
         holder: str,
         *,
-        duration_s: float = DURATION_S,
-        renew_deadline_s: float = RENEW_DEADLINE_S,
-        retry_s: float = RETRY_S,
         clock: Callable[[], float] = since_boot,
         rng: Random | None = None,
     ) -> None:
         self._api, self._namespace, self._name, self._me = api, namespace, name, holder
-        self._duration_s, self._renew_deadline_s, self._retry_s = duration_s, renew_deadline_s, retry_s
-        self._limit_s = (duration_s - renew_deadline_s) * 0.6
-        """Time limit of one attempt, in seconds: short enough for several attempts before the deadline."""
         self._clock, self._rng = clock, rng or Random()
         self._until = -math.inf
         self._lease: dict[str, Any] = {"metadata": {"namespace": namespace, "name": name}, "spec": {}}
@@ -115,7 +114,7 @@ class Election:
 
     async def _campaign(self) -> None:
         while True:
-            await self._attempt(self._limit_s)
+            await self._attempt(ATTEMPT_LIMIT_S)
             if self.holds():
                 log.info("lease acquired", lease=self._name, identity=self._me)
                 return
@@ -128,11 +127,11 @@ class Election:
             await asyncio.sleep(min(left_s, self._pause_s() / (4 if self._trouble else 1)))
             left_s = self._until - self._clock()
             if left_s > 0:
-                await self._attempt(min(left_s, self._limit_s))
+                await self._attempt(min(left_s, ATTEMPT_LIMIT_S))
             if self._holder() != self._me:
                 self._until = -math.inf
                 raise LeaseLostError(f"the lease {self._name} is held by {self._holder() or 'nobody'} now")
-        raise LeaseLostError(f"the lease {self._name} could not be renewed in {self._renew_deadline_s:g} s")
+        raise LeaseLostError(f"the lease {self._name} could not be renewed in {RENEW_DEADLINE_S:g} s")
 
     async def _attempt(self, limit_s: float) -> None:
         """Renew the Lease, or take it if it is free. Errors of the API are logged; the next attempt may succeed."""
@@ -179,7 +178,7 @@ class Election:
 
         The holder may be of another version of the operator, with a longer duration, which then counts.
         """
-        return max(self._duration_s, self._lease["spec"].get("leaseDurationSeconds") or 0)
+        return max(DURATION_S, self._lease["spec"].get("leaseDurationSeconds") or 0)
 
     def _is_free(self) -> bool:
         if self._holder() in ("", self._me):
@@ -192,8 +191,8 @@ class Election:
             terms = spec["leaseTransitions"] + 1 if "leaseTransitions" in spec else 0
             spec = {**spec, "holderIdentity": self._me, "acquireTime": now, "leaseTransitions": terms}
         sent = self._clock()
-        await self._write({**spec, "leaseDurationSeconds": math.ceil(self._duration_s), "renewTime": now}, limit_s)
-        self._until = sent + self._renew_deadline_s
+        await self._write({**spec, "leaseDurationSeconds": math.ceil(DURATION_S), "renewTime": now}, limit_s)
+        self._until = sent + RENEW_DEADLINE_S
 
     async def _write(self, spec: dict[str, Any], limit_s: float) -> None:
         """Write the Lease. Raises ConflictError when the Lease has changed since it was read."""
@@ -219,7 +218,7 @@ class Election:
             log.warning("cannot release the lease, leaving it to expire", lease=self._name, error=why)
 
     def _pause_s(self) -> float:
-        return self._retry_s * (0.8 + self._rng.random() / 5)
+        return RETRY_S * (0.8 + self._rng.random() / 5)
 
 
 def _micro_time() -> str:
