@@ -179,7 +179,7 @@ class Platform:
         connection = await self.database()
         try:
             return list(await connection.fetch(statement, *arguments))
-        except errors.AWAY as error:
+        except errors.OUTAGES as error:
             raise ConnectionError(f"PostgreSQL is away: {error!r}") from error
         finally:
             connection.terminate()

@@ -25,7 +25,7 @@ AHEAD_S: Final = 60
 """By how much the twin is ahead: the clock of the cluster may differ from ours."""
 
 LOOK_S: Final = 1.0
-AWAY: Final = (*errors.AWAY, asyncpg.PostgresError)
+AWAY: Final = (*errors.OUTAGES, asyncpg.PostgresError)
 """What is raised while PostgreSQL is away."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import asyncpg
 from marketstream.market.window import INTERVALS, ROLLUPS
-from marketstream.postgres.errors import AWAY
+from marketstream.postgres.errors import OUTAGES
 from marketstream.redis.keys import Keys
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -37,7 +37,7 @@ class CandleObserver:
                     while True:
                         await self._look(connection)
                         await asyncio.sleep(_LOOK_S)
-            except AWAY:
+            except OUTAGES:
                 await asyncio.sleep(_LOOK_S)
 
     async def look_at_all(self) -> None:

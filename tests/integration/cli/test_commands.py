@@ -134,4 +134,4 @@ async def test_candles_without_a_database(tmp_path: Path) -> None:
         "candles", "BTCUSDT", cwd=tmp_path, DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing"
     )
     assert (code, output) == (2, "")
-    assert errors.startswith("marketstream candles: PostgreSQL did not answer for 3 s")
+    assert errors.startswith("marketstream candles: PostgreSQL did not answer within 3 s")

@@ -78,7 +78,10 @@ async def test_a_failure_leaves_nothing_of_its_migration(connection: asyncpg.Con
 
 async def test_a_changed_migration_is_an_error(connection: asyncpg.Connection) -> None:
     await migrate(connection, [FIRST])
-    with pytest.raises(MigrationError, match=r"migration 0001 \(first\) was applied with checksum .* must not change"):
+    with pytest.raises(
+        MigrationError,
+        match=r"migration 0001 \(first\) was applied with checksum .* do not change an applied migration",
+    ):
         await migrate(connection, [FIRST._replace(sql=FIRST.sql + "-- better")])
 
 
@@ -87,13 +90,15 @@ async def test_a_newer_database_is_left_as_it_is(connection: asyncpg.Connection)
     with capture_logs() as lines:
         assert await migrate(connection, [FIRST]) == []
     assert [(line["log_level"], line["event"]) for line in lines] == [
-        ("warning", "the database is newer than this code")
+        ("warning", "database schema newer than this code")
     ]
 
 
 async def test_an_unknown_migration_in_between_is_an_error(connection: asyncpg.Connection) -> None:
     await migrate(connection, [FIRST])
-    with pytest.raises(MigrationError, match="has seen migration 0001, which this code does not have"):
+    with pytest.raises(
+        MigrationError, match="migration 0001 was applied to the database, but this code does not have it"
+    ):
         await migrate(connection, [SECOND])
 
 
@@ -110,7 +115,7 @@ async def test_the_pool_limits_what_a_session_may_hold_up(database_url: str) -> 
 
 async def test_a_database_that_is_away_is_waited_for_up_to_a_limit() -> None:
     settings = Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing")
-    with pytest.raises(StoreUnavailableError, match=r"did not answer for 0\.5 s"):
+    with pytest.raises(StoreUnavailableError, match=r"did not answer within 0\.5 s"):
         await open_pool(settings, size=1, wait_s=0.5)
 
 

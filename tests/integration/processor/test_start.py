@@ -56,7 +56,7 @@ async def test_it_is_ready_once_all_that_it_waits_for_is_there(settings: Setting
     ("away", "error", "said"),
     [
         ({"kafka_bootstrap": NOBODY}, BrokerUnavailableError, f"were not ready within 1 s at {NOBODY}"),
-        ({"database_url": f"postgresql://x@{NOBODY}/x"}, StoreUnavailableError, "PostgreSQL did not answer for 1 s"),
+        ({"database_url": f"postgresql://x@{NOBODY}/x"}, StoreUnavailableError, "PostgreSQL did not answer within 1 s"),
     ],
 )
 async def test_it_ends_with_what_is_not_there_after_the_time_that_it_is_given(
@@ -68,7 +68,7 @@ async def test_it_ends_with_what_is_not_there_after_the_time_that_it_is_given(
 
 async def test_a_read_only_server_is_waited_for(market: Market, settings: Settings, pool: asyncpg.Pool) -> None:
     await set_read_only(settings, is_on=True)
-    with pytest.raises(StoreUnavailableError, match="did not take writes for 1 s: it is read-only"):
+    with pytest.raises(StoreUnavailableError, match="did not accept writes within 1 s: it is read-only"):
         await run_processor(settings.but(start_limit_s=1), asyncio.Event(), history=None)
     async with starting(settings) as health:
         await says(health, NOT_YET)

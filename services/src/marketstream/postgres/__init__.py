@@ -1,1 +1,1 @@
-"""Candles and progress in PostgreSQL. The only room that imports asyncpg."""
+"""Candles and progress in PostgreSQL. The only package that imports asyncpg."""

@@ -1,7 +1,7 @@
-"""DATABASE_URL as hosts hand it out: the parameters of its query, for a client that knows fewer of them than libpq.
+"""DATABASE_URL as hosting providers hand it out, adapted to asyncpg, which knows fewer parameters than libpq.
 
-libpq's parameters are listed in the PostgreSQL documentation, section "Parameter Key Words". Each of them is honoured,
-or passed over where nothing depends on it; a parameter that libpq does not know either is refused by name.
+The PostgreSQL documentation lists libpq's parameters in the section "Parameter Key Words". Each parameter is honoured,
+or ignored if nothing here depends on it. A parameter that libpq does not know either is refused by name.
 """
 
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ HONOURED: Final = frozenset({
     "ssl_min_protocol_version", "sslcert", "sslcrl", "sslkey", "sslmode", "sslnegotiation", "sslpassword",
     "sslrootcert", "target_session_attrs", "user",
 })  # fmt: skip
-"""Parameters that asyncpg understands as libpq does."""
+"""Parameters that asyncpg interprets like libpq."""
 
 TO_SERVER: Final = frozenset({"application_name", "options"})
-"""Parameters that go to the server with the start of a session."""
+"""Parameters that are sent to the server at the start of a session."""
 
-PASSED_OVER: Final = frozenset({
+IGNORED: Final = frozenset({
     "client_encoding", "fallback_application_name", "gssdelegation", "gssencmode", "hostaddr", "keepalives",
     "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "max_protocol_version",
     "min_protocol_version", "sslcertmode", "sslcompression", "sslcrldir", "sslkeylogfile", "sslsni", "tcp_user_timeout",
 })  # fmt: skip
-"""Parameters of libpq that change nothing that this client relies on."""
+"""Parameters of libpq that affect nothing this client relies on."""
 
 _DEMANDS: Final = {
     "gssencmode": frozenset({"require"}),
@@ -39,24 +39,24 @@ _DEMANDS: Final = {
     "require_auth": None,
     "requirepeer": None,
 }
-"""Parameters of libpq that demand what this client cannot do, with the values that do; None: every value."""
+"""Parameters of libpq that demand something this client cannot do, by value; None for any value."""
 
 _FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SESSIONS: Final = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
 
 _ADVICE: Final = {
-    "schema": "to choose the schema, write options=-csearch_path%3DNAME",
-    "pgbouncer": "poolers are recognised without it",
+    "schema": "to select a schema, use options=-csearch_path%3DNAME",
+    "pgbouncer": "poolers are detected without it",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A database to connect to. `url` names the server and how to reach it, `connect_s` limits an attempt (seconds).
+    """A database to connect to. `url` names the server; `connect_s` limits one attempt to connect (seconds).
 
-    `server_settings` are what the URL wants a session to begin with; `ssl` replaces `sslmode` where asyncpg does not
-    know its meaning.
+    `server_settings` are the parameters of the URL for the start of a session. `ssl` replaces `sslmode` where asyncpg
+    does not support the requested mode.
     """
 
     url: str
@@ -65,7 +65,7 @@ class Address:
     ssl: SSLContext | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments by which asyncpg connects."""
+        """Return the arguments for asyncpg.connect."""
         given: dict[str, Any] = {"dsn": self.url, "timeout": self.connect_s}
         return given | ({"ssl": self.ssl} if self.ssl is not None else {})
 
@@ -73,8 +73,8 @@ class Address:
 def address_of(database_url: str, connect_s: float) -> Address:
     """Return the address that DATABASE_URL describes; `connect_s` (seconds) applies unless the URL says otherwise.
 
-    Raises SettingsError, which names the parameter and never shows the URL, for a parameter that libpq does not know,
-    one whose value it does not know, and one that demands what this client cannot do.
+    Raises SettingsError for a parameter or a value that libpq does not know, and for a parameter that demands
+    something this client cannot do. The message names the parameter and never shows the URL.
     """
     parts = urlsplit(database_url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -85,9 +85,9 @@ def address_of(database_url: str, connect_s: float) -> Address:
     if query.get("sslrootcert") == "system":
         context = create_default_context()
         del query["sslrootcert"]
-        query.pop("sslmode", None)  # libpq takes only verify-full beside it, and that is what the context does
+        query.pop("sslmode", None)  # libpq accepts only verify-full with it, which is what the context does
     if query.pop("channel_binding", "") == "require":
-        log.warning("DATABASE_URL requires channel binding, which this client does not do: connecting without it")
+        log.warning("channel binding required by DATABASE_URL is not supported, connecting without it")
     if "hostaddr" in query and not parts.hostname and not query.get("host"):
         query["host"] = query["hostaddr"]
     kept = {name: value for name, value in query.items() if name in HONOURED}
@@ -100,10 +100,10 @@ def _check(query: Mapping[str, str]) -> None:
         if name in _DEMANDS:
             values = _DEMANDS[name]
             if values is None or value in values:
-                raise _refusal(name, "which this client cannot do: remove it, or choose another server for it")
-        elif name not in HONOURED | TO_SERVER | PASSED_OVER | {"channel_binding", "connect_timeout"}:
+                raise _refusal(name, "which this client does not support: remove it")
+        elif name not in HONOURED | TO_SERVER | IGNORED | {"channel_binding", "connect_timeout"}:
             advice = _ADVICE.get(name, "expected parameters of libpq, such as sslmode or connect_timeout")
-            raise _refusal(name, f"which PostgreSQL's own clients do not know: remove it ({advice})")
+            raise _refusal(name, f"which PostgreSQL's own clients do not know either: remove it ({advice})")
     _check_choice(query, "sslmode", _SSL_MODES)
     _check_choice(query, "target_session_attrs", _SESSIONS)
     _check_choice(query, "sslnegotiation", ("postgres", "direct"))
@@ -111,9 +111,9 @@ def _check(query: Mapping[str, str]) -> None:
     for name in _FILES:
         file = query.get(name, "")
         if file and not (name == "sslrootcert" and file == "system") and not Path(file).is_file():
-            raise SettingsError(f"DATABASE_URL has {name}={file}: expected a file that can be read here")
+            raise SettingsError(f"DATABASE_URL has {name}={file}: expected a readable file")
     if query.get("sslrootcert") == "system" and query.get("sslmode", "verify-full") != "verify-full":
-        raise SettingsError("DATABASE_URL has sslrootcert=system: expected sslmode=verify-full beside it")
+        raise SettingsError("DATABASE_URL has sslrootcert=system: expected sslmode=verify-full with it")
 
 
 def _check_choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> None:
@@ -126,7 +126,7 @@ def _refusal(name: str, why: str) -> SettingsError:
 
 
 def _seconds(text: str, default: float) -> float:
-    """Return libpq's connect_timeout: whole seconds, of which 1 means 2; none, zero or less mean `default` here."""
+    """Return libpq's connect_timeout in seconds: 1 counts as 2; empty, zero and negative values as `default`."""
     try:
         seconds = int(text or 0)
     except ValueError:

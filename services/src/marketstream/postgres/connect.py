@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: one pool for each process, every session with limits on what it may hold up."""
+"""Connections to PostgreSQL: one pool for each process."""
 
 import asyncio
 import contextlib
@@ -17,20 +17,20 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 Pool = asyncpg.Pool
-"""For the rooms that hold a pool without knowing asyncpg."""
+"""For packages that hold a pool and do not import asyncpg."""
 
 CONNECT_S: Final = 5.0
-"""Seconds for one attempt to connect."""
+"""Maximum seconds of one attempt to connect."""
 
 FIRST_DELAY_S: Final = 0.1
 MOST_DELAY_S: Final = 3.0
 
 
 async def open_pool(settings: Settings, *, size: int, wait_s: float | None = None) -> asyncpg.Pool:
-    """A pool of at most `size` connections to DATABASE_URL, once the database answers.
+    """Return a pool of at most `size` connections to DATABASE_URL, once the database answers.
 
-    Raises StoreUnavailableError when it has not answered after `wait_s` seconds (or START_LIMIT_S), StoreRefusedError
-    at once when it answers but refuses the user, the password or the name of the database.
+    Raises StoreUnavailableError if the database does not answer within `wait_s` seconds (START_LIMIT_S by default).
+    Raises StoreRefusedError at once if the database refuses the user, the password or the name of the database.
     """
     pool = await lazy_pool(settings, size=size)
     try:
@@ -42,9 +42,9 @@ async def open_pool(settings: Settings, *, size: int, wait_s: float | None = Non
 
 
 async def lazy_pool(settings: Settings, *, size: int) -> asyncpg.Pool:
-    """The same pool without waiting: it connects when it is first used, and again after the database was away.
+    """Return the same pool without waiting. It connects on first use, and reconnects after an outage.
 
-    Raises SettingsError when DATABASE_URL is missing or has a parameter that nobody can honour.
+    Raises SettingsError when DATABASE_URL is missing or has a parameter that cannot be honoured.
     """
     settings.require("database_url")
     connector = Connector(address_of(settings.database_url, CONNECT_S))
@@ -57,7 +57,7 @@ def check_address(settings: Settings) -> None:
 
 
 async def wait_for(pool: asyncpg.Pool, wait_s: float, *, to_write: bool = False) -> None:
-    """Returns once the database answers and, `to_write`, takes writes. Raises as open_pool does."""
+    """Return once the database answers and, if `to_write`, accepts writes. Raises the same errors as open_pool."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     for delay in delays(FIRST_DELAY_S, MOST_DELAY_S):
@@ -71,20 +71,21 @@ async def wait_for(pool: asyncpg.Pool, wait_s: float, *, to_write: bool = False)
             if isinstance(found, StoreRefusedError):
                 raise found from error
             if loop.time() + delay >= deadline:
-                missing = "take writes" if isinstance(error, READ_ONLY) else "answer"
-                raise StoreUnavailableError(f"PostgreSQL did not {missing} for {wait_s:g} s: {said(error)}") from error
-            log.warning("PostgreSQL is not there yet", error=said(error), again_in_s=round(delay, 2))
-            await pool.expire_connections()  # a new session may find the server that does
+                missing = "accept writes" if isinstance(error, READ_ONLY) else "answer"
+                problem = f"PostgreSQL did not {missing} within {wait_s:g} s: {said(error)}"
+                raise StoreUnavailableError(problem) from error
+            log.warning("PostgreSQL not ready, will retry", error=said(error), retry_s=round(delay, 2))
+            await pool.expire_connections()  # a new session may find a server that accepts writes
         await asyncio.sleep(delay)
 
 
 async def _check_writable(connection: PoolConnectionProxy) -> None:
     if (await fetch(connection, "SELECT current_setting('transaction_read_only')"))[0][0] == "on":
-        raise READ_ONLY("it is read-only, as a standby is")
+        raise READ_ONLY("it is read-only, like a standby")
 
 
 async def close_pool(pool: asyncpg.Pool, *, limit_s: float = 1.0) -> None:
-    """Ends the pool's connections: in good order, or by force when that takes longer than `limit_s` seconds."""
+    """Close the pool's connections cleanly, or by force if that takes longer than `limit_s` seconds."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit_s):
             await pool.close()

@@ -1,4 +1,10 @@
-"""What can go wrong with PostgreSQL. A caller that catches StoreError has caught it all."""
+"""Errors of PostgreSQL. A caller that catches StoreError catches all of them.
+
+StoreError
+├── StoreUnavailableError   the database is unreachable, read-only or has no tables yet: retrying may help
+├── StoreRefusedError       the database refuses the login or a statement: retrying does not help
+└── MigrationError          the database was migrated by different migrations: retrying does not help
+"""
 
 from typing import Final
 
@@ -6,22 +12,22 @@ import asyncpg
 
 
 class StoreError(Exception):
-    """Base of all that the stores raise."""
+    """Base class of all errors of PostgreSQL."""
 
 
 class StoreUnavailableError(StoreError):
-    """The database is away, does not answer in time, or has no tables yet. Trying again later may help."""
+    """The database is unreachable, does not answer in time, is read-only or has no tables yet. Retrying may help."""
 
 
 class StoreRefusedError(StoreError):
-    """The database answers, but knows no such user, password or database. Trying again does not help."""
+    """The database answers, but refuses the user, the password, the database or a statement. Retrying does not help."""
 
 
 class MigrationError(StoreError):
-    """The migrations of this code and those that the database has seen contradict each other."""
+    """The migrations of this code contradict those that were applied to the database."""
 
 
-AWAY: Final = (
+OUTAGES: Final = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
@@ -34,45 +40,47 @@ AWAY: Final = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-"""Errors of asyncpg for which waiting may help: the database is unreachable, restarting, overloaded or out of time, or
-another transaction is in the way."""
+"""Errors of asyncpg after which a retry may help.
+
+The database is unreachable, restarting, overloaded or out of time, or another transaction is in the way.
+"""
 
 READ_ONLY: Final = asyncpg.ReadOnlySQLTransactionError
-"""The error of a database that takes no writes, as a standby."""
+"""Error of a database that accepts no writes, such as a standby."""
 
 LOGIN: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
-"""Errors of a server that knows no such user, password or database."""
+"""Errors of a server that does not know the user, the password or the database."""
 
 _REFUSED: Final = (
     *LOGIN,
     asyncpg.exceptions.ClientConfigurationError,
     asyncpg.exceptions.UnsupportedClientFeatureError,
 )
-"""Errors of a DATABASE_URL that is answered, but not accepted."""
+"""Errors of a server that answers but does not accept DATABASE_URL."""
 
 ANY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """Every error of a statement or a connection."""
 
 
 def store_error(error: BaseException, *, is_start: bool = False) -> StoreError:
-    """Return what an error of asyncpg means here: the one place that tells an outage from a refusal.
+    """Return the StoreError for an error of asyncpg. Only this function tells an outage from a refusal.
 
-    StoreUnavailableError when waiting may help, StoreRefusedError when it does not. A login that is refused is an
-    outage, except when a service starts: later on, the database or its password is being replaced.
+    The result is a StoreUnavailableError when a retry may help, and a StoreRefusedError when it does not. A refused
+    login is an outage, unless a service starts (`is_start`): later, the database or its password is being replaced.
     """
     if isinstance(error, asyncpg.UndefinedTableError):
-        return StoreUnavailableError("PostgreSQL has no tables yet: its migrations are not applied")
+        return StoreUnavailableError("PostgreSQL has no tables yet: the migrations have not been applied")
     if isinstance(error, READ_ONLY):
         return StoreUnavailableError(f"PostgreSQL is read-only, like a standby: {error}")
     if isinstance(error, LOGIN) and not is_start:
         return StoreUnavailableError(f"PostgreSQL refuses DATABASE_URL: {error}")
     if isinstance(error, _REFUSED):
         return StoreRefusedError(f"PostgreSQL refuses DATABASE_URL: {error}")
-    if isinstance(error, AWAY):
+    if isinstance(error, OUTAGES):
         return StoreUnavailableError(f"PostgreSQL is unavailable: {said(error)}")
     return StoreRefusedError(f"PostgreSQL refuses a statement ({getattr(error, 'sqlstate', None)}): {error}")
 
 
 def said(error: BaseException) -> str:
-    """Return the error as text; a time-out, whose own text is empty, in words."""
+    """Return the error as text. A time-out has no text of its own and becomes "no answer in time"."""
     return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

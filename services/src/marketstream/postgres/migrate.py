@@ -1,4 +1,4 @@
-"""Migrations: numbered SQL files, applied once each and in order by whichever process starts first."""
+"""Migrations: numbered SQL files, each applied once and in order by the process that starts first."""
 
 import hashlib
 import re
@@ -15,19 +15,19 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 LOCK: Final = 0x6D61726B6574  # "market"
-"""The advisory lock of the database under which one process migrates while the others wait."""
+"""Advisory lock of the database. One process holds it and migrates while the others wait."""
 
 LOCK_LIMIT_S: Final = 120
-"""Seconds for which a process waits for another that migrates."""
+"""Maximum seconds for which a process waits for another one that migrates."""
 
 APPLY_LIMIT_S: Final = 600
-"""Seconds that one migration may take: far above the limit of ordinary statements, as it may rewrite a table."""
+"""Maximum seconds of one migration: far above the limit of ordinary statements, as it may rewrite a table."""
 
 NOT_ALLOWED: Final = (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError)
-"""How asyncpg says that the user may not create tables; the second when it may not even look where they would be."""
+"""Errors of a user that may not create tables; the second, of one that cannot even see the schema."""
 
 Connection = asyncpg.Connection | PoolConnectionProxy
-"""A connection of one's own, or one lent by a pool."""
+"""A connection of its own, or one that a pool has lent."""
 
 _FILE: Final = re.compile(r"([0-9]{4})_([a-z0-9_]+)\.sql")
 
@@ -50,26 +50,26 @@ class Migration(NamedTuple):
 
     @property
     def checksum(self) -> str:
-        """Changes when the file does."""
+        """SHA-256 of the file, which changes with the file."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 def packaged() -> list[Migration]:
-    """The migrations of this code, in order."""
+    """Return the migrations of this code, in order."""
     folder = resources.files("marketstream.postgres") / "migrations"
     found = [(match, file) for file in folder.iterdir() if (match := _FILE.fullmatch(file.name))]
     return sorted(Migration(int(match[1]), match[2], file.read_text(encoding="utf-8")) for match, file in found)
 
 
 async def migrate(database: asyncpg.Pool | Connection, migrations: Sequence[Migration] | None = None) -> list[int]:
-    """Brings the database to the schema of this code; the versions that this call applied.
+    """Bring the database to the schema of this code, and return the versions that this call applied.
 
-    Many processes may call it at once: one applies, the others wait for it. A database that is newer than this code,
-    as in the middle of a rolling upgrade, is left as it is with a warning.
+    Many processes may call this function at once: one applies the migrations, the others wait. A database that is newer
+    than this code, as during a rolling upgrade, is left unchanged, with a warning.
 
-    Raises MigrationError when a migration that was applied has been changed since or is unknown to this code,
-    StoreRefusedError when the database knows no such user, password or name, or lets the user create nothing, and
-    StoreUnavailableError when it is away or read-only, or another process holds the lock for too long.
+    Raises MigrationError when an applied migration has been changed since or is unknown to this code,
+    StoreRefusedError when the database refuses the login or does not let the user create tables, and
+    StoreUnavailableError when it is unreachable or read-only, or another process holds the lock for too long.
     """
     wanted = packaged() if migrations is None else sorted(migrations)
     try:
@@ -79,7 +79,7 @@ async def migrate(database: asyncpg.Pool | Connection, migrations: Sequence[Migr
         return await _migrate(database, wanted)
     except asyncpg.LockNotAvailableError as error:
         raise StoreUnavailableError(
-            f"another process has held the lock of the migrations, or of a table that they change, for {LOCK_LIMIT_S} s"
+            f"another process has held the lock of the migrations, or of a table they change, for {LOCK_LIMIT_S} s"
         ) from error
     except NOT_ALLOWED as error:
         raise StoreRefusedError(
@@ -97,10 +97,10 @@ async def _migrate(connection: Connection, migrations: Sequence[Migration]) -> l
 
 
 async def _step(connection: Connection, migrations: Sequence[Migration]) -> int | None:
-    """Applies the first migration that is missing, in a transaction that holds the lock; None when none is.
+    """Apply the first missing migration in a transaction that holds the lock; return its version, or None without one.
 
-    The lock ends with its transaction, so no failure leaves it behind, and the list of what was applied is read anew
-    under each.
+    The lock ends with its transaction, so no failure leaves it behind. The applied migrations are read again under
+    each lock.
     """
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'")
@@ -130,9 +130,9 @@ def _check(done: Mapping[int, str], migrations: Sequence[Migration]) -> None:
         if migration is not None and migration.checksum != checksum:
             raise MigrationError(
                 f"migration {version:04} ({migration.name}) was applied with checksum {checksum[:12]}, but this code "
-                f"has {migration.checksum[:12]}: an applied migration must not change, add a new one instead"
+                f"has {migration.checksum[:12]}: do not change an applied migration, add a new one instead"
             )
         if migration is None and version < newest:
-            raise MigrationError(f"the database has seen migration {version:04}, which this code does not have")
+            raise MigrationError(f"migration {version:04} was applied to the database, but this code does not have it")
     if done and max(done) > newest:
-        log.warning("the database is newer than this code", database=max(done), code=newest)
+        log.warning("database schema newer than this code", database=max(done), code=newest)

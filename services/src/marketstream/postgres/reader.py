@@ -1,7 +1,7 @@
-"""What the API and the command line read: closed candles, and which symbols there are.
+"""Read closed candles and the list of symbols, for the API and the command line.
 
-PostgreSQL writes the decimal text itself (`trim_scale`), in C and in one pass: no Decimal is made here for each of the
-eight numbers of a row.
+PostgreSQL formats the decimal text itself (`trim_scale`), in C and in one pass. So no Decimal is created here for each
+of the eight numbers of a row.
 """
 
 import asyncio
@@ -17,35 +17,36 @@ from marketstream.postgres.errors import ANY, store_error
 from marketstream.postgres.session import fetch
 
 LIMIT_S: Final = 3.0
-"""Seconds for each read, waiting for a connection included."""
+"""Maximum seconds of one read, including the wait for a connection."""
 
-Text = Annotated[str, Meta(description="decimal number as text, without exponent and trailing zeros")]
+Text = Annotated[str, Meta(description="decimal number as text, without an exponent or trailing zeros")]
 
 
 class CandleRow(msgspec.Struct, frozen=True, gc=False):
-    """The trades of one symbol in one window, [window_start, window_start + interval), as a reader sees them."""
+    """The trades of one symbol in one window, from window_start (inclusive) to window_start + interval (exclusive)."""
 
     exchange: Annotated[str, Meta(examples=["binance"])]
     symbol: Annotated[str, Meta(examples=["BTCUSDT"])]
     interval: Annotated[str, Meta(examples=["10s"])]
     window_start: Annotated[int, Meta(description="Unix seconds", examples=[1610064010])]
-    open: Annotated[Text, Meta(description="price of the first trade, by time and id", examples=["39479.22"])]
+    open: Annotated[Text, Meta(description="price of the first trade, by time and then id", examples=["39479.22"])]
     high: Annotated[Text, Meta(examples=["39499.98"])]
     low: Annotated[Text, Meta(examples=["39460.39"])]
-    close: Annotated[Text, Meta(description="price of the last trade, by time and id", examples=["39491.98"])]
+    close: Annotated[Text, Meta(description="price of the last trade, by time and then id", examples=["39491.98"])]
     volume: Annotated[Text, Meta(description="sum of the quantities", examples=["19.694925"])]
     quote_volume: Annotated[Text, Meta(description="sum of price times quantity", examples=["777500.0187459"])]
     taker_buy_volume: Annotated[Text, Meta(description="volume in which the taker bought", examples=["10.25"])]
     vwap: Annotated[
         Text | None,
-        Meta(description="quote_volume / volume, to 4 digits more than the prices; null without volume"),
+        Meta(description="quote_volume / volume, with 4 digits more than the prices; null without volume"),
     ]
     trade_count: Annotated[int, Meta(examples=[328])]
-    first_trade_id: Annotated[int, Meta(description="exchange's id of the first trade held", examples=[557458200])]
+    first_trade_id: Annotated[int, Meta(description="the exchange's id of the first trade", examples=[557458200])]
     last_trade_id: Annotated[
-        int, Meta(description="of the last; first_trade_id - 1 when the window is proven empty", examples=[557458527])
+        int,
+        Meta(description="the id of the last trade; first_trade_id - 1 if the window is empty", examples=[557458527]),
     ]
-    complete: Annotated[bool, Meta(description="proven to hold every trade of the window")]
+    complete: Annotated[bool, Meta(description="true if the candle is proven to hold every trade of its window")]
     incomplete_reason: Annotated[
         str | None,
         Meta(description="hole, unfillable, unconfirmed or unordered_ids; null when complete", examples=[None]),
@@ -54,7 +55,7 @@ class CandleRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Followed(msgspec.Struct, frozen=True, gc=False):
-    """A symbol that some processor has followed. Windows that start before `closed_until` (Unix s) are closed."""
+    """A symbol that a processor has processed. Windows that start before `closed_until` (Unix seconds) are closed."""
 
     exchange: str
     symbol: str
@@ -63,8 +64,8 @@ class Followed(msgspec.Struct, frozen=True, gc=False):
 
 _SYMBOLS: Final = "SELECT exchange, symbol, closed_until FROM progress ORDER BY exchange, symbol"
 
-# The row of a longer interval exists while its window is still open, hence the last condition. It is one bound for the
-# whole statement, so the index on (exchange, symbol, window_start) is read backwards from it.
+# The row of a longer interval exists while its window is still open: the last condition excludes it. The bound is the
+# same for the whole statement, so the index on (exchange, symbol, window_start) is read backwards from it.
 _CANDLES: Final = """
     SELECT exchange, symbol, $6::text, window_start,
            trim_scale(open)::text, trim_scale(high)::text, trim_scale(low)::text, trim_scale(close)::text,
@@ -84,7 +85,7 @@ _LATEST: Final = 2**62
 
 
 class StoreReader:
-    """Reads through a pool, each read within a limit of time."""
+    """Reader that uses a pool and limits the time of each read."""
 
     def __init__(self, pool: asyncpg.Pool, *, limit_s: float = LIMIT_S) -> None:
         self._pool = pool
@@ -93,9 +94,9 @@ class StoreReader:
     async def candles(
         self, exchange: str, symbol: str, interval: Interval, start: int | None, end: int | None, limit: int
     ) -> list[CandleRow]:
-        """The newest `limit` closed candles whose window starts in [start, end), Unix seconds, oldest first.
+        """Return the newest `limit` closed candles whose window starts in [start, end) (Unix seconds), oldest first.
 
-        Without `start` or `end` there is no such bound. Raises StoreUnavailableError.
+        None for `start` or `end` means no bound. Raises StoreError.
         """
         rows = await self._fetch(
             _CANDLES.format(table=interval.table, seconds=interval.seconds),
@@ -105,11 +106,11 @@ class StoreReader:
         return [CandleRow(*row) for row in reversed(rows)]
 
     async def symbols(self) -> list[Followed]:
-        """Every symbol that was ever followed, by exchange and name. Raises StoreUnavailableError."""
+        """Return every symbol that was ever processed, sorted by exchange and name. Raises StoreError."""
         return [Followed(*row) for row in await self._fetch(_SYMBOLS)]
 
     async def ping(self) -> None:
-        """Raises StoreUnavailableError when the database does not answer or has no tables."""
+        """Raise StoreUnavailableError if the database does not answer or has no tables."""
         await self._fetch("SELECT FROM progress LIMIT 0")
 
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
@@ -118,7 +119,7 @@ class StoreReader:
                 try:
                     return await fetch(connection, statement, *arguments, timeout=self._limit_s)
                 except (TimeoutError, asyncio.CancelledError):
-                    # A server that does not answer would not answer the end of the session either.
+                    # A server that does not answer would not answer a clean close either.
                     connection.terminate()
                     raise
         except ANY as error:

@@ -1,4 +1,4 @@
-"""Rows of the tables: made from what a commit stores, and read back."""
+"""Rows of the tables: converted from a commit for the statements, and back from query results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 
 class StoredCandle(NamedTuple):
-    """A row of candles_10s. `window_start` is in Unix seconds, `close_time` (that of its last trade) in Unix µs.
+    """A row of candles_10s. `window_start` is in Unix seconds; `close_time`, the time of its last trade, in Unix µs.
 
     In a window without trades `close_time` and `close_id` are those of the last trade before it.
     """
@@ -44,12 +44,12 @@ class StoredCandle(NamedTuple):
 
     @classmethod
     def of(cls, row: asyncpg.Record | Mapping[str, Any]) -> Self:
-        """Return the candle that a row holds, which may have more columns."""
+        """Return the candle of a row, which may have more columns."""
         return cls(**{name: row[name] for name in cls._fields})
 
 
 def candle_row(key: Key, closed: ClosedCandle) -> tuple[Any, ...]:
-    """Return the row of a closed candle, as MERGE takes it."""
+    """Return the row of a closed candle, in the form that MERGE takes."""
     candle: Candle = closed.candle
     price_scale, quantity_scale = candle.price_scale, candle.quantity_scale
     return (
@@ -64,12 +64,12 @@ def candle_row(key: Key, closed: ClosedCandle) -> tuple[Any, ...]:
 
 
 def verdict_row(key: Key, verdict: Verdict) -> tuple[Any, ...]:
-    """Return the row of a verdict, as JUDGE and PROVE_EMPTY take it."""
+    """Return the row of a verdict, in the form that JUDGE and PROVE_EMPTY take."""
     return (*key, start_s(verdict.first), start_s(verdict.last), verdict.reason, verdict.low_id, verdict.high_id)
 
 
 def progress_row(key: Key, fence: int, number: int, commit: Commit) -> tuple[Any, ...]:
-    """Return the row of progress that holds once the commit with this number is stored, as GUARD takes it."""
+    """Return the row of the table progress after the commit with this number, in the form that GUARD takes."""
     progress = commit.progress
     return (
         *key, fence, number, progress.resume_offset, progress.position, start_s(progress.closed_until),
@@ -80,13 +80,13 @@ def progress_row(key: Key, fence: int, number: int, commit: Commit) -> tuple[Any
 
 
 def columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
-    """Rows as columns, which is how unnest takes them."""
+    """Return rows as columns, the form that unnest takes; without rows, `width` empty columns."""
     transposed = [list(column) for column in zip(*rows, strict=True)]
     return transposed or [[] for _ in range(width)]
 
 
 def progress_of(row: asyncpg.Record) -> Progress:
-    """Return the progress that a row of progress holds."""
+    """Return the progress that a row of the table progress holds."""
     times = row["edge_times"]
     return Progress(
         resume_offset=row["resume_offset"],

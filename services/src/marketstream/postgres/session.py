@@ -1,9 +1,9 @@
 """Sessions of PostgreSQL, directly or through a pooler such as PgBouncer.
 
-A server takes the limits of a session when the session begins, and keeps prepared statements for it. A pooler may
-refuse the limits or pass over them, and between two transactions it may put another server session behind the same
-connection. Each connection finds out which of the two it has. Behind a pooler every statement runs in a transaction
-that sets the limits for itself, and no statement is prepared for later.
+A server accepts the limits of a session when the session begins, and keeps prepared statements for it. A pooler may
+refuse or ignore the limits, and between two transactions it may switch the connection to another server session. Each
+connection detects which of the two it has. Behind a pooler, every statement runs in a transaction that sets the limits,
+and no statement stays prepared.
 """
 
 import contextlib
@@ -18,50 +18,53 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 COMMAND_S: Final = 35.0
-"""Seconds after which a statement is given up on this side. Above the server's own limit, which leaves a clear error;
-this limit is for a server that has frozen or a network that drops everything."""
+"""Seconds after which the client gives up a statement.
+
+The server's own limit is lower, because its error is clear. This limit is for a frozen server, or a network that drops
+all packets.
+"""
 
 LIMITS: Final = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "10s",
-    "jit": "off",  # every statement here is short: compiling it costs more than it saves
+    "jit": "off",  # all statements are short: compiling them costs more than it saves
 }
 
 _SET_LIMITS: Final = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in LIMITS.items())
 
-# The command's tag tells how many rows there are, without a prepared statement, which a pooler may lose.
+# The tag of the command has the number of rows. This needs no prepared statement, which a pooler might lose.
 _HAS_LIMITS: Final = f"SELECT WHERE current_setting('statement_timeout') = '{LIMITS['statement_timeout']}'"
 _YES: Final = "SELECT 1"
 
 
 class Session(asyncpg.Connection):
-    """A connection that knows whether there is a pooler between it and the server."""
+    """A connection. `is_pooled` is True if there is a pooler between the connection and the server."""
 
     is_pooled = False
 
 
 class Connector:
-    """Opens the sessions of one pool."""
+    """Opener of the sessions of one pool."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
         self._is_pooled = False
 
     async def __call__(self, *_: Any, **pool: Any) -> Session:
-        """Open a session; asyncpg's pool calls it with arguments of its own. Raises what asyncpg raises."""
+        """Open a session. asyncpg's pool calls this method with its own arguments. Raises errors of asyncpg."""
         if not self._is_pooled:
             session = await self._direct(pool)
             if session is not None:
                 return session
             self._is_pooled = True
-            log.info("pooler found between here and PostgreSQL, limits are set in each transaction")
+            log.info("pooler detected, limits are set in each transaction")
         pooled = await self._connect(pool, {}, statement_cache_size=0)
         pooled.is_pooled = True
         return pooled
 
     async def _direct(self, pool: dict[str, Any]) -> Session | None:
-        """Return a session that begins with the limits; None when something on the way does not pass them on."""
+        """Return a session that has begun with the limits, or None if a pooler does not pass the limits on."""
         try:
             session = await self._connect(pool, LIMITS)
         except asyncpg.ProtocolViolationError as error:
@@ -86,12 +89,12 @@ class Connector:
 
 
 async def keep_as_it_is(_: asyncpg.Connection) -> None:
-    """Reset nothing when a session goes back to its pool: no statement here changes a session."""
+    """Reset nothing when a session returns to its pool: no statement here changes a session."""
 
 
 @contextlib.asynccontextmanager
 async def limited(session: Any) -> AsyncIterator[None]:
-    """Run what follows with the limits: behind a pooler in a transaction of its own, else as it is."""
+    """Run the block with the limits: behind a pooler in a transaction of its own, otherwise without one."""
     if not session.is_pooled:
         yield
         return
@@ -101,13 +104,13 @@ async def limited(session: Any) -> AsyncIterator[None]:
 
 
 async def set_limits(session: Any) -> None:
-    """Set the limits for the transaction that has just begun, where the session has not begun with them."""
+    """Set the limits for the transaction that has just begun, if the session has not begun with them."""
     if session.is_pooled:
         await session.execute(_SET_LIMITS)
 
 
 async def fetch(session: Any, statement: str, *arguments: Any, timeout: float | None = None) -> Sequence[Any]:
-    """Return the rows of one statement, which has `timeout` seconds. Raises what asyncpg raises."""
+    """Return the rows of one statement, which may take `timeout` seconds. Raises errors of asyncpg."""
     async with limited(session):
         rows: Sequence[asyncpg.Record] = await session.fetch(statement, *arguments, timeout=timeout)
         return rows

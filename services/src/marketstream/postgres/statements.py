@@ -1,8 +1,10 @@
-"""The SQL of a commit. One transaction runs it in this order: lock and guard, candles, verdicts, empty windows, the
-rollups from the shortest to the longest.
+"""The SQL of a commit.
 
-Rows come as arrays, one for each column, that `unnest` puts side by side. Amounts come as text: numeric reads them
-exactly, and text is the cheapest thing to send.
+One transaction runs the statements in this order: lock, guard, candles, verdicts, empty windows, then the rollups from
+the shortest interval to the longest.
+
+Rows are passed as arrays, one for each column, which `unnest` turns into rows. Amounts are passed as text: numeric
+parses it exactly, and text is the cheapest form to send.
 """
 
 from typing import Final
@@ -10,7 +12,7 @@ from typing import Final
 from marketstream.market.window import INTERVALS, ROLLUPS, WINDOW_S, Interval
 
 MAX_EMPTY_WINDOWS: Final = 7 * 24 * 3600 // WINDOW_S
-"""Most rows that one verdict adds for windows without trades: a week's. Beyond it, the oldest stay unknown."""
+"""Maximum rows that one verdict adds for windows without trades: a week's. Beyond it, the oldest stay unknown."""
 
 CLAIM: Final = """
 INSERT INTO progress AS p (exchange, symbol, topic, fence)
@@ -23,7 +25,7 @@ RETURNING exchange, symbol, fence, commit_number, resume_offset, position, close
           counted, edge_times, unfillable, settled_id
 """
 
-# Every transaction takes these locks first and in this order, so none waits for another in a circle.
+# Every transaction takes these locks first and in this order, so that no deadlock can occur.
 LOCK: Final = """
 SELECT exchange, symbol, fence, commit_number FROM progress
 WHERE (exchange, symbol) IN (SELECT * FROM unnest($1::text[], $2::text[]))
@@ -47,8 +49,8 @@ RETURNING p.exchange, p.symbol
 
 _KEY: Final = "exchange, symbol, window_start"
 
-# A new window is inserted; trades that come late for a closed one are added to what it holds. Whether it is complete
-# then, as it may have been before, is for the verdicts: they look at the whole row.
+# Inserts a new window, or adds late trades to the row of a closed one. Such a row is marked incomplete, even if it was
+# complete before; the verdicts, which judge the whole row, follow in the same transaction.
 MERGE: Final = f"""
 INSERT INTO candles_10s AS c
     ({_KEY}, open, high, low, close, volume, quote_volume, taker_buy_volume, open_time, open_id, close_time, close_id,
@@ -94,8 +96,8 @@ unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigin
     AS v (exchange, symbol, first, last, reason, low_id, high_id)
 """
 
-# What is proven stays proven unless its trades change; and a row is proven only when all of its own ids lie in the run
-# that proves the window.
+# A complete row stays complete unless its trades change. A row becomes complete only if all its ids lie in the run that
+# proves the window.
 JUDGE: Final = f"""
 UPDATE candles_10s AS c
 SET complete = v.reason IS NULL, incomplete_reason = v.reason, revision = c.revision + 1, updated_at = now()
@@ -106,9 +108,9 @@ WHERE c.exchange = v.exchange AND c.symbol = v.symbol AND c.window_start BETWEEN
 RETURNING c.exchange, c.symbol, c.window_start
 """
 
-# A window proven complete that has no row held no trades: it repeats the close of the last trade before it. Every row
-# is followed by a gap up to the next one; looking for the row before each window instead would pass over all rows that
-# this statement has added, again for each.
+# A window that is proven complete and has no row held no trades: its row repeats the close of the last trade before it.
+# The statement fills the space between each row and the next. To search for the row before each window instead would
+# scan all rows that this statement has added, again for each window.
 PROVE_EMPTY: Final = f"""
 INSERT INTO candles_10s
     ({_KEY}, open, high, low, close, volume, quote_volume, taker_buy_volume, open_time, open_id, close_time, close_id,
@@ -152,8 +154,10 @@ def _last(column: str) -> str:
 
 
 def _rollup(interval: Interval) -> str:
-    """Recomputes the candles of `interval` that begin at the given keys from their children. Children without trades
-    add no prices to it, unless none has any."""
+    """Return the statement that recomputes the candles of `interval` at the given keys from their children.
+
+    Children without trades contribute no prices, unless no child has a trade.
+    """
     children = INTERVALS[interval.children or ""]
     expected = interval.seconds // children.seconds
     columns = {
@@ -178,7 +182,7 @@ def _rollup(interval: Interval) -> str:
              WHEN bool_or(incomplete_reason = 'unordered_ids') THEN 'unordered_ids'
              ELSE 'unconfirmed' END""",
     }
-    # LATERAL, so that the children of each key are looked up by their index: as a join they are all compared with all.
+    # LATERAL, so that the index finds the children of each key. A join would compare all keys with all children.
     return f"""
 INSERT INTO {interval.table} AS c ({_KEY}, {", ".join(columns)})
 SELECT k.exchange, k.symbol, k.window_start, r.*
@@ -195,4 +199,4 @@ ON CONFLICT ({_KEY}) DO UPDATE SET
 
 
 ROLL_UP: Final = tuple((interval, _rollup(interval)) for interval in ROLLUPS)
-"""Each longer interval with its statement, children always before their parents."""
+"""Each longer interval with its statement, in an order in which children precede their parents."""

@@ -1,4 +1,4 @@
-"""Writes what the processor has computed: exactly once, and only while it owns the symbol."""
+"""Store the processor's candles and progress: exactly once, and only for symbols that the processor owns."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ from marketstream.postgres.statements import (
 )
 
 MOST_TOLD: Final = 1_000
-"""Most windows of a verdict that are told of again, when the answer to its commit was lost."""
+"""Maximum windows of a verdict that are reported again after the answer to its commit was lost."""
 
 
 class SymbolKey(NamedTuple):
@@ -37,9 +37,9 @@ class SymbolKey(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The ownership of a symbol: whoever claims it later has a higher fence, and then this one writes no more.
+    """The ownership of a symbol. A later claim has a higher fence, and from then on this owner's writes are refused.
 
-    `commit_number` is that of the last commit stored; the next one has the number after it.
+    `commit_number` is the number of the last stored commit; the next commit has the number after it.
     """
 
     fence: int
@@ -48,7 +48,7 @@ class Claim(NamedTuple):
 
 
 class Numbered(NamedTuple):
-    """A commit with the fence under which it is made and its number, one above that of the commit before it."""
+    """A commit with the fence of its owner and its number, which is one above the number of the previous commit."""
 
     fence: int
     number: int
@@ -57,8 +57,12 @@ class Numbered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a commit came to: the symbols that are another's by now, of which nothing was stored; of each symbol whose
-    candles changed the starts (Unix seconds) of their windows, and its newest closed candle."""
+    """Result of a commit.
+
+    `fenced` has the symbols that another processor owns by now; nothing of them was stored. `changed` has, by symbol,
+    the starts (Unix seconds) of the windows whose candles changed; `newest_closed`, the newest closed candle of each
+    of these symbols.
+    """
 
     fenced: frozenset[SymbolKey]
     changed: dict[SymbolKey, set[int]]
@@ -66,8 +70,11 @@ class Committed:
 
 
 class Writer:
-    """The transactions of the processor. Every method raises StoreUnavailableError when the database is away, refuses
-    the login or takes no writes."""
+    """The transactions of the processor.
+
+    Every method raises StoreUnavailableError when the database is unreachable, refuses the login or accepts no writes,
+    and StoreRefusedError when it refuses a statement.
+    """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -75,10 +82,10 @@ class Writer:
     async def claim(
         self, topics: dict[SymbolKey, str], known_fences: Mapping[SymbolKey, int] | None = None
     ) -> dict[SymbolKey, Claim]:
-        """Takes ownership of the symbols, each with the topic that holds its trades.
+        """Take ownership of the symbols, given with the topics that hold their trades.
 
-        The new fence is above the one in `known_fences`, too, that some other store has seen: it may have outlived the
-        database in which the fences were counted.
+        The new fences are also above those in `known_fences`, which another store has seen. That store may have
+        outlived the database in which the fences were counted.
         """
         known = known_fences or {}
         rows = await self._fetch(
@@ -90,14 +97,14 @@ class Writer:
         }
 
     async def newest_closed(self, keys: Iterable[SymbolKey]) -> dict[SymbolKey, StoredCandle]:
-        """The newest closed candle of each symbol that has any."""
+        """Return the newest closed candle of each symbol that has one."""
         return _by_key(await self._fetch(NEWEST_CLOSED, *columns(keys, 2)))
 
     async def commit(self, commits: dict[SymbolKey, Numbered]) -> Committed:
-        """Stores a commit of each symbol, all in one transaction.
+        """Store a commit of each symbol, all in one transaction.
 
-        When it raises, whether the commits were stored is not known. The same ones can be sent again: what was stored
-        already is not stored twice.
+        If this method raises, it is unknown if the commits were stored. The same commits can be sent again: none is
+        stored twice.
         """
         try:
             async with self._pool.acquire() as connection, _transaction(connection):
@@ -120,15 +127,17 @@ class Writer:
 
     async def _error(self, error: BaseException) -> StoreError:
         if isinstance(error, READ_ONLY):
-            # A session stays with a server that has become a standby; a new one may find the server that takes writes.
+            # A session stays on a server that has become a standby. A new one may find the server that accepts writes.
             await self._pool.expire_connections()
         return store_error(error)
 
 
 @contextlib.asynccontextmanager
 async def _transaction(connection: Any) -> AsyncIterator[None]:
-    """A transaction that, cancelled or timed out, ends with its session: a server that does not answer would not
-    answer a rollback either."""
+    """Run the block in a transaction. If it is cancelled or times out, terminate the session.
+
+    A server that does not answer would not answer a rollback either.
+    """
     transaction = connection.transaction()
     try:
         await transaction.start()
@@ -139,33 +148,37 @@ async def _transaction(connection: Any) -> AsyncIterator[None]:
         connection.terminate()
         raise
     except BaseException:
-        with contextlib.suppress(*ANY):  # the session, and with it the transaction, may be gone
+        with contextlib.suppress(*ANY):  # the session may be closed, which has ended the transaction
             await transaction.rollback()
         raise
 
 
 async def _lock(connection: Any, commits: dict[SymbolKey, Numbered]) -> tuple[set[SymbolKey], set[SymbolKey]]:
-    """Locks the progress of the symbols. Those whose fence is still ours, and those of them whose commit is due: the
-    others were stored already, by a transaction whose answer was lost."""
+    """Lock the progress of the symbols. Return the symbols that are still owned, and those of them to be stored.
+
+    The commits of the other owned symbols are stored already, by a transaction whose answer was lost.
+    """
     held = {SymbolKey(row[0], row[1]): (row[2], row[3]) for row in await connection.fetch(LOCK, *columns(commits, 2))}
     owned = {key for key in commits if key in held and held[key][0] == commits[key].fence}
     return owned, {key for key in owned if held[key][1] < commits[key].number}
 
 
 async def _guard(connection: Any, commits: dict[SymbolKey, Numbered]) -> None:
-    """Writes the progress that holds once the commits are stored.
+    """Write the progress after the commits.
 
-    The lock has shown that the rows are ours. That this statement finds them so too is what makes a commit happen
-    once, so it is checked: were it not true, the transaction would be rolled back.
+    The statement updates only rows with the expected fence and commit number, so a commit happens once. The locked
+    rows have shown both already. If rows are not found nevertheless, raise StoreError, which rolls back.
     """
     rows = [progress_row(key, *numbered) for key, numbered in commits.items()]
     updated = {SymbolKey(*row) for row in await connection.fetch(GUARD, *columns(rows, 11))}
     if missing := commits.keys() - updated:
-        raise StoreError(f"commits out of order for {sorted(missing)}: each must have the number after the last one's")
+        raise StoreError(
+            f"commits out of order for {sorted(missing)}: expected the number after that of the last stored commit"
+        )
 
 
 async def _store(connection: Any, commits: dict[SymbolKey, Commit]) -> dict[SymbolKey, set[int]]:
-    """Writes candles, verdicts and rollups. The starts of the windows whose candles changed, by symbol."""
+    """Write candles, verdicts and rollups. Return the starts of the windows whose candles changed, by symbol."""
     candles = [(key, closed) for key, commit in commits.items() for closed in commit.candles]
     verdicts = [(key, verdict) for key, commit in commits.items() for verdict in commit.verdicts]
     touched = {(*key, start_s(closed.candle.window)) for key, closed in candles}
@@ -188,7 +201,10 @@ async def _store(connection: Any, commits: dict[SymbolKey, Commit]) -> dict[Symb
 
 
 async def _stored_windows(connection: Any, key: SymbolKey, commit: Commit) -> set[int]:
-    """The starts of the windows that a commit stored before may have changed: of a verdict's, the newest."""
+    """Return the starts of the windows that a commit stored earlier may have changed.
+
+    Of the windows of a verdict, only the newest MOST_TOLD are included.
+    """
     candidates = {start_s(closed.candle.window) for closed in commit.candles} | {
         start_s(window)
         for verdict in commit.verdicts
