@@ -1,1 +1,1 @@
-"""The operator: a MarketStream resource becomes running producer/processor pairs."""
+"""The operator: runs a pair of a producer and a processor for the symbols of each MarketStream."""

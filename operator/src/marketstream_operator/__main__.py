@@ -1,4 +1,4 @@
-"""`python -m marketstream_operator`."""
+"""Entry point of `python -m marketstream_operator`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What the operator counts, for Prometheus: what one looks at when streams are not what their resources say."""
+"""The operator's metrics, for Prometheus."""
 
 from typing import Final
 
@@ -6,31 +6,32 @@ from prometheus_client import Counter, Gauge, Histogram
 
 RECONCILES: Final = Counter(
     "marketstream_operator_reconciles_total",
-    "Reconciles by their outcome: ok, conflict, failed or timed_out",
+    "Reconciles by outcome: ok, conflict, failed or timed_out",
     ["outcome"],
 )
 RECONCILE_SECONDS: Final = Histogram(
     "marketstream_operator_reconcile_seconds",
-    "Time of a reconcile, failed ones included",
+    "Duration of reconciles, including failed ones",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
-QUEUE_DEPTH: Final = Gauge("marketstream_operator_queue_depth", "MarketStreams that wait to be reconciled")
-LEADER: Final = Gauge("marketstream_operator_leader", "1 while this replica holds the lease and acts, else 0")
+QUEUE_DEPTH: Final = Gauge("marketstream_operator_queue_depth", "MarketStreams waiting to be reconciled")
+LEADER: Final = Gauge("marketstream_operator_leader", "1 while this replica holds the lease and reconciles, else 0")
 API_REQUESTS: Final = Counter(
     "marketstream_operator_api_requests_total",
-    "Requests to the Kubernetes API; status 0 without an answer",
+    "Requests to the Kubernetes API; status 0 means no answer",
     ["verb", "status"],
 )
 WATCH_MISSED: Final = Counter(
-    "marketstream_operator_watch_missed_total", "Changes that a resync found and no watch had told of", ["kind"]
+    "marketstream_operator_watch_missed_total", "Changes found by a resync that no watch had reported", ["kind"]
 )
 EVENTS_DROPPED: Final = Counter(
-    "marketstream_operator_events_dropped_total", "Events given up: too many waited, or the API refused them"
+    "marketstream_operator_events_dropped_total",
+    "Events that were dropped: too many were waiting, or the API server rejected them",
 )
 STREAMS: Final = Gauge(
     "marketstream_operator_streams",
-    "MarketStreams served, by the status of Ready; Paused: those that are not ready because they are to rest",
+    "MarketStreams by the status of Ready; those that are paused count as Paused",
     ["ready"],
 )
-FRESH: Final = Gauge("marketstream_operator_fresh", "MarketStreams served, by the status of Fresh", ["fresh"])
-PAIRS: Final = Gauge("marketstream_operator_pairs", "Pairs of all streams: desired and ready", ["state"])
+FRESH: Final = Gauge("marketstream_operator_fresh", "MarketStreams by the status of Fresh", ["fresh"])
+PAIRS: Final = Gauge("marketstream_operator_pairs", "Pairs of all MarketStreams: desired and ready", ["state"])

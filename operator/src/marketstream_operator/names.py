@@ -1,4 +1,7 @@
-"""The names, labels and annotations of what the operator makes. People select by them: they are documented and stay."""
+"""Names, labels and annotations of the objects that the operator creates.
+
+Users select objects by them: they are documented and must not change.
+"""
 
 import hashlib
 import re
@@ -17,26 +20,31 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 OPERATOR: Final = "marketstream-operator"
 
 SYMBOLS: Final = "marketstream.io/symbols"
-"""Annotation of a pair's Deployments and pods: its symbols, separated by commas. The packing is recovered from it."""
+"""Annotation of the Deployments and pods of a pair: its symbols, separated by commas.
+
+The operator recovers from this annotation which pair runs which symbol.
+"""
 
 DIGEST: Final = "marketstream.io/digest"
-"""Annotation: what the object was made from. An object whose digest is the wanted one needs no write."""
+"""Annotation: a digest of the inputs of the object. While the digest is the desired one, no write is needed."""
 
 SPEC_DIGEST: Final = "marketstream.io/spec-digest"
-"""Annotation: the part of it that comes from the MarketStream. When only the rest differs, the operator's own settings
-have changed, and pairs roll a few at a time."""
+"""Annotation: a digest of the inputs that come from the MarketStream.
+
+When only DIGEST differs, the operator's own settings have changed, and pairs roll a few at a time.
+"""
 
 CREDENTIALS: Final = "marketstream.io/credentials"
-"""Annotation of a pod: a digest of the credentials that it was started with."""
+"""Annotation of a pod: a digest of the credentials with which the pod was started."""
 
 SELECTOR: Final = f"{MANAGED_BY}={OPERATOR}"
-"""Selects all objects of the operator."""
+"""A selector for all objects that the operator manages."""
 
 _SLUG_LENGTH: Final = 16
 
 
 class StreamKey(NamedTuple):
-    """Which MarketStream."""
+    """The namespace and name of a MarketStream."""
 
     namespace: str
     name: str
@@ -46,7 +54,7 @@ class StreamKey(NamedTuple):
 
 
 def digest(*parts: object) -> str:
-    """A short text that differs when any of the parts does. Parts are told apart by their `repr`."""
+    """Return a short digest that differs when the `repr` of any part differs."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -56,23 +64,23 @@ def symbol_identity(exchange: str, symbol: str) -> str:
 
 
 def pair_of_symbol(symbol: str) -> str:
-    """The id of a pair that runs one symbol: readable, and different for every symbol (`btcusdt-1a2b3`)."""
+    """Return the id of a pair that runs one symbol: readable, and different for every symbol (`btcusdt-1a2b3`)."""
     slug = re.sub("[^a-z0-9]+", "-", symbol.lower()).strip("-")[:_SLUG_LENGTH].strip("-")
     return f"{slug}-{hashlib.sha256(symbol.encode()).hexdigest()[:5]}"
 
 
 def child_name(stream: str, pair: str, role: Role) -> str:
-    """The name of a pair's Deployment: `majors-btcusdt-1a2b3-producer`."""
+    """Return the name of a Deployment of a pair, such as `majors-btcusdt-1a2b3-producer`."""
     return f"{stream}-{pair}-{role}"
 
 
 def consumer_group(key: StreamKey, pair: str) -> str:
-    """The consumer group of a pair's processor."""
+    """Return the consumer group of the processor of a pair."""
     return f"marketstream.{key.namespace}.{key.name}.{pair}"
 
 
 def labels(stream: str, exchange: str, component: str, pair: str | None = None) -> dict[str, str]:
-    """The labels of an object of this stream."""
+    """Return the labels of an object of a stream."""
     of_pair = {PAIR: pair} if pair is not None else {}
     return {
         "app.kubernetes.io/name": "marketstream",

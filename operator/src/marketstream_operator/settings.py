@@ -6,67 +6,74 @@ from typing import Final
 from marketstream.settings import Environment, setting
 
 ALL: Final = "*"
-"""The word in WATCH_NAMESPACES for all of them."""
+"""The word in WATCH_NAMESPACES for all namespaces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class OperatorSettings(Environment):
-    """What the operator's container takes. Empty text means: not given."""
+    """The settings of the operator's container. An empty text means that the setting is not given."""
 
-    pod_namespace: str = setting("default", "namespace of the operator, of its Lease and of Kafka's KafkaTopics")
-    pod_name: str = setting("", "name under which it holds the Lease; a random one when not given")
+    pod_namespace: str = setting("default", "namespace of the operator, of its Lease and of the KafkaTopics")
+    pod_name: str = setting("", "name of the operator's pod, shown in the Lease and in Events")
     watch_namespaces: tuple[str, ...] = setting(
-        (), "namespaces to serve, separated by commas; * for all, none for its own"
+        (), "namespaces to serve, separated by commas; * serves all, empty serves the operator's own"
     )
     lease_name: str = setting("marketstream-operator", "name of the Lease that elects the leader")
     services_image: str = setting("marketstream/services:latest", "image of the producers and processors")
     image_pull_policy: str = setting(
-        "IfNotPresent", "when the node pulls that image", choices=("Always", "IfNotPresent", "Never")
+        "IfNotPresent", "pull policy of that image", choices=("Always", "IfNotPresent", "Never")
     )
-    image_pull_secrets: tuple[str, ...] = setting((), "Secrets with which it is pulled, separated by commas")
+    image_pull_secrets: tuple[str, ...] = setting((), "names of Secrets for pulling that image, separated by commas")
     kafka_mode: str = setting(
         "external",
-        "who makes the topics: Strimzi by KafkaTopic objects, or the operator",
+        "creator of the topics: Strimzi, from KafkaTopic objects, or the operator (external)",
         choices=("strimzi", "external"),
     )
-    kafka_cluster: str = setting("", "name of the Kafka object whose topic operator makes the topics (strimzi)")
-    topics_create: bool = setting(True, "whether topics that are missing are made (external)")
-    topic_prefix: str = setting("trades", "first part of every topic's name")
-    topic_replication: int = setting(-1, "replicas of a new topic, -1 for the broker's default", least=-1)
+    kafka_cluster: str = setting("", "name of the Kafka object whose topic operator creates the topics (strimzi)")
+    topics_create: bool = setting(True, "create missing topics; if false, wait for them (external)")
+    topic_prefix: str = setting("trades", "first part of the name of every topic")
+    topic_replication: int = setting(-1, "replicas of new topics; -1 for the broker's default", least=-1)
     connection_secret: str = setting(
         "marketstream-connection",
-        "Secret with KAFKA_BOOTSTRAP, DATABASE_URL, REDIS_URL and what else of KAFKA_* is needed, for streams in the "
-        "operator's namespace that name no other",
+        "Secret with KAFKA_BOOTSTRAP, DATABASE_URL, REDIS_URL and further KAFKA_* keys where needed, for MarketStreams "
+        "in the operator's namespace that name no Secret of their own",
     )
-    kafka_user_secret: str = setting("", "Secret of a Strimzi KafkaUser: key `password`; its name is the user's")
-    kafka_ca_secret: str = setting("", "Secret with the authority of Kafka's certificates in the key `ca.crt`")
-    default_exchange: str = setting("binance", "the exchange whose symbols have short keys in Redis")
-    services_log_format: str = setting("json", "form of the services' log lines", choices=("console", "json"))
-    writable_root: bool = setting(False, "whether pods may write to their root file system (for development)")
-    workers: int = setting(10, "MarketStreams reconciled at the same time", least=1)
-    resync_s: int = setting(60, "seconds between looks at everything", least=5)
+    kafka_user_secret: str = setting(
+        "", "Secret of a Strimzi KafkaUser, with the key `password`; the name of the Secret is the user name"
+    )
+    kafka_ca_secret: str = setting("", "Secret whose key `ca.crt` holds the certificate authority of Kafka")
+    default_exchange: str = setting("binance", "exchange whose symbols also have short keys in Redis")
+    services_log_format: str = setting("json", "log format of the services", choices=("console", "json"))
+    writable_root: bool = setting(False, "allow pods to write to their root file system (for development)")
+    workers: int = setting(10, "MarketStreams that are reconciled at the same time", least=1)
+    resync_s: int = setting(60, "seconds between resyncs", least=5)
     max_rolling_pairs: int = setting(
-        10, "pairs that roll at the same time when the operator's settings change", least=1
+        10, "pairs that roll at the same time when the image, the settings or credentials change", least=1
     )
-    drain_limit_s: int = setting(60, "seconds after which a paused stream's processors stop without a proof", least=1)
-    http_host: str = setting("0.0.0.0", "address on which HTTP is served")  # noqa: S104 - a container serves its pod
-    http_port: int = setting(8080, "port on which HTTP is served", least=0)
-    log_level: str = setting("info", "least level of log lines", choices=("debug", "info", "warning", "error"))
-    log_format: str = setting("console", "form of log lines", choices=("console", "json"))
+    drain_limit_s: int = setting(
+        60, "seconds after which the processors of a paused stream stop even if they have not read everything", least=1
+    )
+    http_host: str = setting("0.0.0.0", "address to serve HTTP on")  # noqa: S104 - a container serves its pod
+    http_port: int = setting(8080, "port to serve HTTP on", least=0)
+    log_level: str = setting("info", "minimum log level", choices=("debug", "info", "warning", "error"))
+    log_format: str = setting("console", "log format", choices=("console", "json"))
 
     def check(self) -> None:
-        """Raises SettingsError when settings contradict each other."""
+        """Raise SettingsError if a setting that is needed is missing."""
         if self.kafka_mode == "strimzi":
             self.require("kafka_cluster")
         self.require("pod_namespace", "services_image", "connection_secret")
 
     def serves(self, namespace: str) -> bool:
-        """Whether MarketStreams of this namespace can be served: Strimzi makes topics in its own namespace only."""
+        """Return True if MarketStreams of this namespace can be served.
+
+        Strimzi creates topics only in its own namespace, which is the operator's.
+        """
         return self.kafka_mode != "strimzi" or namespace == self.pod_namespace
 
     @property
     def namespaces(self) -> tuple[str, ...] | None:
-        """The namespaces to serve; None for all of them."""
+        """The namespaces to serve; None for all namespaces."""
         if ALL in self.watch_namespaces:
             return None
         return self.watch_namespaces or (self.pod_namespace,)

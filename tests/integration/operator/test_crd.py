@@ -174,17 +174,20 @@ def with_env(*env: dict[str, Any]) -> dict[str, Any]:
         ),
         (
             stream(exchange="simulator", symbols=["A" * 21]),
-            f"got {'A' * 21}, expected a symbol of simulator: 2 to 20 capital letters and digits, perhaps with a",
+            f"got {'A' * 21}, expected a symbol of simulator: 2 to 20 capital letters and digits, optionally with",
         ),
         (stream(symbolsPerPair=0), "spec.symbolsPerPair in body should be greater than or equal to 1"),
         (stream(symbolsPerPair=201), "spec.symbolsPerPair in body should be less than or equal to 200"),
         (stream(symbol="BTCUSDT"), 'unknown field "spec.symbol"'),
-        (stream(freshness={"maxAge": "soon"}), "expected a duration of days, hours, minutes and seconds, as 60s, 5m"),
-        (stream(freshness={"maxAge": "29s"}), 'spec.freshness.maxAge: Invalid value: "29s": expected from 30s to 1h'),
-        (stream(freshness={"maxAge": "1h1s"}), "expected from 30s to 1h"),
+        (stream(freshness={"maxAge": "soon"}), "expected a duration in days, hours, minutes and seconds, such as 60s"),
+        (
+            stream(freshness={"maxAge": "29s"}),
+            'spec.freshness.maxAge: Invalid value: "29s": expected a duration from 30s to 1h',
+        ),
+        (stream(freshness={"maxAge": "1h1s"}), "expected a duration from 30s to 1h"),
         (stream(retention={"trades": "1.5h"}), 'spec.retention.trades: Invalid value: "1.5h": expected a duration'),
-        (stream(retention={"trades": "59s"}), "expected from 1m to 3650d"),
-        (stream(retention={"trades": "3650d1s"}), "expected from 1m to 3650d"),
+        (stream(retention={"trades": "59s"}), "expected a duration from 1m to 3650d"),
+        (stream(retention={"trades": "3650d1s"}), "expected a duration from 1m to 3650d"),
         (stream(retention={"onDelete": "maybe"}), 'supported values: "delete", "keep"'),
         (
             stream(endpoints={"webSocket": "https://stream.example"}),
@@ -192,37 +195,43 @@ def with_env(*env: dict[str, Any]) -> dict[str, Any]:
         ),
         (
             stream(endpoints={"rest": "https://api.example/v3"}),
-            "expected scheme, host and port without a path, as https",
+            "expected scheme, host and port without a path, such as https",
         ),
         (stream(connectionSecretRef={}), "spec.connectionSecretRef.name: Required value"),
         (
             with_env({"name": "LOG_LEVEL", "value": "debug"}),
-            "spec.producer.env[0].name: Invalid value: LOG_LEVEL is not for env: the operator sets it, from",
+            "spec.producer.env[0].name: Invalid value: LOG_LEVEL cannot be set in env: the operator sets it, from",
         ),
         (with_env({"name": "X", "value": "1"}, {"name": "X", "value": "2"}), "spec.producer.env[1]: Duplicate value"),
         (
             with_env({"name": "X", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}),
-            "spec.producer.env[0]: Invalid value: expected value or valueFrom, not both",
+            "spec.producer.env[0]: Invalid value: expected either value or valueFrom, got both",
         ),
         (with_env({"name": "X", "valueFrom": {}}), "expected exactly one of secretKeyRef, configMapKeyRef, fieldRef"),
         (
             stream(processor={"labels": {"app.kubernetes.io/name": "mine"}}),
-            "spec.processor.labels: Invalid value: keys that begin with app.kubernetes.io/ or marketstream.io/ are the",
+            "spec.processor.labels: Invalid value: keys that begin with app.kubernetes.io/ or marketstream.io/ are",
         ),
-        (stream(producer={"annotations": {"marketstream.io/pair": "p0"}}), "are the operator's: use another"),
+        (
+            stream(producer={"annotations": {"marketstream.io/pair": "p0"}}),
+            "are reserved for the operator: use another key",
+        ),
         (stream(producer={"labels": {"team": "no blanks"}}), "spec.producer.labels.team in body should match"),
         (stream(producer={"resources": {"limits": {"cpu": "much"}}}), "spec.producer.resources.limits.cpu in body"),
-        (stream(producer={"tolerations": [{"value": "x"}]}), "without a key, which tolerates every taint, expected"),
+        (
+            stream(producer={"tolerations": [{"value": "x"}]}),
+            "expected a key, or operator: Exists to tolerate every taint",
+        ),
         (
             stream(producer={"tolerations": [{"key": "a", "operator": "Exists", "value": "x"}]}),
-            "expected no value with operator Exists",
+            "expected no value with operator: Exists",
         ),
         (
             stream(producer={"tolerations": [{"key": "a", "tolerationSeconds": 5}]}),
-            "tolerationSeconds needs effect: NoExecute",
+            "expected effect: NoExecute with tolerationSeconds",
         ),
         (stream("n" * 41), "metadata.name: expected at most 40 characters"),
-        (stream("a.b"), "metadata.name: expected lower case letters, digits and -, without a dot"),
+        (stream("a.b"), "metadata.name: expected lower-case letters, digits and -, without dots"),
     ],
 )
 async def test_a_refusal_says_what_is_expected(
@@ -338,7 +347,7 @@ def undescribed(path: str, schema: dict[str, Any]) -> Iterator[str]:
 async def test_explain_reads_well(server: ApiServer) -> None:
     shown = " ".join((await server.kubectl("explain", "mstream.spec.producer.env")).split())
     assert "FIELD: env <[]Object>" in shown
-    assert "Of MarketStream's own settings only those that tune may be set: PACK_MS, HEARTBEAT_MS" in shown
+    assert "Of MarketStream's own settings, only these may be set: PACK_MS, HEARTBEAT_MS" in shown
     assert "name <string> -required- Name of the variable." in shown
 
 

@@ -14,7 +14,7 @@ SECRETS = "/api/v1/namespaces/{}/secrets"
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"symbols": ["BTC/USDT", "BTC-USDT"]}, "spec.symbols[1]: got 'BTC-USDT' beside 'BTC/USDT'"),
+        ({"symbols": ["BTC/USDT", "BTC-USDT"]}, "spec.symbols[1]: got 'BTC-USDT' and 'BTC/USDT'"),
         ({"connectionSecretRef": {"name": "missing"}}, "there is no Secret missing in namespace"),
         ({"connectionSecretRef": {"name": "empty"}}, "lacks KAFKA_BOOTSTRAP, DATABASE_URL, REDIS_URL"),
         ({"connectionSecretRef": {"name": "wrong"}}, "REDIS_URL does not begin with redis://"),

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition, made from the types of the resource."""
+"""The CustomResourceDefinition, generated from the types of the resource."""
 
 from typing import Any, Final
 
@@ -14,14 +14,14 @@ Schema = dict[str, Any]
 SHORT_NAME: Final = "mstream"
 
 DESCRIPTION: Final = (
-    "A MarketStream names symbols of an exchange. The operator runs a producer and a processor for each of them, or "
-    "for packs of them: their trades go through Kafka into candles of ten seconds, each of which is provably complete "
-    "or visibly marked."
+    "A MarketStream names symbols of an exchange to stream. The operator runs a pair of a producer and a processor for "
+    "each symbol, or for several symbols together. Their trades flow through Kafka into candles of ten seconds, each "
+    "of which is provably complete or visibly marked as incomplete."
 )
 
 
 def crd() -> dict[str, Any]:
-    """The definition as it is applied."""
+    """Return the definition, ready to be applied."""
     kind = MARKET_STREAM
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -68,15 +68,21 @@ def _condition(type_: str) -> str:
 
 COLUMNS: Final = [
     _column("Exchange", "string", ".spec.exchange", "The exchange whose trades are streamed."),
-    _column("Symbols", "integer", ".status.symbolCount", "How many symbols are streamed."),
-    _column("Pairs", "string", ".status.pairs.summary", "Pairs that are ready, of those that there should be."),
-    _column("Ready", "string", _condition("Ready"), "Whether all pairs run."),
-    _column("Fresh", "string", _condition("Fresh"), "Whether the exchange's trades are heard."),
-    _column("Age", "date", ".metadata.creationTimestamp", "How long ago the MarketStream was made."),
-    _column("Last trade", "date", ".status.lastTradeTime", "How long ago the last trade happened.", wide=True),
+    _column("Symbols", "integer", ".status.symbolCount", "Number of symbols that are streamed."),
+    _column("Pairs", "string", ".status.pairs.summary", "Ready pairs, of those that the spec needs."),
+    _column("Ready", "string", _condition("Ready"), "True if all pairs are running."),
+    _column("Fresh", "string", _condition("Fresh"), "True if data arrives from the exchange."),
+    _column("Age", "date", ".metadata.creationTimestamp", "Time since the MarketStream was created."),
+    _column("Last trade", "date", ".status.lastTradeTime", "Time since the last trade.", wide=True),
     _column("Trades/s", "number", ".status.tradesPerSecond", "Trades per second of all symbols.", wide=True),
-    _column("Paused", "string", _condition("Paused"), "Whether the stream rests.", wide=True),
-    _column("Reason", "string", ".status.reason", "Why the stream is not ready.", wide=True),
+    _column("Paused", "string", _condition("Paused"), "True if the stream is paused.", wide=True),
+    _column(
+        "Reason",
+        "string",
+        ".status.reason",
+        "The most important reason, such as why the stream is not ready.",
+        wide=True,
+    ),
 ]
 
 
@@ -101,8 +107,10 @@ def _first_words(struct: type) -> str:
 
 
 def schema(kind: inspect.Type) -> Schema:
-    """The structural schema of a type: without references, as the API server wants it. Raises TypeError for a type
-    that has none."""
+    """Return the structural schema of a type, without references, as the API server requires.
+
+    Raises TypeError for a type that has no such schema.
+    """
     match kind:
         case inspect.Metadata():
             return _with_extra(kind)
@@ -126,7 +134,7 @@ def schema(kind: inspect.Type) -> Schema:
         case inspect.FloatType():
             return {"type": "number"} | _bounds(kind)
         case _:
-            raise TypeError(f"the schema has no word for {kind}")
+            raise TypeError(f"cannot express {kind} in the schema: use another type")
 
 
 def _with_extra(kind: inspect.Metadata) -> Schema:
@@ -163,7 +171,7 @@ def _union(kind: inspect.UnionType) -> Schema:
         return schema(members[0])
     texts = [member for member in members if isinstance(member, inspect.StrType)]
     if len(members) != 2 or len(texts) != 1 or not any(isinstance(member, inspect.IntType) for member in members):
-        raise TypeError(f"the schema has no word for {kind}")
+        raise TypeError(f"cannot express {kind} in the schema: use another type")
     written = schema(texts[0])
     del written["type"]
     return {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True, **written}

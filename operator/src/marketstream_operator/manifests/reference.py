@@ -10,7 +10,7 @@ from marketstream_operator.manifests.roles import PERMISSIONS, Scope
 from marketstream_operator.settings import OperatorSettings
 
 CORE: Final = ("resources", "env", "tolerations", "affinity", "topologySpreadConstraints")
-"""Fields that are Kubernetes' own, which the table does not unfold: `kubectl explain` does."""
+"""Fields of Kubernetes' own types. The table does not list their parts; `kubectl explain` does."""
 
 WHERE: Final[dict[Scope, str]] = {
     "operatorNamespace": "its own namespace",

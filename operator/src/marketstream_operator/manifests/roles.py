@@ -1,4 +1,4 @@
-"""What the operator may do: one list, from which its roles are made. What is not in it, the operator does not do."""
+"""The permissions of the operator: one list, from which its roles are generated. The operator uses no others."""
 
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
@@ -6,14 +6,14 @@ from typing import Final, Literal, NamedTuple
 from marketstream_operator.kinds import DEPLOYMENT, EVENT, KAFKA_TOPIC, LEASE, MARKET_STREAM, POD, SECRET, Kind
 
 Scope = Literal["operatorNamespace", "watched", "strimzi"]
-"""Where: in the operator's own namespace, in every namespace that it serves, in that of Strimzi's Kafka."""
+"""Namespaces of a permission: the operator's own, every namespace that the operator serves, that of Strimzi's Kafka."""
 
 PolicyRule = dict[str, list[str]]
 """A rule of a role: `apiGroups`, `resources` and `verbs`."""
 
 
 class Permission(NamedTuple):
-    """Verbs on a kind, and the sentence why they are needed."""
+    """Verbs on a kind of objects, and the reason why the operator needs them, as a sentence."""
 
     scope: Scope
     kind: Kind
@@ -22,7 +22,7 @@ class Permission(NamedTuple):
     subresource: str = ""
 
     def rule(self) -> PolicyRule:
-        """As it stands in a role."""
+        """Return the permission as a rule of a role."""
         resource = f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
         return _rule(resource, self.verbs, self.kind.group)
 
@@ -33,31 +33,39 @@ def _rule(resource: str, verbs: Sequence[str], group: str) -> PolicyRule:
 
 PERMISSIONS: Final = (
     Permission(
-        "operatorNamespace", LEASE, ("get", "create", "update"), "The Lease says which of the operator's replicas acts."
+        "operatorNamespace",
+        LEASE,
+        ("get", "create", "update"),
+        "The holder of the Lease is the replica that reconciles.",
     ),
     Permission("watched", MARKET_STREAM, ("list", "watch"), "MarketStreams are read, never changed."),
-    Permission("watched", MARKET_STREAM, ("patch",), "Their status says what has become of them.", "status"),
+    Permission("watched", MARKET_STREAM, ("patch",), "The operator reports in their status.", "status"),
     Permission(
         "watched",
         DEPLOYMENT,
         ("list", "watch", "create", "patch", "delete"),
-        "A producer and a processor for each pair: made and changed by server-side apply, pruned by deletion.",
+        "A producer and a processor for each pair: created and changed by server-side apply, deleted when unwanted.",
     ),
     Permission(
-        "watched", POD, ("list", "watch"), "Why a pod fails is said in the status; a drain waits for the last producer."
+        "watched", POD, ("list", "watch"), "The status reports why pods fail; a drain waits for the last producer."
     ),
     Permission(
-        "watched", SECRET, ("get",), "The connection Secret: the operator asks Kafka and Redis, and pods roll with it."
+        "watched",
+        SECRET,
+        ("get",),
+        "The connection Secret: the operator connects to Kafka and Redis, and rolls pods on changes.",
     ),
-    Permission("watched", EVENT, ("create", "patch"), "Events tell what the operator has done; repeats are counted."),
+    Permission(
+        "watched", EVENT, ("create", "patch"), "Events report changes of conditions; repeated Events are counted."
+    ),
     Permission(
         "strimzi",
         KAFKA_TOPIC,
         ("list", "watch", "create", "patch", "delete"),
-        "A topic for each symbol, which Strimzi's topic operator makes.",
+        "A KafkaTopic for each symbol, from which Strimzi creates the topic.",
     ),
 )
-"""All that the operator does with the Kubernetes API, but for discovery, which everyone may use."""
+"""All uses of the Kubernetes API by the operator, except discovery, which is open to everyone."""
 
 READ: Final = ("get", "list", "watch")
 WRITE: Final = ("create", "update", "patch", "delete", "deletecollection")
@@ -72,5 +80,7 @@ AGGREGATE: Final[dict[str, tuple[PolicyRule, ...]]] = {
         _rule(f"{MARKET_STREAM.plural}/status", ("get",), MARKET_STREAM.group),
     ),
 }
-"""What people with the cluster's roles may do: `view` is added to view, `edit` to edit and admin. Nobody but the
-operator writes a status."""
+"""Rules for people with the cluster's own roles: `view` is added to view, `edit` is added to edit and admin.
+
+Nobody but the operator may write a status.
+"""

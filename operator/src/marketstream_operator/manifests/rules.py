@@ -1,7 +1,7 @@
-"""What the API server checks beyond the schema: expressions (CEL), each with a message that says what to do.
+"""Checks of the API server beyond the schema: CEL expressions, each with a message that says what to do.
 
-They are kept cheap: the API server refuses a CRD whose expressions could take long for the largest object that the
-schema allows. Duplicates of topics, for one, are found by resource.py alone.
+The expressions are kept cheap: the API server rejects a CRD whose expressions could take long for the largest object
+that the schema allows. Symbols that share a topic, for example, are found by `resource.validation` only.
 """
 
 from typing import Any, Final
@@ -24,12 +24,18 @@ CelRule = dict[str, Any]
 """An entry of `x-kubernetes-validations`: the expression, its message and, where given, the field that it is about."""
 
 LONGEST_NAME: Final = 40
-"""Characters of a MarketStream's name: the names of its Deployments add the pair and `-processor`, and pods more."""
+"""Maximum characters of the name of a MarketStream.
+
+The names of its Deployments add the pair and `-processor`, and the names of its pods add more.
+"""
 
 
 def rule(expression: str, message: str, *, computed: str = "", path: str = "") -> CelRule:
-    """A rule of the API server. `computed` is an expression for a message that names what was given; `path` the field
-    that is meant, below the one that has the rule."""
+    """Return a rule for the API server.
+
+    `computed` is an expression for a message that names the given value. `path` is the field at fault, relative to the
+    field that has the rule.
+    """
     found: CelRule = {"rule": expression, "message": message}
     if computed:
         found["messageExpression"] = computed
@@ -39,30 +45,33 @@ def rule(expression: str, message: str, *, computed: str = "", path: str = "") -
 
 
 def text(value: str) -> str:
-    """A string as an expression writes it."""
+    """Return a string as a literal of an expression."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def seconds() -> str:
-    """The seconds of a duration: its own `duration()` knows no days. A part that is not there is 0."""
+    """Return an expression for the seconds of a duration.
+
+    CEL's own `duration()` knows no days. A missing part counts as 0.
+    """
     parts = [f"int('0' + self.find('[0-9]+{unit}').replace('{unit}', ''))" for unit in UNITS]
     return " + ".join(f"{part} * {s}" if s > 1 else part for part, s in zip(parts, UNITS.values(), strict=True))
 
 
 def duration_rules(bounds: Bounds) -> list[CelRule]:
-    """A duration is one, and within its bounds."""
+    """Return the rules for a duration within bounds."""
     least, most = duration_s(bounds.least), duration_s(bounds.most)
     return [
         rule(f"self.matches({text(PATTERN)})", f"expected {EXPECTED}"),
         rule(
             f"!self.matches({text(PATTERN)}) || [{seconds()}].exists(s, s >= {least} && s <= {most})",
-            f"expected from {bounds.least} to {bounds.most}",
+            f"expected a duration from {bounds.least} to {bounds.most}",
         ),
     ]
 
 
 def symbol_rule(exchange: str) -> CelRule:
-    """The symbols are spelled as the exchange spells them."""
+    """Return the rule for the spelling of the symbols of an exchange."""
     spelling = EXCHANGES[exchange]
     wrong = f"(s.size() > {spelling.longest} || !s.matches({text(spelling.pattern)}))"
     expected = f"expected a symbol of {exchange}: {spelling.expected}"
@@ -75,29 +84,29 @@ def symbol_rule(exchange: str) -> CelRule:
 
 
 def endpoint_rule(schemes: str, example: str) -> CelRule:
-    """An address is a scheme, a host and a port."""
+    """Return the rule for an address that consists of a scheme, a host and a port."""
     return rule(
         f"self == '' || self.matches('^{schemes}://[^/?#[:space:]]+$')",
-        f"expected scheme, host and port without a path, as {example}",
+        f"expected scheme, host and port without a path, such as {example}",
     )
 
 
 NOT_RESERVED: Final = rule(
     f"self.all(key, {' && '.join(f'!key.startsWith({text(prefix)})' for prefix in RESERVED_PREFIXES)})",
-    f"keys that begin with {' or '.join(RESERVED_PREFIXES)} are the operator's: use another",
+    f"keys that begin with {' or '.join(RESERVED_PREFIXES)} are reserved for the operator: use another key",
 )
 
 ROOT: Final = [
     rule(
         f"self.metadata.name.size() <= {LONGEST_NAME}",
-        f"metadata.name: expected at most {LONGEST_NAME} characters, as the names of its Deployments begin with it",
+        f"metadata.name: expected at most {LONGEST_NAME} characters, because the names of Deployments begin with it",
     ),
     rule(
         "!self.metadata.name.contains('.')",
-        "metadata.name: expected lower case letters, digits and -, without a dot, as it is a label of its pods",
+        "metadata.name: expected lower-case letters, digits and -, without dots, because the name is a label of pods",
     ),
 ]
-"""Rules of a whole MarketStream."""
+"""Rules for a whole MarketStream."""
 
 OF_TYPE: Final[dict[type, list[CelRule]]] = {
     Spec: [symbol_rule(exchange) for exchange in EXCHANGES],
@@ -105,11 +114,14 @@ OF_TYPE: Final[dict[type, list[CelRule]]] = {
         rule(
             f"!(self.name in [{', '.join(text(name) for name in sorted(RESERVED_ENV))}])",
             "this variable is set by the operator",
-            computed="self.name + ' is not for env: the operator sets it, from exchange, symbols, endpoints, "
+            computed="self.name + ' cannot be set in env: the operator sets it, from exchange, symbols, endpoints, "
             "freshness, retention, logLevel and the Secret of connectionSecretRef'",
             path=".name",
         ),
-        rule("!(has(self.value) && has(self.valueFrom))", "expected value or valueFrom, not both: remove one of them"),
+        rule(
+            "!(has(self.value) && has(self.valueFrom))",
+            "expected either value or valueFrom, got both: remove one of them",
+        ),
     ],
     EnvVarSource: [
         rule(
@@ -121,23 +133,26 @@ OF_TYPE: Final[dict[type, list[CelRule]]] = {
     Toleration: [
         rule(
             "has(self.key) || (has(self.operator) && self.operator == 'Exists')",
-            "without a key, which tolerates every taint, expected operator: Exists",
+            "expected a key, or operator: Exists to tolerate every taint: set one of them",
         ),
         rule(
             "!has(self.value) || !has(self.operator) || self.operator != 'Exists'",
-            "expected no value with operator Exists: remove it, or use Equal",
+            "expected no value with operator: Exists: remove the value, or use operator: Equal",
         ),
         rule(
             "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
-            "tolerationSeconds needs effect: NoExecute",
+            "expected effect: NoExecute with tolerationSeconds: set the effect, or remove tolerationSeconds",
         ),
     ],
 }
-"""Rules of an object of the type."""
+"""Rules for objects of a type."""
 
 OF_FIELD: Final[dict[tuple[type, str], list[CelRule]]] = {
     (Spec, "exchange"): [
-        rule("self == oldSelf", "cannot be changed: make another MarketStream for the other exchange, remove this one")
+        rule(
+            "self == oldSelf",
+            "cannot be changed: create another MarketStream for the other exchange, and delete this one",
+        )
     ],
     (Freshness, "maxAge"): duration_rules(MAX_AGE),
     (Retention, "trades"): duration_rules(RETENTION),
@@ -146,4 +161,4 @@ OF_FIELD: Final[dict[tuple[type, str], list[CelRule]]] = {
     (Workload, "labels"): [NOT_RESERVED],
     (Workload, "annotations"): [NOT_RESERVED],
 }
-"""Rules of a field's value, by the type that has the field and its name in JSON."""
+"""Rules for the value of a field, by the type that has the field and the name of the field in JSON."""

@@ -1,4 +1,4 @@
-"""Kubernetes' affinity: which nodes pods are drawn to, and which other pods they seek or avoid."""
+"""Affinity, as Kubernetes defines it: nodes and other pods to run near or to keep away from."""
 
 from typing import Annotated, Literal
 
@@ -9,25 +9,25 @@ from marketstream_operator.resource.pods import MATCH_LABEL_KEYS, Key, LabelSele
 
 Weight = Annotated[int, Meta(ge=1, le=100)]
 
-_REQUIRED_NODES = "Nodes on which the pods may run at all. A pod that already runs stays when its node's labels change."
-_PREFERRED_NODES = "Nodes on which the pods run rather than elsewhere: those whose weights add up to the most."
-_REQUIRED_NEAR = "Pods beside which the pods must run: each of the terms must be met."
-_PREFERRED_NEAR = "Pods beside which the pods run rather than elsewhere: where the weights add up to the most."
-_REQUIRED_AWAY = "Pods beside which the pods must not run: none of the terms may be met."
-_PREFERRED_AWAY = "Pods beside which the pods run only when they must: where the weights add up to the least."
+_REQUIRED_NODES = "Nodes on which the pods may run. A running pod stays when the labels of its node change."
+_PREFERRED_NODES = "Nodes on which the pods should run: where the weights of the matching terms add up to the most."
+_REQUIRED_NEAR = "Pods near which the pods must run. Every term must be met."
+_PREFERRED_NEAR = "Pods near which the pods should run: where the weights of the matching terms add up to the most."
+_REQUIRED_AWAY = "Pods near which the pods must not run. No term may be met."
+_PREFERRED_AWAY = "Pods near which the pods should not run: where the weights of the matching terms add up to the most."
 
 
 class NodeExpression(Fields, frozen=True):
-    """A condition on a node."""
+    """A condition on a label or field of a node."""
 
-    key: Annotated[Key, about("Key of the node's label, or the field metadata.name.")]
+    key: Annotated[Key, about("Key of a label of the node, or the field metadata.name.")]
     operator: Annotated[
         Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"], about("How the label relates to the values.")
     ]
     values: Annotated[
         tuple[Annotated[str, Meta(max_length=253)], ...],
         about(
-            "Values for In and NotIn; a whole number for Gt and Lt; none for Exists and DoesNotExist.",
+            "Values for In and NotIn, one whole number for Gt and Lt, none for Exists and DoesNotExist.",
             listed="atomic",
             max_length=100,
         ),
@@ -35,36 +35,36 @@ class NodeExpression(Fields, frozen=True):
 
 
 class NodeSelectorTerm(Fields, frozen=True):
-    """Conditions on a node, all of which must be met; an empty term is met by no node."""
+    """Conditions on a node, all of which must be met. No node meets an empty term."""
 
     match_expressions: Annotated[
         tuple[NodeExpression, ...],
-        about("Conditions on the node's labels.", listed="atomic", max_length=50),
+        about("Conditions on the labels of the node.", listed="atomic", max_length=50),
     ] = ()
     match_fields: Annotated[
         tuple[NodeExpression, ...],
-        about("Conditions on the node's fields.", listed="atomic", max_length=50),
+        about("Conditions on the fields of the node.", listed="atomic", max_length=50),
     ] = ()
 
 
 class NodeSelector(Fields, frozen=True):
-    """Selects nodes."""
+    """A selection of nodes."""
 
     node_selector_terms: Annotated[
         tuple[NodeSelectorTerm, ...],
-        about("Terms of which a node must meet one.", listed="atomic", min_length=1, max_length=20),
+        about("Terms, of which a node must meet at least one.", listed="atomic", min_length=1, max_length=20),
     ]
 
 
 class PreferredNode(Fields, frozen=True):
-    """Nodes that are preferred, and how much."""
+    """Preferred nodes and their weight."""
 
-    weight: Annotated[Weight, about("How much these nodes are preferred, 1 to 100.")]
-    preference: Annotated[NodeSelectorTerm, about("The nodes that are preferred.")]
+    weight: Annotated[Weight, about("Weight of the preference, 1 to 100.")]
+    preference: Annotated[NodeSelectorTerm, about("The preferred nodes.")]
 
 
 class NodeAffinity(Fields, frozen=True):
-    """The nodes that pods are drawn to."""
+    """Required and preferred nodes."""
 
     required_during_scheduling_ignored_during_execution: Annotated[NodeSelector | None, about(_REQUIRED_NODES)] = None
     preferred_during_scheduling_ignored_during_execution: Annotated[
@@ -73,40 +73,48 @@ class NodeAffinity(Fields, frozen=True):
 
 
 class PodAffinityTerm(Fields, frozen=True):
-    """Pods, and what beside them means."""
+    """A selection of pods, and the domain in which a pod counts as near them."""
 
     topology_key: Annotated[
         Key,
-        about("Label of nodes: beside a pod is on a node with the same value of it, as kubernetes.io/hostname."),
+        about("Label of nodes, such as kubernetes.io/hostname. Nodes with the same value are near each other."),
     ]
     label_selector: Annotated[
         LabelSelector | None,
-        about("The pods. The labels of MarketStream's pods are app.kubernetes.io/… and marketstream.io/…"),
+        about(
+            "The pods, by their labels. The pods of MarketStreams have labels that begin with app.kubernetes.io/ or "
+            "marketstream.io/."
+        ),
     ] = None
     namespaces: Annotated[
         tuple[Word, ...],
-        about("Namespaces of these pods; without any, and without namespaceSelector, this one.", listed="atomic",
-              max_length=50),
+        about("Namespaces of these pods. Defaults to that of the MarketStream, unless namespaceSelector is set.",
+              listed="atomic", max_length=50),
     ] = ()  # fmt: skip
     namespace_selector: Annotated[
-        LabelSelector | None, about("Namespaces of these pods by their labels; an empty selector selects all.")
+        LabelSelector | None,
+        about("Namespaces of these pods, by their labels. An empty selector selects all."),
     ] = None
     match_label_keys: Annotated[tuple[Key, ...], about(MATCH_LABEL_KEYS, listed="atomic", max_length=20)] = ()
     mismatch_label_keys: Annotated[
         tuple[Key, ...],
-        about("Keys of labels in which those pods must differ from the new one.", listed="atomic", max_length=20),
+        about(
+            "Keys of labels whose values in the selected pods must differ from those of the new pod.",
+            listed="atomic",
+            max_length=20,
+        ),
     ] = ()
 
 
 class WeightedPodAffinityTerm(Fields, frozen=True):
-    """Pods that are sought or avoided, and how much."""
+    """Pods to run near or to keep away from, and their weight."""
 
-    weight: Annotated[Weight, about("How much it counts, 1 to 100.")]
-    pod_affinity_term: Annotated[PodAffinityTerm, about("The pods that are sought or avoided.")]
+    weight: Annotated[Weight, about("Weight of the term, 1 to 100.")]
+    pod_affinity_term: Annotated[PodAffinityTerm, about("The pods to run near or to keep away from.")]
 
 
 class PodAffinity(Fields, frozen=True):
-    """The pods that pods seek."""
+    """Pods to run near."""
 
     required_during_scheduling_ignored_during_execution: Annotated[
         tuple[PodAffinityTerm, ...], about(_REQUIRED_NEAR, listed="atomic", max_length=20)
@@ -117,7 +125,7 @@ class PodAffinity(Fields, frozen=True):
 
 
 class PodAntiAffinity(Fields, frozen=True):
-    """The pods that pods avoid."""
+    """Pods to keep away from."""
 
     required_during_scheduling_ignored_during_execution: Annotated[
         tuple[PodAffinityTerm, ...], about(_REQUIRED_AWAY, listed="atomic", max_length=20)
@@ -128,8 +136,8 @@ class PodAntiAffinity(Fields, frozen=True):
 
 
 class Affinity(Fields, frozen=True):
-    """Where pods may run, and where they should."""
+    """Nodes on which pods may or should run, and other pods to run near or to keep away from."""
 
-    node_affinity: Annotated[NodeAffinity | None, about("Nodes that the pods are drawn to.")] = None
-    pod_affinity: Annotated[PodAffinity | None, about("Other pods beside which the pods run.")] = None
-    pod_anti_affinity: Annotated[PodAntiAffinity | None, about("Other pods that the pods keep away from.")] = None
+    node_affinity: Annotated[NodeAffinity | None, about("Nodes on which the pods must or should run.")] = None
+    pod_affinity: Annotated[PodAffinity | None, about("Other pods to run near.")] = None
+    pod_anti_affinity: Annotated[PodAntiAffinity | None, about("Other pods to keep away from.")] = None

@@ -1,4 +1,4 @@
-"""How a field of the resource is described: what msgspec checks, and what only the API server knows."""
+"""Descriptions of the fields of the resource: for msgspec, which checks them, and for the API server."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +7,9 @@ import msgspec
 
 
 class Fields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
-    """Base of the objects in a spec. `msgspec.to_builtins` makes JSON of them again, without what was not given.
+    """Base class of the objects in a spec. `msgspec.to_builtins` converts them back to JSON, without absent fields.
 
-    A field that is not known is refused, not dropped: it would have been meant to do something.
+    An unknown field is rejected, not dropped: its author expected an effect.
     """
 
 
@@ -23,11 +23,12 @@ def about(
     extra: dict[str, Any] | None = None,
     **checks: Any,
 ) -> msgspec.Meta:
-    """A field's description and checks.
+    """Return the description and the checks of a field.
 
-    `listed`: how the API server merges the list: as a `set`, or `atomic`; `keys` are the fields that tell the entries
-    of a list apart. `default`: what the API server fills in where it is not Python's default. `enum`: the words that
-    are accepted, where Python learns them elsewhere. `checks` are those of msgspec.Meta.
+    `listed` says how the API server merges a list: as a `set`, or `atomic`. `keys` are the fields that identify an
+    entry of a list. `default` is the value that the API server fills in, where it differs from Python's default. `enum`
+    lists the accepted words, where Python checks them elsewhere. `extra` is more of the schema. `checks` are those of
+    `msgspec.Meta`.
     """
     schema: dict[str, Any] = dict(extra or {})
     if keys:

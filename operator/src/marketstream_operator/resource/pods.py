@@ -1,4 +1,4 @@
-"""The types of Kubernetes' own that a spec hands on to its pods, as the API server describes them."""
+"""Kubernetes' own types that a spec passes on to its pods, with the limits of the API server."""
 
 from typing import Annotated, Literal
 
@@ -7,10 +7,10 @@ from msgspec import Meta, field
 from marketstream_operator.resource.fields import Fields, about
 
 NAME_LENGTH = 253
-"""Most characters of the name of an object."""
+"""Maximum characters of the name of an object."""
 
 KEY_LENGTH = 317
-"""Most characters of the key of a label: a prefix of 253, a slash, a name of 63."""
+"""Maximum characters of the key of a label: a prefix of 253, a slash, a name of 63."""
 
 Key = Annotated[str, Meta(min_length=1, max_length=KEY_LENGTH)]
 Word = Annotated[str, Meta(max_length=63)]
@@ -29,11 +29,11 @@ Quantity = (
         ),
     ]
 )
-"""An amount of a resource: 500m, 1, 256Mi."""
+"""An amount of a resource, such as 500m, 1 or 256Mi."""
 
 
 class LocalObjectReference(Fields, frozen=True):
-    """Names an object of the same namespace."""
+    """A reference to an object in the same namespace."""
 
     name: Annotated[Name, about("Name of the Secret, in the namespace of this MarketStream.")]
 
@@ -44,7 +44,7 @@ class SecretKeyRef(Fields, frozen=True):
     name: Annotated[Name, about("Name of the Secret, in the namespace of this MarketStream.")]
     key: Annotated[ConfigKey, about("Key in the Secret whose value is taken.")]
     optional: Annotated[
-        bool | None, about("Whether the pod starts without the variable when the Secret or its key is missing.")
+        bool | None, about("If true, the pod starts without the variable when the Secret or its key is missing.")
     ] = None
 
 
@@ -54,7 +54,7 @@ class ConfigMapKeyRef(Fields, frozen=True):
     name: Annotated[Name, about("Name of the ConfigMap, in the namespace of this MarketStream.")]
     key: Annotated[ConfigKey, about("Key in the ConfigMap whose value is taken.")]
     optional: Annotated[
-        bool | None, about("Whether the pod starts without the variable when the ConfigMap or its key is missing.")
+        bool | None, about("If true, the pod starts without the variable when the ConfigMap or its key is missing.")
     ] = None
 
 
@@ -63,32 +63,32 @@ class FieldRef(Fields, frozen=True):
 
     field_path: Annotated[
         Annotated[str, Meta(min_length=1, max_length=512)],
-        about("Path of the field in the pod: metadata.name, metadata.labels['<key>'], spec.nodeName, status.podIP."),
+        about("Path of the field, such as metadata.name, metadata.labels['<key>'], spec.nodeName or status.podIP."),
     ]
-    api_version: Annotated[Word | None, about("Version of the schema that the path is written in; v1 by default.")] = (
+    api_version: Annotated[Word | None, about("Version of the schema to which the path belongs. Defaults to v1.")] = (
         None
     )
 
 
 class ResourceFieldRef(Fields, frozen=True):
-    """A resource of a container."""
+    """An amount of a resource that a container requests or may use."""
 
     resource: Annotated[
         Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH)],
-        about("Resource whose amount is taken: limits.cpu, limits.memory, requests.cpu, requests.memory."),
+        about("The resource: limits.cpu, limits.memory, requests.cpu or requests.memory."),
     ]
-    container_name: Annotated[Word | None, about("Container whose resource is taken; this one by default.")] = None
-    divisor: Annotated[Quantity | None, about("Unit in which the amount is given, as 1Mi; 1 by default.")] = None
+    container_name: Annotated[Word | None, about("Container whose amount is taken. Defaults to this container.")] = None
+    divisor: Annotated[Quantity | None, about("Unit of the amount, such as 1Mi. Defaults to 1.")] = None
 
 
 class EnvVarSource(Fields, frozen=True):
-    """Where a variable's value comes from: exactly one of them."""
+    """The source of the value of a variable: exactly one of the fields is set."""
 
-    secret_key_ref: Annotated[SecretKeyRef | None, about("The value is that of a key in a Secret.")] = None
-    config_map_key_ref: Annotated[ConfigMapKeyRef | None, about("The value is that of a key in a ConfigMap.")] = None
-    field_ref: Annotated[FieldRef | None, about("The value is that of a field of the pod.")] = None
+    secret_key_ref: Annotated[SecretKeyRef | None, about("Take the value of a key in a Secret.")] = None
+    config_map_key_ref: Annotated[ConfigMapKeyRef | None, about("Take the value of a key in a ConfigMap.")] = None
+    field_ref: Annotated[FieldRef | None, about("Take the value of a field of the pod.")] = None
     resource_field_ref: Annotated[
-        ResourceFieldRef | None, about("The value is the amount of a resource that the container requests or may use.")
+        ResourceFieldRef | None, about("Take the amount of a resource that the container requests or may use.")
     ] = None
 
 
@@ -97,46 +97,46 @@ class EnvVar(Fields, frozen=True):
 
     name: Annotated[
         Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH, pattern="^[-._a-zA-Z][-._a-zA-Z0-9]*$")],
-        about("Name of the variable. A name that the operator or the connection Secret sets is refused."),
+        about("Name of the variable. Names that the operator or the connection Secret sets are rejected."),
     ]
     value: Annotated[
         Annotated[str, Meta(max_length=32_768)] | None,
-        about("Its value. $(NAME) stands for a variable that is defined before it. Excludes valueFrom."),
+        about("Value of the variable. $(NAME) refers to a variable defined before it. Excludes valueFrom."),
     ] = None
-    value_from: Annotated[EnvVarSource | None, about("Where its value comes from. Excludes value.")] = None
+    value_from: Annotated[EnvVarSource | None, about("Source of the value. Excludes value.")] = None
 
 
 class ResourceRequirements(Fields, frozen=True):
-    """What a container asks of its node, and the most that it may use."""
+    """The resources that a container requests from its node, and the most that the container may use."""
 
     requests: Annotated[
         dict[str, Quantity],
-        about("What is reserved for the container: cpu, memory, ephemeral-storage.", max_length=16),
+        about("Resources reserved for the container: cpu, memory, ephemeral-storage.", max_length=16),
     ] = field(default_factory=dict)
     limits: Annotated[
         dict[str, Quantity],
-        about("The most that the container may use: cpu, memory, ephemeral-storage.", max_length=16),
+        about("Maximum that the container may use: cpu, memory, ephemeral-storage.", max_length=16),
     ] = field(default_factory=dict)
 
 
 class Toleration(Fields, frozen=True):
-    """Lets pods run on nodes that have the taint it matches."""
+    """A permission for pods to run on nodes with the taints that match."""
 
-    key: Annotated[Key | None, about("Key of the taint; without one, every taint matches and operator is Exists.")] = (
-        None
-    )
+    key: Annotated[
+        Key | None, about("Key of the taint. Without a key, operator must be Exists: every taint matches.")
+    ] = None
     operator: Annotated[
         Literal["Equal", "Exists"] | None,
-        about("Whether the taint's value is compared (Equal, which is the default) or any will do (Exists)."),
+        about("Equal (the default) compares the value of the taint; Exists accepts any value."),
     ] = None
-    value: Annotated[Word | None, about("Value of the taint when the operator is Equal.")] = None
+    value: Annotated[Word | None, about("Value of the taint, if operator is Equal.")] = None
     effect: Annotated[
         Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
-        about("Effect of the taint; without one, every effect matches."),
+        about("Effect of the taint. Without an effect, every effect matches."),
     ] = None
     toleration_seconds: Annotated[
         Annotated[int, Meta(extra_json_schema={"format": "int64"})] | None,
-        about("Seconds for which a NoExecute taint is tolerated; for ever by default."),
+        about("Seconds for which a NoExecute taint is tolerated. Tolerated without limit if not set."),
     ] = None
 
 
@@ -147,58 +147,56 @@ class LabelExpression(Fields, frozen=True):
     operator: Annotated[Literal["In", "NotIn", "Exists", "DoesNotExist"], about("How the label relates to the values.")]
     values: Annotated[
         tuple[LabelValue, ...],
-        about("Values for In and NotIn; none for Exists and DoesNotExist.", listed="atomic", max_length=100),
+        about("Values for In and NotIn, none for Exists and DoesNotExist.", listed="atomic", max_length=100),
     ] = ()
 
 
 class LabelSelector(Fields, frozen=True):
-    """Selects objects by their labels; an empty one selects all."""
+    """A selection of objects by their labels. An empty selector selects all objects."""
 
     match_labels: Annotated[
-        dict[str, LabelValue], about("Labels that an object must have, all of them.", max_length=50)
+        dict[str, LabelValue], about("Labels that an object must have. All must match.", max_length=50)
     ] = field(default_factory=dict)
     match_expressions: Annotated[
         tuple[LabelExpression, ...],
-        about("Conditions that an object's labels must meet, all of them.", listed="atomic", max_length=50),
+        about("Conditions on the labels of an object. All must be met.", listed="atomic", max_length=50),
     ] = ()
 
 
 MATCH_LABEL_KEYS = (
-    "Keys of labels whose values are taken from the new pod and added to labelSelector, as pod-template-hash to "
-    "tell the pods of one rollout from those before."
+    "Keys of labels whose values are taken from the new pod and added to labelSelector, such as pod-template-hash "
+    "to select only the pods of the same rollout."
 )
 
 
 class TopologySpreadConstraint(Fields, frozen=True):
-    """How pods are spread over zones, nodes or other domains."""
+    """A rule that spreads pods over zones, nodes or other domains."""
 
     max_skew: Annotated[
         Annotated[int, Meta(ge=1, le=100_000)],
-        about("By how many pods a domain may exceed the one with the fewest."),
+        about("Maximum difference between the number of pods in a domain and the number in the emptiest domain."),
     ]
     topology_key: Annotated[
-        Key, about("Label of nodes whose values are the domains: topology.kubernetes.io/zone, kubernetes.io/hostname.")
+        Key, about("Label of nodes whose values are the domains, such as topology.kubernetes.io/zone.")
     ]
     when_unsatisfiable: Annotated[
         Literal["DoNotSchedule", "ScheduleAnyway"],
-        about("What happens to a pod that fits nowhere: it waits (DoNotSchedule), or runs all the same."),
+        about("Treatment of a pod that fits nowhere: DoNotSchedule leaves it pending, ScheduleAnyway runs it anyway."),
     ]
     label_selector: Annotated[
         LabelSelector | None,
-        about("Pods that are counted. The labels of MarketStream's pods are app.kubernetes.io/… and marketstream.io/…"),
+        about("Pods to count. Labels of the pods of MarketStreams begin with app.kubernetes.io/ or marketstream.io/."),
     ] = None
     match_label_keys: Annotated[tuple[Key, ...], about(MATCH_LABEL_KEYS, listed="atomic", max_length=20)] = ()
     min_domains: Annotated[
         Annotated[int, Meta(ge=1, le=100_000)] | None,
-        about("Fewer domains than this count as if one of them were empty; only with DoNotSchedule."),
+        about("Minimum number of domains. With fewer, maxSkew is counted from 0 pods. Only with DoNotSchedule."),
     ] = None
     node_affinity_policy: Annotated[
         Literal["Honor", "Ignore"] | None,
-        about("Whether only nodes that fit nodeSelector and affinity are counted (Honor, the default) or all."),
+        about("Honor (the default) counts only nodes that match nodeSelector and affinity; Ignore counts all nodes."),
     ] = None
     node_taints_policy: Annotated[
         Literal["Honor", "Ignore"] | None,
-        about(
-            "Whether nodes with taints that are not tolerated are left out (Honor) or counted (Ignore, the default)."
-        ),
+        about("Honor leaves out nodes with taints that are not tolerated; Ignore (the default) counts them as well."),
     ] = None

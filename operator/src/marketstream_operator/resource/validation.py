@@ -1,4 +1,4 @@
-"""The MarketStream resource: its types, and how a spec is read into them with all that its schema cannot check."""
+"""Reading of a spec into its types, with the checks that its schema cannot express."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from marketstream_operator.resource.pods import EnvVar
 from marketstream_operator.resource.spec import EXCHANGES, TUNING, Spec, Workload
 
 RESERVED_ENV: Final = frozenset(f.name.upper() for f in fields(Settings)) - frozenset(TUNING)
-"""Variables that only the operator, or the connection Secret, sets."""
+"""Environment variables that only the operator or the connection Secret may set."""
 
 _INSTEAD: Final = {
     "EXCHANGE": "set spec.exchange",
@@ -23,24 +23,29 @@ _INSTEAD: Final = {
     "EXCHANGE_REST_URL": "set spec.endpoints.rest",
     "TOPIC_RETENTION_MS": "set spec.retention.trades",
     "MAX_AGE_S": "set spec.freshness.maxAge",
-    "LOG_LEVEL": "set logLevel beside env",
+    "LOG_LEVEL": "set logLevel, next to env",
 }
 _CONNECTION: Final = ("KAFKA_", "DATABASE_URL", "REDIS_URL")
 
 RESERVED_PREFIXES: Final = ("app.kubernetes.io/", "marketstream.io/")
-"""Labels and annotations that begin with one of them are the operator's."""
+"""Prefixes of labels and annotations that are reserved for the operator."""
 
 _QUALIFIED: Final = re.compile(
     r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 )
+_TYPES: Final = {
+    "int": "a whole number", "str": "a string", "bool": "true or false", "array": "a list", "object": "an object",
+}  # fmt: skip
+"""The types in messages of msgspec, in words."""
+
 _SOCKET: Final = re.compile(r"wss?://[^/?#\s]+")
 _REST: Final = re.compile(r"https?://[^/?#\s]+")
 
 
 def read_spec(spec: Mapping[str, Any]) -> Spec:
-    """The typed spec. Raises SpecError for the first thing that makes no sense.
+    """Return the typed spec. Raises SpecError for the first error found.
 
-    The API server has checked an object against the schema, but perhaps against that of another version.
+    The API server has checked the spec against the schema, but possibly against the schema of another version.
     """
     try:
         read = msgspec.convert(dict(spec), Spec)
@@ -56,25 +61,33 @@ def read_spec(spec: Mapping[str, Any]) -> Spec:
 
 
 def _refusal(spec: Mapping[str, Any], said: str) -> SpecError:
-    """msgspec's `Expected `int`, got `str` - at `$.symbolsPerPair`` with the field's path, and what was given."""
+    """Return the error of a message of msgspec such as `Expected `int`, got `str` - at `$.symbolsPerPair``."""
     what, _, place = said.partition(" - at `$")
     path = place.rstrip("`")
-    what = re.sub(r"`(.*?)`", r"\1", what)
+    what = re.sub(r"`(.*?)`", lambda found: _in_words(found[1]), what)
+    what = re.sub("^Invalid enum value .*", "expected a word that kubectl explain lists", what)
     if what.startswith("Object contains unknown field "):
         unknown = what.removeprefix("Object contains unknown field ")
         return SpecError(
-            f"spec{path}.{unknown}", "this operator does not know this field: correct its name, or update the operator"
+            f"spec{path}.{unknown}", "this operator does not know the field: correct its name, or update the operator"
         )
     if what.startswith("Object missing required field "):
         missing = what.removeprefix("Object missing required field ")
-        return SpecError(f"spec{path}.{missing}", "got nothing, expected a value: this field is required")
+        return SpecError(f"spec{path}.{missing}", "got nothing, expected a value: the field is required")
     given = _at(spec, path)
-    shown = "" if given is spec else f"got {given!r}: "
-    return SpecError(f"spec{path}", f"{shown}{what[:1].lower()}{what[1:]}: correct the value")
+    expected = what[:1].lower() + what[1:]
+    if given is not spec:
+        expected = f"got {given!r}, {expected.partition(', got ')[0]}"
+    return SpecError(f"spec{path}", f"{expected}: correct the value")
+
+
+def _in_words(types: str) -> str:
+    """Return `int | str` as `a whole number or a string`."""
+    return " or ".join(_TYPES.get(each, each) for each in types.split(" | ") if each != "null")
 
 
 def _at(spec: Any, path: str) -> Any:
-    """The value at `.producer.env[0]`; `spec` itself where the path does not name one value."""
+    """Return the value at a path such as `.producer.env[0]`, or `spec` itself if the path names no single value."""
     value: Any = spec
     for name, place in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path):
         try:
@@ -99,12 +112,11 @@ def _check_symbols(spec: Spec) -> None:
         topic = topic_name("trades", spec.exchange, symbol)
         other = topics.get(topic)
         if other == symbol:
-            raise SpecError(field, f"got {symbol!r} a second time, expected each symbol once: remove one of them")
+            raise SpecError(field, f"got {symbol!r} twice, expected each symbol once: remove one of them")
         if other is not None:
             raise SpecError(
                 field,
-                f"got {symbol!r} beside {other!r}, expected symbols whose topics differ: both would be {topic}; "
-                "remove one of them",
+                f"got {symbol!r} and {other!r}, which would share the topic {topic}: remove one of them",
             )
         topics[topic] = symbol
 
@@ -116,7 +128,8 @@ def _check_endpoints(spec: Spec) -> None:
     ):
         if given and not form.fullmatch(given):
             raise SpecError(
-                f"spec.endpoints.{field}", f"got {given!r}, expected scheme, host and port without a path, as {example}"
+                f"spec.endpoints.{field}",
+                f"got {given!r}, expected scheme, host and port without a path, such as {example}",
             )
 
 
@@ -128,7 +141,7 @@ def _check_workload(field: str, workload: Workload) -> None:
             if key.startswith(RESERVED_PREFIXES):
                 raise SpecError(
                     f"{field}.{name}",
-                    f"got {key!r}, but {' and '.join(RESERVED_PREFIXES)} are the operator's: use another",
+                    f"got {key!r}, but the operator reserves {' and '.join(RESERVED_PREFIXES)}: use another key",
                 )
     _check_keys(f"{field}.nodeSelector", workload.node_selector)
 
@@ -138,7 +151,7 @@ def _check_keys(field: str, keys: Iterable[str]) -> None:
         if len(key.partition("/")[0]) > 253 or not _QUALIFIED.fullmatch(key):
             raise SpecError(
                 field,
-                f"got the key {key!r}, expected up to 63 letters, digits, -, _ and ., perhaps after a domain and /",
+                f"got the key {key!r}, expected up to 63 letters, digits, -, _ and ., optionally after a domain and /",
             )
 
 
@@ -148,14 +161,14 @@ def _check_env(field: str, env: tuple[EnvVar, ...]) -> None:
         where = f"{field}[{place}]"
         name = variable.name
         if name in seen:
-            raise SpecError(f"{where}.name", f"got {name} a second time, expected each name once: remove one of them")
+            raise SpecError(f"{where}.name", f"got {name} twice, expected each name once: remove one of them")
         seen.add(name)
         if name in RESERVED_ENV:
-            raise SpecError(f"{where}.name", f"{name} is not for env: {_instead(name)}")
+            raise SpecError(f"{where}.name", f"{name} cannot be set in env: {_instead(name)}")
         source = variable.value_from
         if source is not None:
             if variable.value is not None:
-                raise SpecError(where, "got value and valueFrom, expected one of them: remove the other")
+                raise SpecError(where, "got value and valueFrom, expected only one of them: remove the other")
             if len(msgspec.to_builtins(source)) != 1:
                 raise SpecError(f"{where}.valueFrom", "expected exactly one of secretKeyRef, configMapKeyRef, fieldRef "
                                 "and resourceFieldRef")  # fmt: skip
@@ -170,5 +183,5 @@ def _instead(name: str) -> str:
     if name in _INSTEAD:
         return _INSTEAD[name]
     if name.startswith(_CONNECTION):
-        return "put it into the Secret of spec.connectionSecretRef"
+        return "set it in the Secret of spec.connectionSecretRef"
     return "the operator sets it"
