@@ -98,7 +98,7 @@ async def test_a_running_pair_is_drained_to_the_last_record_and_goes_on(
         await market.says("majors", "Paused", "False", "Draining")
         await settle(market, PRODUCER)  # status.replicas omits pods that are being ended
         stops[0].set()
-        await market.says("majors", "Paused", "False", "Draining", words="1 producer pod has not ended yet")
+        await market.says("majors", "Paused", "False", "Draining", words="1 producer pod has not stopped yet")
         await market.delete(PODS, "ending")
         await market.says("majors", "Paused", "True", "Drained", LONG)
         position = (await group_positions(read[1], group, [topic]))[topic]

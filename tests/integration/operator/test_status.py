@@ -178,7 +178,7 @@ async def test_turns_for_better_or_worse_are_events(market: Market) -> None:
 
     await until(told)
     assert sorted(await events()) == [
-        ("Normal", "Running", "1 of 1 pairs run"),
+        ("Normal", "Running", "1 of 1 pairs are running"),
         ("Normal", "TopicsReady", "every symbol has its topic"),
         ("Warning", "CrashLoop", "boom (exit code 1)"),
     ]

@@ -1,1 +1,1 @@
-"""One reconcile of one MarketStream: reconciler, conditions, report, topics, drain, freshness, connections, rollout."""
+"""One reconcile of one MarketStream: from its spec and the observed objects to writes and a status."""

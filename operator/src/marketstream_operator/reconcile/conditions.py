@@ -1,6 +1,6 @@
-"""From observations to the status of a MarketStream. Pure: no input or output, no clock of its own.
+"""The status of a MarketStream, derived from the findings of a reconcile. Pure: no input or output, no clock.
 
-Every reason here is documented in docs/reference/marketstream.md; programs rely on them.
+docs/reference/marketstream.md documents every reason; programs rely on them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,35 +22,36 @@ from marketstream_operator.resource.status import Condition, PairsStatus, Status
 Verdict = Literal["True", "False", "Unknown"]
 
 NAMED: Final = 5
-"""Symbols that a message names; of more it tells the number."""
+"""Maximum number of symbols that a message names. Further symbols are only counted."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reconcile has found."""
+    """The findings of a reconcile."""
 
     generation: int
     error: SpecError | None = None
-    """What is wrong with the spec; what runs is then the last good version."""
+    """The error of the spec. With an error, the last good version keeps running."""
     conflicts: Mapping[str, StreamKey] = msgspec.field(default_factory=dict)
-    """Symbols that an older MarketStream runs."""
+    """Symbols that an older MarketStream runs, with that MarketStream."""
     handed_over: Sequence[str] = ()
-    """Symbols that wait until the pods of another MarketStream have ended."""
+    """Symbols that wait until the pods of another MarketStream have stopped."""
     topics: TopicState | None = None
-    """None when nobody has looked."""
+    """The state of the topics; None if this reconcile has not checked them."""
     pairs: Sequence[Pair] = ()
     live: Sequence[Deployment] = ()
     problems: Sequence[Problem] = ()
     waiting: int = 0
-    """Pairs that wait for their turn to roll."""
+    """Number of pairs that wait for their turn to roll."""
     pause: Pause = NOT_PAUSED
     readings: Mapping[str, Reading] = msgspec.field(default_factory=dict)
-    is_cache_away: bool = False
-    cache_trouble: str = ""
-    """What Redis says instead of telling how fresh the symbols are; for some of them, or for all when it is away."""
+    is_redis_unavailable: bool = False
+    """True if the freshness of no symbol could be read from Redis."""
+    redis_problem: str = ""
+    """The error of Redis for some symbols, or for all of them if Redis is unavailable."""
 
 
 class Found(NamedTuple):
-    """A condition before it is put beside the one of before."""
+    """A condition without its times, before the comparison with the previous one."""
 
     type: str
     status: Verdict
@@ -59,9 +60,11 @@ class Found(NamedTuple):
 
 
 def status_of(view: View, before: Mapping[str, Condition], now: str, told: Collection[str] = ()) -> Status:
-    """The status. A condition that has not turned keeps the time at which it did; `now` is that of the others. `told`
-    are the symbols of the status before."""
-    last_fresh = before.get("Fresh") if view.readings.keys() <= set(told) else None  # it tells of no others
+    """Return the status. `before` are the conditions of the previous status, and `told` are its symbols.
+
+    A condition whose status has changed gets the time `now`; the others keep their times.
+    """
+    last_fresh = before.get("Fresh") if view.readings.keys() <= set(told) else None  # it covers only these symbols
     found = [*_conditions(view, last_fresh)]
     conditions = tuple(_timed(view.generation, each, before.get(each.type), now) for each in found)
     by_type = {each.type: each for each in found}
@@ -96,7 +99,7 @@ def _headline(found: Mapping[str, Found]) -> str:
     if ready.reason not in ("Running", "NotAllReady"):
         return ready.reason
     if degraded.status == "True":
-        return degraded.reason  # why they are not ready
+        return degraded.reason  # the cause of NotAllReady
     return fresh.reason if ready.status == "True" and fresh.status == "False" else ready.reason
 
 
@@ -119,7 +122,7 @@ def _ready(view: View, needed: Sequence[Found], paused: Found) -> Found:
     for found in needed:
         if found.status != "True":
             return Found("Ready", "False", found.reason, found.message)
-    return Found("Ready", "True", "Running", f"{len(view.pairs)} of {len(view.pairs)} pairs run")
+    return Found("Ready", "True", "Running", f"{len(view.pairs)} of {len(view.pairs)} pairs are running")
 
 
 def _progressing(view: View) -> Found:
@@ -130,17 +133,17 @@ def _progressing(view: View) -> Found:
         return Found("Progressing", "True", "HandOver", _awaited(view))
     if view.waiting:
         return Found(
-            "Progressing", "True", "WaitingForTurn", f"{_number(view.waiting, 'pair')} to roll when others have rolled"
+            "Progressing", "True", "WaitingForTurn", f"{_number(view.waiting, 'pair')} waiting for other pairs to roll"
         )
     if rolling:
-        return Found("Progressing", "True", "RollingOut", f"{_number(rolling, 'Deployment')} not settled yet")
+        return Found("Progressing", "True", "RollingOut", f"{_number(rolling, 'Deployment')} still rolling out")
     if view.error is not None:
-        return Found("Progressing", "False", "Settled", "nothing changes before the spec can work")
-    return Found("Progressing", "False", "Settled", "what runs is what is wanted")
+        return Found("Progressing", "False", "Settled", "nothing changes until the spec can work")
+    return Found("Progressing", "False", "Settled", "the Deployments match the spec")
 
 
 def _awaited(view: View) -> str:
-    return f"the pods of another MarketStream still run {_some(view.handed_over)}"
+    return f"waiting for the pods of another MarketStream to stop running {_some(view.handed_over)}"
 
 
 def _degraded(view: View, spec: Found, kafka: Found) -> Found:
@@ -151,7 +154,7 @@ def _degraded(view: View, spec: Found, kafka: Found) -> Found:
     for found in (spec, kafka):
         if found.status == "False" and found.reason != "TopicsNotReady":
             return Found("Degraded", "True", found.reason, found.message)
-    return Found("Degraded", "False", "AsExpected", "no pod fails")
+    return Found("Degraded", "False", "AsExpected", "no pod is failing")
 
 
 def _spec_valid(view: View) -> Found:
@@ -159,17 +162,18 @@ def _spec_valid(view: View) -> Found:
         kept = "; the last good version keeps running" if view.live else ""
         return Found("SpecValid", "False", "Invalid", f"{view.error}{kept}")
     if view.conflicts:
-        owners = ", ".join(sorted({str(key) for key in view.conflicts.values()}))
+        owners = sorted({str(key) for key in view.conflicts.values()})
+        older = f"older MarketStream{'s' if len(owners) > 1 else ''} {', '.join(owners)}"
         return Found(
             "SpecValid", "False", "Conflict",
-            f"{_some(list(view.conflicts))}: run by the older MarketStream {owners}. Remove them from one of both",
+            f"{_some(list(view.conflicts))}: already run by the {older}; list each symbol in only one MarketStream",
         )  # fmt: skip
     return Found("SpecValid", "True", "Valid", "the spec can work")
 
 
 def _kafka(view: View) -> Found:
     if view.topics is None:
-        return Found("KafkaReady", "Unknown", "NotAsked", "nobody asks Kafka before the spec can work")
+        return Found("KafkaReady", "Unknown", "NotAsked", "the topics are not checked until the spec can work")
     return Found("KafkaReady", "True" if view.topics.is_ready else "False", view.topics.reason, view.topics.message)
 
 
@@ -177,39 +181,39 @@ def _half(view: View, role: Role) -> Found:
     kind = "ProducersReady" if role == "producer" else "ProcessorsReady"
     runs = view.pause.runs[0 if role == "producer" else 1]
     if not runs:
-        return Found(kind, "False", "Paused", f"the {role}s rest")
+        return Found(kind, "False", "Paused", f"the {role}s are stopped")
     if not view.pairs:
         return Found(kind, "False", "NotAllReady", "there are no pairs")
     of_role = [child for child in view.live if child.role == role]
     ready = sum(any(child.pair == pair.id and child.is_ready for child in of_role) for pair in view.pairs)
     if ready == len(view.pairs):
-        return Found(kind, "True", "AllReady", f"{ready} of {ready} are ready")
-    return Found(kind, "False", "NotAllReady", f"{ready} of {len(view.pairs)} are ready")
+        return Found(kind, "True", "AllReady", f"{ready} of {ready} {role}s are ready")
+    return Found(kind, "False", "NotAllReady", f"{ready} of {len(view.pairs)} {role}s are ready")
 
 
 def _fresh(view: View, last: Condition | None) -> Found:
     if view.pause is not NOT_PAUSED:
-        return Found("Fresh", "Unknown", "Paused", "a stream that rests hears nothing")
-    if view.is_cache_away:
-        said = view.cache_trouble or "Redis does not answer"
-        return Found("Fresh", "Unknown", "RedisUnavailable", f"freshness is told in Redis, and {said}")
+        return Found("Fresh", "Unknown", "Paused", "a paused stream receives no data")
+    if view.is_redis_unavailable:
+        problem = view.redis_problem or "Redis does not answer"
+        return Found("Fresh", "Unknown", "RedisUnavailable", f"cannot read freshness from Redis: {problem}")
     readings = view.readings
     if view.error is not None and not readings:
-        return Found("Fresh", "Unknown", "NotAsked", "nobody asks Redis before the spec can work")
+        return Found("Fresh", "Unknown", "NotAsked", "freshness is not checked until the spec can work")
     stale = {symbol: reading for symbol, reading in readings.items() if reading.is_fresh is False}
     if stale:
         heard = max((reading.heard_until or 0 for reading in stale.values()), default=0)
-        since = f", at last {time_text(heard)}" if heard else ""
-        trouble = f"; {view.cache_trouble}" if view.cache_trouble else ""
-        return Found("Fresh", "False", "Stale", f"nothing is heard of {_some(list(stale))}{since}{trouble}")
+        since = f" since {time_text(heard)}" if heard else ""
+        problem = f"; {view.redis_problem}" if view.redis_problem else ""
+        return Found("Fresh", "False", "Stale", f"no data received for {_some(list(stale))}{since}{problem}")
     unknown = [reading.is_fresh is None for reading in readings.values()]
     if unknown and all(unknown) and last is not None and last.status != "Unknown":
         return Found("Fresh", last.status, last.reason, last.message)  # the operator has just started
     if not unknown or any(unknown):
-        return Found("Fresh", "Unknown", "NotHeardYet", "the first trades have not been heard yet")
+        return Found("Fresh", "Unknown", "NotHeardYet", "no data received yet")
     if all(reading.is_quiet for reading in readings.values()):
-        return Found("Fresh", "True", "Quiet", "the feed lives, but nobody trades")
-    return Found("Fresh", "True", "Heard", "trades are heard")
+        return Found("Fresh", "True", "Quiet", "the feed is alive, but there are no trades")
+    return Found("Fresh", "True", "Heard", "trades are arriving")
 
 
 def _paused(view: View) -> Found:
@@ -245,10 +249,10 @@ def _number(count: int, what: str) -> str:
 
 
 def two_digits(number: float) -> float:
-    """Rounded to two significant digits: finer ones would change all the time."""
+    """Return the number rounded to two significant digits: with more, it would change all the time."""
     return float(f"{number:.2g}")
 
 
 def time_text(seconds: float) -> str:
-    """Unix seconds as Kubernetes writes times: 2026-03-01T12:00:00Z."""
+    """Return Unix seconds as Kubernetes writes times, such as 2026-03-01T12:00:00Z."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,7 @@
-"""How a stream's pods, and the operator for it, reach Kafka, PostgreSQL and Redis: the connection Secret."""
+"""The connection of a stream to Kafka, PostgreSQL and Redis, read from its connection Secret.
+
+Its pods use this connection, and so does the operator on its behalf.
+"""
 
 import base64
 import binascii
@@ -22,27 +25,30 @@ from marketstream_operator.settings import OperatorSettings
 
 STRIMZI_CA: Final = "ca.crt"
 STRIMZI_PASSWORD: Final = "password"  # noqa: S105 - the name of a key
-"""The keys of the Secrets that Strimzi makes for a cluster's authority and for a KafkaUser."""
+"""Keys of the Secrets that Strimzi creates for the certificate authority of a cluster and for a KafkaUser."""
 
 CONNECTION: Final = "spec.connectionSecretRef"
-"""The field that is wrong when a Secret will not do, be it named there or not."""
+"""The field of every error of a Secret, even of one that the field does not name."""
 
 KEPT_S: Final = 5.0
-"""Seconds for which a Secret is not read again: many streams share one."""
+"""Seconds for which a Secret that was read is reused: many streams share one Secret."""
 
 
 class Connections:
-    """Reads the Secrets. Each is read anew after a few seconds, so a change is seen at the next look at everything."""
+    """Reads connection Secrets. A Secret is read again after KEPT_S, so the next resync notices a change."""
 
     def __init__(self, api: Api, settings: OperatorSettings) -> None:
         self._api = api
         self._settings = settings
         self._read: dict[StreamKey, tuple[float, dict[str, str] | None]] = {}
-        """When each was read, and what it held, encoded; None: it was not there. Only what is newer than KEPT_S."""
+        """For each Secret, the time of reading and its encoded data; None if there was no such Secret.
+
+        Entries older than KEPT_S are removed.
+        """
         self._folder = Path(tempfile.mkdtemp(prefix="marketstream-operator-"))
 
     async def of(self, namespace: str, spec: Spec) -> Connection:
-        """The connection of a stream. Raises SpecError when it names no Secret that will do, ApiError."""
+        """Return the connection of a stream. Raises SpecError if there is no suitable Secret, and ApiError."""
         if spec.connection_secret_ref is not None:
             name, is_own = spec.connection_secret_ref.name, False
         elif namespace == self._settings.pod_namespace:
@@ -50,8 +56,9 @@ class Connections:
         else:
             raise SpecError(
                 CONNECTION,
-                f"missing: the operator's connection is in namespace {self._settings.pod_namespace}. Make a Secret "
-                f"with KAFKA_BOOTSTRAP, DATABASE_URL and REDIS_URL in {namespace}, and name it here",
+                f"missing: the operator has a connection Secret only for namespace {self._settings.pod_namespace}. "
+                f"Create a Secret with KAFKA_BOOTSTRAP, DATABASE_URL and REDIS_URL in namespace {namespace}, and name "
+                "it here",
             )
         data = await self._secret(namespace, name)
         sources = {field: (name, field.upper()) for field in sorted(SECRET) if data.get(field.upper())}
@@ -90,7 +97,7 @@ class Connections:
             raise SpecError(CONNECTION, f"the Secret {namespace}/{name}: {error}") from error
 
     async def _entry(self, namespace: str, name: str, entry: str) -> str:
-        """An entry of a Secret that Strimzi makes."""
+        """Return an entry of a Secret that Strimzi creates. Raises SpecError, ApiError."""
         text = (await self._secret(namespace, name, by_strimzi=True)).get(entry)
         if not text:
             raise SpecError(
@@ -105,19 +112,21 @@ class Connections:
         if encoded is None:
             raise SpecError(
                 CONNECTION,
-                f"Strimzi has not made the Secret {name} in namespace {namespace} yet: wait, or look at its Kafka and "
+                f"Strimzi has not created the Secret {name} in namespace {namespace} yet: wait, or check its Kafka and "
                 "KafkaUser objects"
                 if by_strimzi
-                else f"there is no Secret {name} in namespace {namespace}: make it, with KAFKA_BOOTSTRAP, DATABASE_URL "
-                "and REDIS_URL",
+                else f"there is no Secret {name} in namespace {namespace}: create it, with KAFKA_BOOTSTRAP, "
+                "DATABASE_URL and REDIS_URL",
             )
         try:
             return {entry: base64.b64decode(text).decode() for entry, text in encoded.items()}
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise SpecError(CONNECTION, f"the Secret {namespace}/{name} is no text: {error}") from error
+            raise SpecError(
+                CONNECTION, f"the Secret {namespace}/{name} holds data that is not text: {error}"
+            ) from error
 
     async def _encoded(self, key: StreamKey) -> dict[str, str] | None:
-        """What the Secret holds, or held a few seconds ago; None when there is none."""
+        """Return the encoded data of a Secret, at most KEPT_S old; None if there is no such Secret."""
         if key in self._read and time.monotonic() - self._read[key][0] < KEPT_S:
             return self._read[key][1]
         data: dict[str, str] | None

@@ -58,7 +58,10 @@ class Deployments:
         return len(waiting)
 
     def _may_roll(self, key: StreamKey, pair: Pair, live: Iterable[Deployment]) -> bool:
-        """A pair that is not ready, or stuck, needs no turn: nothing is lost by rolling it, and it may never settle."""
+        """Return True if the pair may roll now.
+
+        A pair that is not ready, or is stuck, needs no turn: a roll costs it nothing, and it may never settle.
+        """
         is_well = all(child.is_ready and not child.is_stuck for child in live if child.pair == pair.id)
         return not is_well or self._rollout.may_roll(key, pair.id)
 

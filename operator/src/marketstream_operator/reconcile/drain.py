@@ -1,7 +1,7 @@
-"""Pausing a stream so that nothing is left in Kafka uncounted: producers stop, processors read on to the end, and stop.
+"""The drain of a paused stream: producers stop, then processors stop once they have counted every trade in Kafka.
 
-The proof of the end: no producer pod is left, those that are being ended included, and then the position that the
-processors have committed is that of the end of each topic.
+The end is proven when no producer pod is left, not even a terminating one, and the offsets that the processors commit
+have then reached the end of each topic.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
 ABREAST: Final = 8
-"""Consumer groups that are asked for at the same time."""
+"""Consumer groups whose offsets are requested at the same time."""
 
 KAFKA_S: Final = 5.0
-"""Seconds for one answer of Kafka."""
+"""Seconds for one answer from Kafka."""
 
 
 class Pause(NamedTuple):
-    """How far a pause has come. `reason` is that of the condition Paused."""
+    """The progress of a pause: reason and message of the condition Paused."""
 
     reason: str
     message: str
 
     @property
     def runs(self) -> tuple[bool, bool]:
-        """Whether producers and processors run."""
+        """Two flags: True if producers run, and True if processors run."""
         return self.reason == "NotPaused", self.reason in ("NotPaused", "Draining")
 
 
@@ -49,7 +49,7 @@ _DRAINED = Pause("Drained", "every trade in Kafka is counted")
 
 
 class Drains:
-    """The pauses under way."""
+    """The drains under way."""
 
     def __init__(self, api: Api, settings: OperatorSettings) -> None:
         self._api = api
@@ -57,14 +57,17 @@ class Drains:
         self._begun: dict[StreamKey, float] = {}
 
     def forget(self, key: StreamKey) -> None:
-        """It is not paused any more."""
+        """Forget a stream that is no longer draining."""
         self._begun.pop(key, None)
 
     async def stage(
         self, key: StreamKey, spec: Spec, pairs: Iterable[Pair], live: Iterable[Deployment], last_reason: str,
         connection: Connection,
     ) -> Pause:  # fmt: skip
-        """How far the pause of this stream has come. `last_reason` is what its condition Paused said before."""
+        """Return the progress of the pause of a stream. Raises ApiError.
+
+        `last_reason` is the previous reason of the condition Paused.
+        """
         if not spec.paused:
             self.forget(key)
             return NOT_PAUSED
@@ -73,7 +76,7 @@ class Drains:
             self.forget(key)
             if last_reason != "Draining" and not any(child.replicas for child in live):
                 return _ended(last_reason)
-            # Whoever stopped them was stopped, too, before it could say why; or producers have run since.
+            # The operator was stopped between stopping them and reporting it; or producers have run since.
             left = await self._left(key, spec, list(pairs), live, connection)
             return _timed_out(left) if left else _DRAINED
         begun = self._begun.setdefault(key, time.monotonic())
@@ -87,18 +90,20 @@ class Drains:
     async def _left(
         self, key: StreamKey, spec: Spec, pairs: list[Pair], live: Iterable[Deployment], connection: Connection
     ) -> str:
-        """What still speaks against stopping the processors; empty when nothing does. Raises ApiError."""
-        # Until its controller has settled a Deployment at zero, it may be about to make a pod.
+        """Return the reason why the processors must not stop yet; empty if they may stop. Raises ApiError."""
+        # Until a Deployment has settled at zero, its controller may still create a pod.
         producers = [child for child in live if child.role == "producer"]
         running = sum(bool(child.replicas) or not child.is_settled for child in producers)
         if running:
-            return f"{running} of {len(producers)} producers have not ended yet"
-        # Asked anew: what the watches have told may be older than the pods' last words.
+            return f"{running} of {len(producers)} producers have not stopped yet"
+        # A fresh list: what the watches have reported may be older than the last writes of the pods.
         selector = f"{names.STREAM}={key.name},{names.COMPONENT}=producer"
         pods = [pod async for pod in self._api.list(POD, key.namespace, selector) if not has_ended(pod)]
         if pods:
             return (
-                f"{len(pods)} producer pods have not ended yet" if len(pods) > 1 else "1 producer pod has not ended yet"
+                f"{len(pods)} producer pods have not stopped yet"
+                if len(pods) > 1
+                else "1 producer pod has not stopped yet"
             )
         try:
             return await self._behind(key, spec, pairs, connection)
@@ -106,8 +111,10 @@ class Drains:
             return str(error)
 
     async def _behind(self, key: StreamKey, spec: Spec, pairs: Sequence[Pair], connection: Connection) -> str:
-        """The first pairs that have not read their topics to the end; the others are asked about when these have.
-        Raises BrokerError, SettingsError."""
+        """Return a message that names pairs whose processors are behind; empty if none are.
+
+        It checks ABREAST pairs at a time, and stops at the first ones behind. Raises BrokerError, SettingsError.
+        """
 
         async def behind(pair: Pair) -> int:
             topics = [topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in pair.symbols]
@@ -128,14 +135,18 @@ class Drains:
 
 
 def _timed_out(left: str) -> Pause:
-    return Pause("DrainTimeout", f"the processors were stopped before the end: {left}. The rest is read on resume")
+    return Pause(
+        "DrainTimeout",
+        f"the processors were stopped before they had read everything: {left}. The rest is read on resume",
+    )
 
 
 def _ended(last_reason: str) -> Pause:
     match last_reason:
         case "DrainTimeout":
-            return Pause("DrainTimeout", "the processors were stopped before the end. The rest is read on resume")
+            message = "the processors were stopped before they had read everything. The rest is read on resume"
+            return Pause("DrainTimeout", message)
         case "Drained":
             return _DRAINED
         case _:
-            return Pause("Paused", "nothing runs")
+            return Pause("Paused", "no pods are running")

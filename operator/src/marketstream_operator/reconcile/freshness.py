@@ -1,4 +1,4 @@
-"""Whether trades are still heard, as the processors say in Redis. Pods can be healthy while a feed is dead."""
+"""Freshness of the symbols, read from the live state in Redis: pods can be healthy while a feed is dead."""
 
 import asyncio
 import contextlib
@@ -28,18 +28,20 @@ CHUNK: Final = 500
 """Symbols in one read."""
 
 RATE_S: Final = 60.0
-"""Seconds over which a rate is taken."""
+"""Seconds over which a rate is measured."""
 
 AGREE: Final = 2
-"""Reads in a row that must say the same before a symbol turns from fresh to stale, or back."""
+"""Number of consecutive reads that must agree before a symbol turns from fresh to stale, or back."""
 
 BEHIND_S: Final = 40
-"""Seconds by which a proof of completeness may follow the feed: a window, its grace, and the pause between answers of
-the history where a market is quiet."""
+"""Seconds by which the proof of completeness may lag the feed.
+
+They cover a window, its grace, and the interval between requests to the history while a market is quiet.
+"""
 
 
 class Reading(NamedTuple):
-    """What is known of one symbol. Times are Unix seconds; None: nothing yet."""
+    """The knowledge about one symbol. Times are Unix seconds. None means not known yet."""
 
     last_trade_time: float | None
     heard_until: float | None
@@ -50,8 +52,10 @@ class Reading(NamedTuple):
 
 
 class Pulse:
-    """One symbol that is followed. What was heard before `now_s` counts for nothing when it is only `starting`: Redis
-    remembers what was heard before a pause, too."""
+    """The freshness of one symbol over time.
+
+    While `starting`, data older than `now_s` (Unix seconds) is ignored: Redis still holds data from before a pause.
+    """
 
     def __init__(self, now_s: float, *, starting: bool) -> None:
         self._since_s = now_s
@@ -62,11 +66,14 @@ class Pulse:
         self.reading = Reading(None, None, None, None, None, False)
 
     def read(self, stream: LiveStatus | None, now_s: float, max_age_s: float) -> None:
-        """Takes over what Redis says of it."""
+        """Update the reading with the status in Redis, None if there is none.
+
+        `now_s` is in Unix seconds. Older data than `max_age_s` seconds is stale.
+        """
         stream = stream or LiveStatus()
         heard, traded = stream.heard_until, stream.last_trade_time
         if heard is None or (self._starting and heard < self._since_s):
-            if now_s - self._since_s > max_age_s:  # before that there is nothing to judge
+            if now_s - self._since_s > max_age_s:  # too early to judge
                 self._judge(False)
         else:
             self._starting = False
@@ -86,7 +93,7 @@ class Pulse:
             self._verdict, self._disagree = is_fresh, 0
 
     def _rate(self, last_id: int | None, now_s: float) -> float | None:
-        """Ids are consecutive, so their difference is a count of trades."""
+        """Return trades per second. Ids are consecutive, so the difference of two ids is a number of trades."""
         if last_id is None:
             return None
         ids = self._ids
@@ -115,20 +122,20 @@ class _Followed(msgspec.Struct):
     symbols: dict[str, Pulse]
     max_age_s: float
     verdict: tuple[object, ...] = ()
-    is_away: bool = False
-    trouble: str = ""
+    is_unavailable: bool = False
+    problem: str = ""
 
 
 class FreshnessMonitor:
-    """Follows the symbols of all streams. `on_change` hears whose verdict has changed."""
+    """Reads the freshness of the symbols of all streams, and calls `on_change` for a stream whose verdict changes."""
 
     def __init__(self, on_change: Callable[[StreamKey], None], now_s: Callable[[], float] = time.time) -> None:
         self._on_change = on_change
         self._now_s = now_s
         self._followed: dict[StreamKey, _Followed] = {}
         self._clients: dict[str, Redis] = {}
-        self._trouble: dict[str, type[LiveStoreError]] = {}
-        """By URL: which kind of trouble has been logged."""
+        self._logged: dict[str, type[LiveStoreError]] = {}
+        """The kind of error that has been logged for each URL."""
 
     def follow(
         self,
@@ -140,8 +147,10 @@ class FreshnessMonitor:
         *,
         starting: bool,
     ) -> None:
-        """Follows these symbols of a stream from now on, and no others; the settings name the Redis. `starting`: its
-        pods have not run until now, as far as its status tells."""
+        """Follow these symbols of a stream from now on, and no others. `settings` name the Redis.
+
+        `starting` is True if the pods of the stream have not run before, as far as its status tells.
+        """
         before = self._followed.get(key)
         same = before is not None and (before.url, before.exchange) == (settings.redis_url, exchange)
         known = before.symbols if before is not None and same else {}
@@ -151,35 +160,35 @@ class FreshnessMonitor:
             {symbol: known.get(symbol) or Pulse(self._now_s(), starting=starting or same) for symbol in symbols},
             max_age_s,
             before.verdict if before is not None and same else (),
-            before.is_away if before is not None and same else False,
-            before.trouble if before is not None and same else "",
+            before.is_unavailable if before is not None and same else False,
+            before.problem if before is not None and same else "",
         )
 
     def forget(self, key: StreamKey) -> None:
-        """The stream is gone, or rests."""
+        """Stop following a stream, which was deleted or paused."""
         self._followed.pop(key, None)
 
     def readings(self, key: StreamKey) -> dict[str, Reading]:
-        """What is known of the symbols of a stream."""
+        """Return the readings of the symbols of a stream; none if it is not followed."""
         followed = self._followed.get(key)
         return {symbol: known.reading for symbol, known in followed.symbols.items()} if followed else {}
 
-    def is_away(self, key: StreamKey) -> bool:
-        """Whether the last read of the stream's Redis told of none of its symbols."""
-        return key in self._followed and self._followed[key].is_away
+    def is_unavailable(self, key: StreamKey) -> bool:
+        """Return True if the last read could read none of the symbols of a stream from Redis."""
+        return key in self._followed and self._followed[key].is_unavailable
 
-    def trouble(self, key: StreamKey) -> str:
-        """Why the last read of the stream's Redis did not tell of all its symbols; empty when it did."""
-        return self._followed[key].trouble if key in self._followed else ""
+    def problem(self, key: StreamKey) -> str:
+        """Return the error of the last read, for some or all symbols of a stream; empty if there was none."""
+        return self._followed[key].problem if key in self._followed else ""
 
     async def run(self) -> None:
-        """Reads for ever."""
+        """Read every POLL_S seconds, until cancelled."""
         try:
             while True:
                 try:
                     await self.read_once()
                 except Exception:
-                    log.exception("freshness could not be read; it will be read again", retry_s=POLL_S)
+                    log.exception("freshness read failed, will retry", retry_s=POLL_S)
                 await asyncio.sleep(POLL_S)
         finally:
             for client in self._clients.values():
@@ -187,10 +196,10 @@ class FreshnessMonitor:
                     await client.aclose()
 
     async def read_once(self) -> None:
-        """Reads every Redis once, side by side."""
+        """Read from every Redis once, in parallel."""
         urls = {followed.url for followed in self._followed.values()}
         for url in self._clients.keys() - urls:
-            self._trouble.pop(url, None)
+            self._logged.pop(url, None)
             await self._clients.pop(url).aclose()
         await asyncio.gather(*(self._read(url) for url in urls))
 
@@ -202,12 +211,12 @@ class FreshnessMonitor:
             found = await self._streams(url, [(each.exchange, symbol) for each, symbol in wanted])
         except LiveStoreError as error:
             found = [error] * len(wanted)
-        self._log_trouble(url, [error for error in found if isinstance(error, LiveStoreError)])
+        self._log_problem(url, [error for error in found if isinstance(error, LiveStoreError)])
         answers, now_s = iter(found), self._now_s()
         for key, each in followed.items():
             _take(each, dict(zip(each.symbols, islice(answers, len(each.symbols)), strict=True)), now_s)
             verdict = (
-                each.is_away, bool(each.trouble),
+                each.is_unavailable, bool(each.problem),
                 *((s.reading.is_fresh, s.reading.is_quiet) for s in each.symbols.values()),
             )  # fmt: skip
             if verdict != each.verdict:
@@ -226,22 +235,25 @@ class FreshnessMonitor:
             for stream in await reader.each_status(symbols[start : start + CHUNK])
         ]
 
-    def _log_trouble(self, url: str, errors: Sequence[LiveStoreError]) -> None:
-        """Logs a trouble once, when it begins."""
+    def _log_problem(self, url: str, errors: Sequence[LiveStoreError]) -> None:
+        """Log a problem once, when it begins."""
         if not errors:
-            self._trouble.pop(url, None)
-        elif self._trouble.get(url) is not type(errors[0]):
-            self._trouble[url] = type(errors[0])
-            log.warning("Redis does not tell of every symbol", symbols=len(errors), error=str(errors[0]))
+            self._logged.pop(url, None)
+        elif self._logged.get(url) is not type(errors[0]):
+            self._logged[url] = type(errors[0])
+            log.warning("freshness not readable for every symbol", symbols=len(errors), error=str(errors[0]))
 
 
 def _take(followed: _Followed, found: Mapping[str, LiveStatus | LiveStoreError | None], now_s: float) -> None:
-    """Takes over what Redis says of the symbols of a stream. A symbol of which it cannot tell is one that is not heard
-    of, unless it tells of none of them: then nothing is known."""
+    """Update the readings of a stream from the answers of Redis.
+
+    A symbol that could not be read counts as one without data. If no symbol could be read, nothing is known, and the
+    readings stay.
+    """
     errors = [error for error in found.values() if isinstance(error, LiveStoreError)]
-    followed.trouble = str(errors[0]) if errors else ""
-    followed.is_away = bool(errors) and len(errors) == len(found)
-    if followed.is_away:
+    followed.problem = str(errors[0]) if errors else ""
+    followed.is_unavailable = bool(errors) and len(errors) == len(found)
+    if followed.is_unavailable:
         return
     for symbol, stream in found.items():
         followed.symbols[symbol].read(None if isinstance(stream, LiveStoreError) else stream, now_s, followed.max_age_s)

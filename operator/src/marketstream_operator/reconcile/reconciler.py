@@ -1,7 +1,7 @@
-"""Brings what a MarketStream has in line with what it should have.
+"""Reconciles of a MarketStream: they bring its objects in line with its spec.
 
-Level-triggered: it looks at what is there now, so it does not matter what has happened since, or at which point an
-earlier attempt ended.
+Reconciles are level-triggered: they compare the present objects with the spec, so it does not matter which changes led
+here, or at which point an earlier reconcile ended.
 """
 
 from collections import Counter
@@ -31,13 +31,16 @@ from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
 SOON_S: Final = 1.0
-"""Seconds after which a pause or a hand-over is looked at again."""
+"""Seconds until the next reconcile of a stream that is draining or waits for a hand-over."""
 
 LATER_S: Final = 15.0
-"""Seconds after which topics that are not there are looked for again."""
+"""Seconds until the next reconcile of a stream with missing topics."""
 
 SECRET_S: Final = 6.0
-"""Seconds after which a Secret that will not do is read again: nobody watches Secrets. Strimzi makes some of them."""
+"""Seconds until the next reconcile of a stream without a suitable Secret.
+
+Secrets are not watched, and Strimzi may still be creating one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,10 @@ class Reconciler:
         self._settle(key)
         stream = self._cluster.observed.streams.get(key)
         if stream is None or stream.is_deleted:
-            self._forget(key)  # its children go by garbage collection
+            self._forget(key)  # garbage collection deletes its children
             return
         if self._misses_children(stream) and not await self._cluster.api.is_there(MARKET_STREAM, *key, stream.uid):
-            self._feedback.on_lost(stream)  # else what goes by garbage collection would be made again and again
+            self._feedback.on_lost(stream)  # else it would recreate what garbage collection deletes
             return
         view, refusal = await self._attempt(stream)
         await self._feedback.reporter.report(stream, view)
@@ -96,7 +99,7 @@ class Reconciler:
             self._feedback.requeue(waiting, 0)
 
     def _misses_children(self, stream: MarketStream) -> bool:
-        """Return True if Deployments that the status of the MarketStream tells of are not there."""
+        """Return True if Deployments of pairs in the status of the MarketStream are missing."""
         there = Counter(child.pair for child in self._cluster.observed.deployments(stream.key))
         return any(there[symbol["pair"]] < len(ROLES) for symbol in stream.status.get("symbols") or ())
 
@@ -125,9 +128,9 @@ class Reconciler:
             return self._left_alone(stream, error or SpecError("spec", str(refusal))), refusal
 
     def _left_alone(self, stream: MarketStream, error: SpecError | None) -> View:
-        """Return the findings of a stream whose pods are left as they are.
+        """Return the findings for a stream whose Deployments are left unchanged.
 
-        Either its spec cannot work and no good one is known, or the API server refuses the objects that it asks for.
+        Either its spec cannot work and no good one is known, or the API server rejects an object that it needs.
         """
         before, live = conditions_of(stream), self._cluster.observed.deployments(stream.key)
         pairs = [Pair(pair, tuple(symbols)) for pair, symbols in _packing(live).items()]
@@ -164,19 +167,23 @@ class Reconciler:
         )  # fmt: skip
 
     def _runs(self, key: StreamKey) -> dict[str, Any]:
+        """Return the fields of a View about Deployments and pods."""
         pods, live = self._cluster.observed.pods(key), self._cluster.observed.deployments(key)
         return {"live": live, "problems": [pod.problem for pod in pods if pod.problem]}
 
     def _heard(self, key: StreamKey) -> dict[str, Any]:
-        """What is known of the symbols that are followed; nothing of a stream of which none are."""
+        """Return the fields of a View about freshness; they are empty for a stream that is not followed."""
         freshness = self._platform.freshness
         return {
-            "readings": freshness.readings(key), "is_cache_away": freshness.is_away(key),
-            "cache_trouble": freshness.trouble(key),
+            "readings": freshness.readings(key), "is_redis_unavailable": freshness.is_unavailable(key),
+            "redis_problem": freshness.problem(key),
         }  # fmt: skip
 
     def _shared_out(self, key: StreamKey, spec: Spec) -> tuple[list[str], dict[str, StreamKey], list[str]]:
-        """The symbols to run; those that an older MarketStream runs; those that wait until another's pods are gone."""
+        """Return the symbols to run, the symbols that an older MarketStream runs, and the symbols that wait.
+
+        A symbol waits until the pods of another MarketStream have stopped running it.
+        """
         mine: list[str] = []
         conflicts: dict[str, StreamKey] = {}
         awaited: list[str] = []

@@ -1,4 +1,4 @@
-"""Telling people: the status of a MarketStream, and Events when it turns for better or worse."""
+"""Reports for people: the status of a MarketStream, and an Event when a condition turns for better or worse."""
 
 import re
 import time
@@ -22,19 +22,22 @@ STATUS_S: Final = 60.0
 """Seconds between writes of a status in which only rates and times have changed."""
 
 GOOD: Final = {"Ready": "True", "Degraded": "False", "SpecValid": "True", "KafkaReady": "True", "Fresh": "True"}
-"""The conditions whose turns are told as Events, and how they should be."""
+"""The conditions whose changes become Events, with the status that is good."""
 
 AT_FIRST: Final = frozenset({"SpecValid", "Degraded"})
-"""Those of them that should be good from the beginning: then only the contrary is told. Others come up first."""
+"""Conditions of GOOD that should be good at first: the first status becomes an Event only if it is bad.
+
+Of the others, the first status becomes an Event only if it is good.
+"""
 
 AS_WANTED: Final = frozenset({"Paused", "HandOver"})
-"""Reasons that are nobody's failure."""
+"""Reasons that are not a failure: their Events are Normal although the condition is not good."""
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 class Reporter:
-    """Writes what reconciles have found."""
+    """Writes the findings of reconciles to the status, to Events and to metrics."""
 
     def __init__(self, api: Api, observed: Observed, recorder: Recorder) -> None:
         self._api = api
@@ -57,13 +60,16 @@ class Reporter:
         return [status.pairs for status in self._newest.values() if status.pairs is not None]
 
     def forget(self, key: StreamKey) -> None:
-        """The MarketStream is gone."""
+        """Forget a MarketStream that was deleted."""
         self._told.pop(key, None)
         self._newest.pop(key, None)
 
     async def report(self, stream: MarketStream, view: View) -> None:
-        """Writes the status: at once when more than a rate or a time has changed, else at most once a minute; not yet
-        when this process has only begun, and knows of no rates."""
+        """Write the status. Raises ConflictError, ApiError.
+
+        It is written at once when more than a rate or a time has changed, otherwise at most every STATUS_S seconds. A
+        process that has just started, and knows no rates yet, also waits STATUS_S seconds before such a write.
+        """
         before = conditions_of(stream)
         told = [str(each.get("name")) for each in stream.status.get("symbols") or ()]
         status = status_of(view, before, time_text(time.time()), told)
@@ -80,7 +86,7 @@ class Reporter:
         self._record(stream, before, status)
 
     def _record(self, stream: MarketStream, before: Mapping[str, Condition], status: Status) -> None:
-        """Tells the turns of conditions as Events, for `kubectl describe`."""
+        """Record changes of conditions as Events, for `kubectl describe`."""
         told = set[str]()
         for condition in status.conditions:
             good, last = GOOD.get(condition.type), before.get(condition.type)
@@ -96,13 +102,13 @@ class Reporter:
 
 
 def as_json(status: Status) -> dict[str, Any]:
-    """The status as the API server will tell it, so that both can be compared: `to_builtins` leaves tuples."""
+    """Return the status as the API server will return it, for a comparison: `to_builtins` would leave tuples."""
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status))
     return found
 
 
 def conditions_of(stream: MarketStream) -> dict[str, Condition]:
-    """The conditions in its status, by type; what cannot be read counts as not there."""
+    """Return the conditions in the status of a MarketStream, by type; none if they cannot be read."""
     try:
         found = msgspec.convert(stream.status.get("conditions") or [], tuple[Condition, ...])
     except msgspec.ValidationError:
@@ -111,13 +117,16 @@ def conditions_of(stream: MarketStream) -> dict[str, Condition]:
 
 
 def _shown(condition: Condition) -> str:
-    """Its status, as metrics count it: a stream that rests is not ready, but nobody needs to look at it."""
+    """Return the status as metrics count it: a paused stream is not ready, but needs no attention."""
     is_paused = condition.type == "Ready" and (condition.status, condition.reason) == ("False", "Paused")
     return "Paused" if is_paused else condition.status
 
 
 def _is_news(after: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    """Whether a condition, a reason, a count or the generation has changed, or what a message says beside times."""
+    """Return True if a condition, the pair of a symbol, a count or the generation has changed.
+
+    Times within messages do not count.
+    """
     return _essence(after) != _essence(before)
 
 

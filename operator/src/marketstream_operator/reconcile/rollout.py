@@ -1,6 +1,7 @@
-"""When the operator's own settings change, every pair is due for a roll: only a few roll at a time.
+"""Turns for pairs to roll after a change of the operator's own settings, which affects every pair.
 
-A pair that gets stuck on its turn keeps it, so that an image that does not start comes no further.
+Only a few pairs roll at a time. A pair that gets stuck keeps its turn, so an image that does not start spreads no
+further.
 """
 
 from marketstream_operator.cluster.observed import Observed
@@ -10,19 +11,24 @@ from marketstream_operator.names import StreamKey
 
 
 class Rollout:
-    """The pairs that roll for the operator's sake, and the MarketStreams that wait for their turn."""
+    """The pairs that roll because of the operator's settings, and the MarketStreams that wait for a turn."""
 
     def __init__(self, observed: Observed, most: int) -> None:
         self._observed = observed
         self._most = most
         self._rolling: set[tuple[StreamKey, str]] = set()
         self._taken_over: set[tuple[StreamKey, str]] = set()
-        """Those of them that rolled before: perhaps not for the operator's sake, so they may not hold up others."""
+        """Rolling pairs that an earlier leader has begun to roll, perhaps for another reason.
+
+        Once stuck, they must not block others.
+        """
         self._waiting: set[StreamKey] = set()
 
     def begin(self) -> None:
-        """Takes over from an earlier leader: what was changed and is not settled may be rolling for this reason. What
-        is stuck does not roll."""
+        """Take over from an earlier leader: count pairs that were changed and have not settled as rolling.
+
+        Stuck pairs do not count.
+        """
         live = [child for child in self._observed.all(DEPLOYMENT) if isinstance(child, Deployment)]
         stuck = {(child.key, child.pair) for child in live if child.is_stuck}
         self._taken_over = {
@@ -33,7 +39,7 @@ class Rollout:
         self._rolling = set(self._taken_over)
 
     def may_roll(self, key: StreamKey, pair: str) -> bool:
-        """Whether this pair may roll now. If not, its MarketStream is among those that `settle` returns later."""
+        """Return True if this pair may roll now. If not, `settle` returns its MarketStream once there is room."""
         if (key, pair) in self._rolling:
             return True
         if len(self._rolling) >= self._most:
@@ -43,7 +49,10 @@ class Rollout:
         return True
 
     def settle(self, key: StreamKey) -> set[StreamKey]:
-        """Looks which pairs of this MarketStream have settled. Returns who waits, when there is room now."""
+        """Give up the turns of pairs of a MarketStream that have settled.
+
+        Returns the MarketStreams that wait, if there is room for another pair to roll.
+        """
         live = self._observed.deployments(key)
         unsettled = {(key, child.pair) for child in live if not child.is_settled}
         stuck = {(key, child.pair) for child in live if child.is_stuck}

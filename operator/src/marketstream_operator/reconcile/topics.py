@@ -1,4 +1,4 @@
-"""The topics of a stream's symbols: made by Strimzi from KafkaTopic objects, or by the operator itself."""
+"""Topics of the symbols of a stream: created by Strimzi from KafkaTopic objects, or by the operator itself."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -25,14 +25,14 @@ KAFKA_S: Final = 8.0
 """Seconds for which a reconcile waits for Kafka."""
 
 TRUSTED_S: Final = 45.0
-"""Seconds for which topics that were there are not asked for again: less than between two looks at everything."""
+"""Seconds for which an existing topic is not checked again: fewer than between two resyncs."""
 
-AWAY_S: Final = 15.0
-"""Seconds for which a Kafka that did not answer is not asked again: other streams would wait for it in vain."""
+UNAVAILABLE_S: Final = 15.0
+"""Seconds without another request to a Kafka that did not answer, so that other streams do not wait for it too."""
 
 
 class TopicState(NamedTuple):
-    """Whether all topics are there; else a reason in CamelCase, and what is wrong."""
+    """The state of the topics of a stream: True if all exist, and the reason and message of KafkaReady."""
 
     is_ready: bool
     reason: str
@@ -43,21 +43,21 @@ READY: Final = TopicState(True, "TopicsReady", "every symbol has its topic")
 
 
 class Topics(Protocol):
-    """Sees to the topics of a stream."""
+    """Creates the topics of a stream."""
 
     async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:
-        """Makes what is missing of the topics of `symbols`, and says how far that is."""
+        """Create the missing topics of `symbols`, and return the state of all of them."""
 
 
 class StrimziTopics:
-    """A KafkaTopic for each symbol, in the namespace of Kafka, where the stream is too."""
+    """A KafkaTopic for each symbol, in the namespace of Kafka, which is that of the stream."""
 
     def __init__(self, settings: OperatorSettings, cluster: Cluster) -> None:
         self._settings = settings
         self._cluster = cluster
 
     async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:  # noqa: ARG002
-        """Applies the KafkaTopics, and removes or sets free those of symbols that are gone. Raises ApiError."""
+        """Apply the KafkaTopics, and delete or release those of symbols that were removed. Raises ApiError."""
         live = {topic.name: topic for topic in self._cluster.observed.topics(owner.key)}
         wanted = {topic_name(self._settings.topic_prefix, spec.exchange, symbol): symbol for symbol in symbols}
         writes: list[Callable[[], Awaitable[object]]] = [
@@ -78,47 +78,52 @@ class StrimziTopics:
         return TopicState(
             False,
             "TopicsNotReady",
-            f"Strimzi has not made {len(unready)} of {len(wanted)} topics yet ({unready[0]}){said}",
+            f"Strimzi has not created {len(unready)} of {len(wanted)} topics yet ({unready[0]}){said}",
         )
 
     def _removal(self, owner: Owner, spec: Spec, topic: Topic) -> Callable[[], Awaitable[object]]:
-        """What becomes of a topic that is wanted no more. One that is kept must belong to nobody, or it would go with
-        its stream later."""
+        """Return the write for a KafkaTopic that is no longer wanted: deletion, or removal of its owner.
+
+        A kept topic must have no owner, or it would be deleted with its stream later.
+        """
         if spec.retention.on_delete == "delete":
             return partial(
                 self._cluster.api.delete, KAFKA_TOPIC, owner.key.namespace, topic.name, topic.uid, topic.version
             )
-        # Its symbol is not known. So the digest is that of no symbol, and one that comes back is written again.
+        # The symbol is unknown. With the digest of an empty one, the topic is written again if the symbol returns.
         body = desired.topic(owner, spec, "", self._settings, desired.topic_digest(owner, spec, "", self._settings))
         body["metadata"]["name"] = topic.name
         return partial(self._cluster.applier.apply, KAFKA_TOPIC, body, topic)
 
     def _is_claimed(self, topic: Topic) -> bool:
-        """Whether a MarketStream wants the topic: it is handed over with its trades, not deleted and made again."""
+        """Return True if a MarketStream wants the topic: it is then handed over with its trades, not created anew."""
         name = topic.name.removeprefix(self._settings.topic_prefix.lower()).removeprefix(".")
         return self._cluster.claims.owner(names.symbol_identity(*name.split(".", 1))) is not None
 
 
 class ExternalTopics:
-    """Topics made through Kafka's admin protocol. They are never deleted: others may use them."""
+    """Topics created through Kafka's admin protocol. They are never deleted, because others may use them."""
 
     def __init__(self, settings: OperatorSettings) -> None:
         self._settings = settings
         self._seen: dict[tuple[str, str, str], float] = {}
-        """When each was there; only what is newer than TRUSTED_S."""
-        self._away: dict[tuple[str, str], tuple[float, TopicState]] = {}
-        """Those that did not answer, by address and by credentials: one may be refused where others are not. Every
-        stream is told the same, so it names no topics."""
+        """The time at which each topic was last seen. Entries older than TRUSTED_S are removed."""
+        self._unavailable: dict[tuple[str, str], tuple[float, TopicState]] = {}
+        """The state of each Kafka that did not answer, and its time, by address and credentials.
+
+        Kafka may refuse some credentials and accept others. Several streams report the same state, so its message names
+        no topics.
+        """
 
     async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:  # noqa: ARG002
-        """Makes what is missing, unless TOPICS_CREATE is false."""
+        """Create missing topics, unless TOPICS_CREATE is false. Failures of Kafka are part of the state."""
         kafka, now = (connection.settings.kafka_bootstrap, connection.credentials), time.monotonic()
         wanted = [topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in symbols]
         due = [name for name in wanted if now - self._seen.get((*kafka, name), now - TRUSTED_S) >= TRUSTED_S]
         if not due:
             return READY
-        asked_at, state = self._away.get(kafka, (now - AWAY_S, READY))
-        if now - asked_at < AWAY_S:
+        asked_at, state = self._unavailable.get(kafka, (now - UNAVAILABLE_S, READY))
+        if now - asked_at < UNAVAILABLE_S:
             return state
         settings = connection.settings.but(
             topic_create=self._settings.topics_create,
@@ -129,11 +134,11 @@ class ExternalTopics:
             await ensure_topics(settings, due, KAFKA_S, patient=False)
         except BrokerUnavailableError as error:
             state = TopicState(False, "KafkaUnavailable", _unavailable(settings.kafka_bootstrap, error, due))
-            self._away[kafka] = (time.monotonic(), state)
+            self._unavailable[kafka] = (time.monotonic(), state)
             return state
         except (BrokerError, SettingsError) as error:
             return TopicState(False, "TopicsNotReady", str(error))
-        self._away.pop(kafka, None)
+        self._unavailable.pop(kafka, None)
         now = time.monotonic()
         self._seen = {each: seen for each, seen in self._seen.items() if now - seen < TRUSTED_S}
         self._seen.update({(*kafka, name): now for name in due})
@@ -141,7 +146,7 @@ class ExternalTopics:
 
 
 def _unavailable(bootstrap: str, error: BrokerUnavailableError, topics: Iterable[str]) -> str:
-    """What is wrong with a Kafka, without the topics for which it was asked."""
+    """Return a message about a Kafka that cannot be used, without the names of topics."""
     cause = error.__cause__
     said = str(cause) if cause is not None else f"no answer within {KAFKA_S:g} s"
     if any(name in said for name in topics):

@@ -61,6 +61,6 @@ def _check_served(namespace: str, settings: OperatorSettings) -> None:
     if not settings.serves(namespace):
         raise SpecError(
             "metadata.namespace",
-            f"this operator makes topics by Strimzi, and only in namespace {settings.pod_namespace}: apply the "
-            f"MarketStream there, not in {namespace}",
+            f"got namespace {namespace}, but Strimzi creates topics only in namespace {settings.pod_namespace}: apply "
+            "the MarketStream there",
         )

@@ -67,20 +67,20 @@ QUIET = Reading(AT - 300, AT, 0.0, True, True, True)
 STALE = Reading(AT - 300, AT - 300, 0.0, True, False, False)
 UNHEARD = Reading(None, None, None, None, None, False)
 INVALID = SpecError("spec.symbols[1]", "got 'x'")
-NOT_READY = TopicState(False, "TopicsNotReady", "Strimzi has not made 1 of 2")
+NOT_READY = TopicState(False, "TopicsNotReady", "Strimzi has not created 1 of 2")
 AWAY = TopicState(False, "KafkaUnavailable", "no answer")
 
 
 @pytest.mark.parametrize(
     ("changes", "kind", "verdict", "reason", "message"),
     [
-        ({"live": UNREADY}, "Ready", "False", "NotAllReady", "1 of 2"),
-        ({"live": UNREADY}, "ProducersReady", "False", "NotAllReady", "1 of 2"),
-        ({"live": UNREADY}, "ProcessorsReady", "True", "AllReady", "2 of 2"),
-        ({"live": UNREADY}, "Progressing", "True", "RollingOut", "1 Deployment not settled"),
-        ({"live": ()}, "Ready", "False", "NotAllReady", "0 of 2"),
-        ({"waiting": 4}, "Progressing", "True", "WaitingForTurn", "4 pairs to roll"),
-        ({"handed_over": ["CCC"]}, "Progressing", "True", "HandOver", "CCC"),
+        ({"live": UNREADY}, "Ready", "False", "NotAllReady", "1 of 2 producers are ready"),
+        ({"live": UNREADY}, "ProducersReady", "False", "NotAllReady", "1 of 2 producers are ready"),
+        ({"live": UNREADY}, "ProcessorsReady", "True", "AllReady", "2 of 2 processors are ready"),
+        ({"live": UNREADY}, "Progressing", "True", "RollingOut", "1 Deployment still rolling out"),
+        ({"live": ()}, "Ready", "False", "NotAllReady", "0 of 2 producers are ready"),
+        ({"waiting": 4}, "Progressing", "True", "WaitingForTurn", "4 pairs waiting for other pairs to roll"),
+        ({"handed_over": ["CCC"]}, "Progressing", "True", "HandOver", "to stop running CCC"),
         ({"handed_over": ["CCC"]}, "Ready", "False", "HandOver", "CCC"),
         ({"error": INVALID}, "SpecValid", "False", "Invalid", "spec.symbols[1]: got 'x'; the last good version"),
         ({"error": INVALID}, "Ready", "False", "Invalid", "spec.symbols[1]"),
@@ -92,7 +92,7 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
             "SpecValid",
             "False",
             "Conflict",
-            "AAA: run by the older MarketStream",
+            "AAA: already run by the older MarketStream x/y; list each symbol in only one",
         ),
         ({"conflicts": {"AAA": StreamKey("x", "y")}}, "Degraded", "True", "Conflict", "x/y"),
         ({"topics": None}, "KafkaReady", "Unknown", "NotAsked", ""),
@@ -103,26 +103,32 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
         ({"topics": AWAY}, "Degraded", "True", "KafkaUnavailable", "no answer"),
         ({"problems": [Problem("CrashLoop", "boom")]}, "Degraded", "True", "CrashLoop", "boom"),
         ({"problems": [Problem("CrashLoop", "boom")]}, "Ready", "True", "Running", ""),
-        ({"readings": {"AAA": QUIET, "BBB": QUIET}}, "Fresh", "True", "Quiet", "nobody trades"),
+        ({"readings": {"AAA": QUIET, "BBB": QUIET}}, "Fresh", "True", "Quiet", "no trades"),
         ({"readings": {"AAA": QUIET, "BBB": HEARD}}, "Fresh", "True", "Heard", ""),
-        ({"readings": {"AAA": STALE, "BBB": HEARD}}, "Fresh", "False", "Stale", "AAA, at last 2026-03-01T11:55:00Z"),
+        ({"readings": {"AAA": STALE, "BBB": HEARD}}, "Fresh", "False", "Stale", "AAA since 2026-03-01T11:55:00Z"),
         ({"readings": {"AAA": STALE, "BBB": HEARD}}, "Ready", "True", "Running", ""),
         ({"readings": {"AAA": UNHEARD, "BBB": HEARD}}, "Fresh", "Unknown", "NotHeardYet", ""),
         ({"readings": {}}, "Fresh", "Unknown", "NotHeardYet", ""),
-        ({"readings": {}, "error": INVALID}, "Fresh", "Unknown", "NotAsked", "nobody asks Redis"),
+        ({"readings": {}, "error": INVALID}, "Fresh", "Unknown", "NotAsked", "freshness is not checked"),
         ({"error": INVALID}, "Fresh", "True", "Heard", ""),
-        ({"is_cache_away": True}, "Fresh", "Unknown", "RedisUnavailable", "Redis does not answer"),
-        ({"is_cache_away": True, "cache_trouble": "NOPERM"}, "Fresh", "Unknown", "RedisUnavailable", "NOPERM"),
-        ({"readings": {"AAA": STALE}, "cache_trouble": "NOPERM"}, "Fresh", "False", "Stale", "11:55:00Z; NOPERM"),
+        ({"is_redis_unavailable": True}, "Fresh", "Unknown", "RedisUnavailable", "Redis does not answer"),
+        ({"is_redis_unavailable": True, "redis_problem": "NOPERM"}, "Fresh", "Unknown", "RedisUnavailable", "NOPERM"),
+        ({"readings": {"AAA": STALE}, "redis_problem": "NOPERM"}, "Fresh", "False", "Stale", "11:55:00Z; NOPERM"),
         ({"pause": Pause("Draining", "2 topics")}, "Paused", "False", "Draining", "2 topics"),
         ({"pause": Pause("Draining", "2 topics")}, "Progressing", "True", "Draining", "2 topics"),
-        ({"pause": Pause("Draining", "2 topics")}, "ProducersReady", "False", "Paused", "rest"),
+        ({"pause": Pause("Draining", "2 topics")}, "ProducersReady", "False", "Paused", "the producers are stopped"),
         ({"pause": Pause("Draining", "2 topics")}, "ProcessorsReady", "True", "AllReady", ""),
         ({"pause": Pause("Drained", "every trade")}, "Paused", "True", "Drained", "every trade"),
-        ({"pause": Pause("Drained", "every trade")}, "ProcessorsReady", "False", "Paused", "rest"),
+        (
+            {"pause": Pause("Drained", "every trade")},
+            "ProcessorsReady",
+            "False",
+            "Paused",
+            "the processors are stopped",
+        ),
         ({"pause": Pause("DrainTimeout", "left")}, "Paused", "True", "DrainTimeout", "left"),
-        ({"pause": Pause("Paused", "nothing runs")}, "Ready", "False", "Paused", "nothing runs"),
-        ({"pause": Pause("Paused", "nothing runs")}, "Fresh", "Unknown", "Paused", ""),
+        ({"pause": Pause("Paused", "no pods")}, "Ready", "False", "Paused", "spec.paused is true: no pods"),
+        ({"pause": Pause("Paused", "no pods")}, "Fresh", "Unknown", "Paused", ""),
     ],
 )
 def test_what_is_found_is_said(changes: dict[str, Any], kind: str, verdict: str, reason: str, message: str) -> None:

@@ -85,7 +85,7 @@ async def test_a_secret_for_kafka_without_what_it_is_for_will_not_do(
 
 async def test_a_secret_for_kafka_that_is_not_there_yet_is_waited_for() -> None:
     connections = connections_of(Secrets(connection=GOOD), kafka_user_secret="strimzi")  # noqa: S106
-    with pytest.raises(SpecError, match="Strimzi has not made the Secret strimzi in namespace market yet"):
+    with pytest.raises(SpecError, match="Strimzi has not created the Secret strimzi in namespace market yet"):
         await connections.of(HOME, spec())
 
 
