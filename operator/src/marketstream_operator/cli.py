@@ -21,22 +21,27 @@ WRONG_USE = 2
 LEASE_LOST = 3
 
 REFUSED_S: Final = 600.0
-"""Seconds for which the same refusal of a login is not told again."""
+"""Seconds for which the same refused login is not logged again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the operator; its exit code. An expected error is one line on standard error."""
+    """Run the operator and return its exit code. An expected error is one line on standard error."""
     parser = ArgumentParser(
         prog="marketstream-operator",
-        description="Makes running producer/processor pairs of MarketStream resources.",
-        epilog="Settings are read from the environment: docs/reference/operator.md lists them.",
+        description="Run producers and processors for MarketStream resources in Kubernetes.",
+        epilog="Settings are read from environment variables; docs/reference/operator.md lists them.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     run = commands.add_parser(
-        "run", help="run the operator", description="Runs until SIGTERM or Ctrl-C, in a cluster or outside of it."
+        "run", help="run the operator", description="Run until SIGTERM or Ctrl-C, inside or outside a cluster."
     )
-    run.add_argument("--kubeconfig", type=Path, metavar="FILE", help="instead of KUBECONFIG or the pod's account")
-    run.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: the current one)")
+    run.add_argument(
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="kubeconfig file (default: KUBECONFIG, the pod's service account or ~/.kube/config)",
+    )
+    run.add_argument("--context", metavar="NAME", help="context in the kubeconfig (default: the current context)")
     given = parser.parse_args(arguments)
     try:
         settings = OperatorSettings.from_environment()
@@ -54,9 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _quieten_libraries() -> None:
-    """kopf tells of every event that it hands over, and calls every attempt that it will repeat an error, as aiokafka
-    does. Why watches have ended is told by watches.py, a bug in a handler by kopf; that Kafka is away, by a status. Why
-    Kafka refuses a login is told by nobody but aiokafka."""
+    """Silence the log lines of kopf and aiokafka that repeat what the operator reports itself.
+
+    kopf logs every event, and both log every attempt that they will retry as an error. `cluster.watches` logs why
+    watches have ended, and the status of a MarketStream reports an unavailable Kafka. Two kinds of lines still pass:
+    kopf's about bugs in handlers, and aiokafka's about the reason for a refused login, which nothing else reports.
+    """
     for name in ("kopf", "aiokafka"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("kopf.objects").setLevel(max(logging.WARNING, logging.getLogger().level))
@@ -66,7 +74,7 @@ def _quieten_libraries() -> None:
 
 
 class _RefusedLogins(logging.Filter):
-    """Lets pass why a login is refused, and that once in a while: it is tried again and again."""
+    """Passes only reasons for refused logins, each once in REFUSED_S seconds, because aiokafka retries all the time."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The operator as a process: it logs in, watches, and, while it holds the lease, reconciles."""
+"""The operator as a process: it logs in, watches and, while it holds the lease, reconciles."""
 
 import asyncio
 import contextlib
@@ -38,14 +38,14 @@ from marketstream_operator.settings import OperatorSettings
 log = logger(__name__)
 
 RECONCILE_LIMIT_S: Final = 120.0
-"""Seconds for one reconcile: one of 1,000 symbols takes 20."""
+"""Seconds for one reconcile. A reconcile of 1,000 symbols takes 20."""
 
-LOOKS_MISSED: Final = 5
-"""Looks at everything that may fail in a row before the leader is not ready."""
+RESYNCS_MISSED: Final = 5
+"""Consecutive resyncs that may fail before the leader is not ready."""
 
 
 class Operator:
-    """All parts, put together. They share one event loop and need no locks."""
+    """All parts of the operator, put together. They share one event loop and need no locks."""
 
     def __init__(self, settings: OperatorSettings, login: Configuration) -> None:
         self._settings = settings
@@ -68,7 +68,7 @@ class Operator:
             self._queue.add_after,
         )
         self._kinds = (MARKET_STREAM, *topics)
-        """Those of CRDs, which may go. They are watched apart from others."""
+        """Kinds that are defined by CRDs, which may be deleted. Each has watches of its own."""
         self._watches = [
             *self._watching(login, settings.namespaces, DEPLOYMENT, POD),
             *self._watching(login, settings.namespaces, MARKET_STREAM),
@@ -90,20 +90,20 @@ class Operator:
             ),
         )
         self._knows_kinds = False
-        self._looked_at = time.monotonic()
+        self._synced_at = time.monotonic()
 
     def _may_write(self) -> bool:
         """Return True while this process holds the lease; the API client calls this just before every write."""
         return self._election.holds()
 
     def _watching(self, login: Configuration, namespaces: tuple[str, ...] | None, *kinds: Kind) -> Iterator[Watches]:
-        """Watches of their own for each namespace: one that is refused ends those of no other."""
+        """Yield separate watches for each namespace: one that is forbidden then ends no watch of another."""
         known = partial(self._wait_for, tuple(kind for kind in kinds if kind in self._kinds))
         for each in [None] if namespaces is None else [(namespace,) for namespace in dict.fromkeys(namespaces)]:
             yield Watches(self._informer, login, each, kinds, known)
 
     async def run(self, health: Health) -> None:
-        """Watches, and reconciles while it leads, until cancelled. Raises LeaseLostError."""
+        """Watch objects until cancelled, and reconcile while this process holds the lease. Raises LeaseLostError."""
         health.add("kubernetes", self._problem)
         metrics.QUEUE_DEPTH.set_function(lambda: len(self._queue))
         metrics.LEADER.set_function(self._election.holds)
@@ -123,56 +123,59 @@ class Operator:
             await self._api.close()
 
     async def _wait_for(self, kinds: tuple[Kind, ...]) -> None:
-        """Returns when the API server serves all these kinds."""
+        """Wait until the API server serves all these kinds."""
         for delay in delays(0.5, 10.0):
             try:
                 missing = [kind for kind in kinds if not await self._api.knows(kind)]
             except ApiError as error:
-                log.warning("the API server cannot be asked yet", error=str(error), retry_s=round(delay, 1))
+                log.warning("discovery of kinds failed, will retry", error=str(error), retry_s=round(delay, 1))
             else:
                 if not missing:
                     return
                 names = ", ".join(f"{kind.plural}.{kind.group}" for kind in missing)
-                log.warning("the cluster does not know these kinds yet", kinds=names, retry_s=round(delay, 1))
+                log.warning("kinds not served by the API server yet, will retry", kinds=names, retry_s=round(delay, 1))
             await asyncio.sleep(delay)
 
     async def _lead(self) -> None:
-        self._looked_at = time.monotonic()
-        log.info("leading: reconciling begins", namespaces=self._settings.namespaces or "all")
+        self._synced_at = time.monotonic()
+        log.info("reconciling started", namespaces=self._settings.namespaces or "all")
         async with asyncio.TaskGroup() as tasks:
-            await self._begin()
-            tasks.create_task(self._look(), name="looks")
+            await self._first_sync()
+            tasks.create_task(self._resync(), name="resync")
             tasks.create_task(self._freshness.run(), name="freshness")
             tasks.create_task(
                 work(self._queue, self._reconcile, self._settings.workers, RECONCILE_LIMIT_S),
                 name="work",
             )
 
-    async def _begin(self) -> None:
+    async def _first_sync(self) -> None:
         for delay in delays(0.5, 10.0):
             try:
                 await self._informer.first_sync()
                 break
             except ApiError as error:
-                log.warning("the first look at everything failed", error=str(error), retry_s=round(delay, 1))
+                log.warning("first sync failed, will retry", error=str(error), retry_s=round(delay, 1))
             await asyncio.sleep(delay)
-        self._looked_at = time.monotonic()
+        self._synced_at = time.monotonic()
         self._reconciler.rollout.begin()
         self._add_all()
 
-    async def _look(self) -> None:
-        """Looks at everything from time to time: the floor under all that watches may miss."""
+    async def _resync(self) -> None:
+        """Resync regularly: it finds every change that the watches have missed."""
         while True:
             await asyncio.sleep(self._settings.resync_s)
             try:
                 await self._informer.resync()
-                self._looked_at = time.monotonic()
+                self._synced_at = time.monotonic()
             except ApiError as error:
-                log.warning("a look at everything failed; the next will make up for it", error=str(error))
+                log.warning("resync failed, will retry", error=str(error), retry_s=self._settings.resync_s)
             self._add_all()
 
     async def _reconcile(self, key: StreamKey) -> None:
-        """What cannot be seen is left alone: a stream without sight of its Deployments would be given others."""
+        """Reconcile a MarketStream, unless its namespace cannot be listed.
+
+        Without the list of its Deployments, the reconcile would create others.
+        """
         if self._informer.sees(key.namespace):
             await self._reconciler.reconcile(key)
 
@@ -182,10 +185,11 @@ class Operator:
 
     def _problem(self) -> str | None:
         if not self._knows_kinds:
-            return "the API server has not been asked yet, or does not know the kinds"
-        ago = time.monotonic() - self._looked_at
-        if self._election.holds() and ago > LOOKS_MISSED * self._settings.resync_s:
-            return f"nothing could be looked at for {ago:.0f} s"
+            kinds = " and ".join(kind.name for kind in self._kinds)
+            return f"the API server has not answered yet, or does not serve {kinds}"
+        ago = time.monotonic() - self._synced_at
+        if self._election.holds() and ago > RESYNCS_MISSED * self._settings.resync_s:
+            return f"no resync has succeeded for {ago:.0f} s"
         return None
 
 
@@ -193,12 +197,12 @@ class Operator:
 async def _served(settings: OperatorSettings) -> AsyncIterator[Health]:
     health = Health()
     async with serving(health_app(health), settings.http_host, settings.http_port) as port:
-        log.info("serving health and metrics", port=port)
+        log.info("health and metrics served", port=port)
         yield health
 
 
 async def run(settings: OperatorSettings, stop: asyncio.Event, kubeconfig: Path | None, context: str | None) -> None:
-    """Runs the operator until `stop` is set. Raises LoginError, LeaseLostError."""
+    """Run the operator until `stop` is set. Raises LoginError, LeaseLostError."""
     login = await configuration(kubeconfig, context)
     async with _served(settings) as health:
         await run_until(stop, Operator(settings, login).run(health))

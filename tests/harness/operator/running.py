@@ -95,7 +95,7 @@ class RunningOperator:
 
     async def leading(self, limit: float = 30.0) -> None:
         """Wait until the operator leads and reconciles."""
-        await self.says("reconciling begins", limit)
+        await self.says("reconciling started", limit)
 
     async def says(self, text: str, limit: float = 30.0) -> None:
         """Wait until the operator has logged an event with this text since its last start."""

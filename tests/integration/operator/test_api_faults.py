@@ -75,7 +75,7 @@ async def test_a_long_restart_of_the_api_server_ends_it_and_the_next_goes_on(
         return operator.ends == [3]
 
     async def waits() -> bool:
-        return any(line["event"] == "the API server cannot be asked yet" for line in operator.log())
+        return any(line["event"] == "discovery of kinds failed, will retry" for line in operator.log())
 
     async with operator.kept_running():
         await apiserver.stop_server()
@@ -119,7 +119,7 @@ async def test_a_definition_that_is_deleted_and_applied_again_is_watched_again(
     try:
         await apiserver.request("DELETE", definition)
         await until(is_gone)
-        await operator.says("does not know these kinds yet", SEEN_S)
+        await operator.says("kinds not served by the API server yet, will retry", SEEN_S)
     finally:
         await until(is_gone)
         await apiserver.kubectl("apply", "-f", str(CRD))

@@ -39,7 +39,7 @@ async def replicas(
             proxy = await stack.enter_async_context(Proxy(apiserver))
             operator = Supervised(tmp_path, proxy.kubeconfig(), connected_to_nobody.namespace, **environment)
             await stack.enter_async_context(operator)
-            await operator.says("reconciling begins" if not both else "another replica holds the lease", START_S)
+            await operator.says("reconciling started" if not both else "another replica holds the lease", START_S)
             both.append(Replica(operator, proxy))
         yield both[0], both[1]
 
@@ -81,7 +81,7 @@ async def test_a_leader_that_is_killed_is_replaced(
     await connected_to_nobody.change("majors", symbols=["BTCUSDT", "ETHUSDT"])
     await has_made(connected_to_nobody, "BTCUSDT", "ETHUSDT", limit=TAKEN_OVER_S)
     print(f"\na killed leader is replaced, and a change acted on, after {time.monotonic() - begun:.1f} s (goal: 20)")
-    await follower.operator.says("reconciling begins")
+    await follower.operator.says("reconciling started")
 
 
 async def test_a_leader_that_is_stopped_is_replaced_at_once(
@@ -90,7 +90,7 @@ async def test_a_leader_that_is_stopped_is_replaced_at_once(
     leader, follower = replicas
     begun = time.monotonic()
     assert await leader.operator.end(signal.SIGTERM) == 0
-    await follower.operator.says("reconciling begins", 3 * 5)
+    await follower.operator.says("reconciling started", 3 * 5)
     print(f"\na stopped leader has ended, and is replaced, after {time.monotonic() - begun:.1f} s (goal: 5)")
 
 
@@ -109,7 +109,7 @@ async def test_a_leader_that_was_halted_and_wakes_overwrites_nothing(
     leader.operator.send(signal.SIGSTOP)
 
     await cluster.change("majors", producer={"labels": {"team": "of-the-second"}})
-    await follower.operator.says("reconciling begins", TAKEN_OVER_S)
+    await follower.operator.says("reconciling started", TAKEN_OVER_S)
     await until(lambda: _teams(cluster, {"of-the-second"}), START_S)
     await quiet(follower.proxy, 2.0)
     before = await _versions(cluster)
@@ -138,7 +138,7 @@ async def test_what_a_halted_leader_has_made_too_late_is_put_right(
     leader.operator.send(signal.SIGSTOP)
 
     await cluster.change("majors", symbols=["ETHUSDT"], producer={"labels": {"team": "of-the-second"}})
-    await follower.operator.says("reconciling begins", TAKEN_OVER_S)
+    await follower.operator.says("reconciling started", TAKEN_OVER_S)
     await has_made(cluster, "ETHUSDT")
     await until(lambda: _teams(cluster, {"of-the-second"}), START_S)
     await quiet(follower.proxy, 2.0)

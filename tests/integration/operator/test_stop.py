@@ -71,7 +71,7 @@ async def test_its_health_is_served_before_anything_else(connected: Cluster, tmp
 
         await until(alive, 30)
         assert (await ask(operator, "/readyz")).status_code == 503
-        await operator.says("the API server cannot be asked yet")
+        await operator.says("discovery of kinds failed, will retry")
         assert await operator.end(signal.SIGTERM) == 0
 
 
@@ -104,7 +104,7 @@ async def test_it_is_not_ready_when_it_cannot_look_at_everything(
         with proxy.answer(403, "GET", "/pods$", watch=False):
 
             async def not_ready() -> bool:
-                return "nothing could be looked at" in (await ask(operator, "/readyz")).text
+                return "no resync has succeeded" in (await ask(operator, "/readyz")).text
 
             await until(not_ready, 90)
             assert (await ask(operator, "/readyz")).status_code == 503
