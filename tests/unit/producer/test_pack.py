@@ -31,7 +31,7 @@ def ids(packed: list[Packed]) -> list[list[int]]:
 def test_what_comes_together_is_one_record() -> None:
     pack, refused = packer()
     for id_ in (7, 8, 9):
-        pack.hear(heard(id_))
+        pack.add(heard(id_))
     assert pack.size == 3
     (packed,) = pack.take()
     (record,) = packed.records
@@ -46,14 +46,14 @@ def test_what_comes_together_is_one_record() -> None:
 def test_each_symbol_has_records_of_its_own() -> None:
     pack, _ = packer()
     for symbol in ("A1", "B2", "A1"):
-        pack.hear(heard(1, symbol=symbol))
+        pack.add(heard(1, symbol=symbol))
     assert {part.symbol: sum(len(r.trades) for r in part.records) for part in pack.take()} == {"A1": 2, "B2": 1}
 
 
 def test_a_change_of_scale_starts_a_new_record() -> None:
     pack, _ = packer()
     for id_, scale in ((1, 2), (2, 2), (3, 4), (4, 2)):
-        pack.hear(heard(id_, scale=scale))
+        pack.add(heard(id_, scale=scale))
     assert ids(pack.take()) == [[1, 2], [3], [4]]
 
 
@@ -62,7 +62,7 @@ def test_a_record_holds_no_more_than_it_may_and_nothing_is_lost(sizes: list[int]
     pack, _ = packer(most)
     next_id = 0
     for size in sizes:
-        pack.hear(heard(next_id, size))
+        pack.add(heard(next_id, size))
         next_id += size
     records = ids(pack.take())
     assert [id_ for record in records for id_ in record] == list(range(next_id))
@@ -72,19 +72,19 @@ def test_a_record_holds_no_more_than_it_may_and_nothing_is_lost(sizes: list[int]
 
 def test_the_clock_is_the_latest_that_was_heard_and_never_goes_back() -> None:
     pack, _ = packer()
-    pack.hear(heard(1))
-    pack.hear(ClockAdvanced("BTCUSDT", NOW_US + 100))
-    pack.hear(ClockAdvanced("BTCUSDT", NOW_US + 50))
+    pack.add(heard(1))
+    pack.add(ClockAdvanced("BTCUSDT", NOW_US + 100))
+    pack.add(ClockAdvanced("BTCUSDT", NOW_US + 50))
     assert pack.take()[0].clock_us == NOW_US + 100
-    pack.hear(ClockAdvanced("BTCUSDT", NOW_US + 60))
+    pack.add(ClockAdvanced("BTCUSDT", NOW_US + 60))
     assert pack.take() == [Packed("BTCUSDT", [], NOW_US + 100)]
 
 
 def test_aggregates_and_gaps_keep_their_ids() -> None:
     pack, _ = packer()
     trades = [Trade(5, 3, NOW_US, 1, 1, taker_buy=True), Trade(9, 1, NOW_US, 1, 1, taker_buy=False)]
-    pack.hear(TradesReceived("BTCUSDT", Trades.of(trades, 2, 6), NOW_US, NOW_US))
-    pack.hear(heard(20))
+    pack.add(TradesReceived("BTCUSDT", Trades.of(trades, 2, 6), NOW_US, NOW_US))
+    pack.add(heard(20))
     (packed,) = pack.take()
     assert [(t.id, t.n) for t in packed.records[0].trades] == [(5, 3), (9, 1), (20, 1)]
 
@@ -102,7 +102,7 @@ def test_aggregates_and_gaps_keep_their_ids() -> None:
 )
 def test_what_cannot_be_a_trade_is_refused_and_moves_no_clock(trades: Trades) -> None:
     pack, refused = packer()
-    pack.hear(TradesReceived("BTCUSDT", trades, NOW_US, NOW_US))
+    pack.add(TradesReceived("BTCUSDT", trades, NOW_US, NOW_US))
     assert pack.take() == [Packed("BTCUSDT", [], None)]
     assert [(reason, count, symbol) for reason, count, symbol, _ in refused] == [("trade", len(trades), "BTCUSDT")]
 
@@ -110,6 +110,6 @@ def test_what_cannot_be_a_trade_is_refused_and_moves_no_clock(trades: Trades) ->
 def test_one_bad_trade_does_not_take_its_neighbours_along() -> None:
     pack, refused = packer()
     trades = Trades(2, 6, 1, [NOW_US, NOW_US * 1000, NOW_US], [1, 1, 1], [1, 1, 1], bytes(3))
-    pack.hear(TradesReceived("BTCUSDT", trades, NOW_US, NOW_US))
+    pack.add(TradesReceived("BTCUSDT", trades, NOW_US, NOW_US))
     assert ids(pack.take()) == [[1, 3]]
     assert len(refused) == 1

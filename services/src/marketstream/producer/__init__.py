@@ -1,1 +1,1 @@
-"""The producer: publishes what an exchange's feed brings. It is thin and keeps no state between runs."""
+"""The producer publishes the trades of an exchange's feed. It is thin and keeps no state between runs."""

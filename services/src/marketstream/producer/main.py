@@ -1,4 +1,4 @@
-"""`marketstream producer`: a process of its own."""
+"""`marketstream producer`: the producer as a process of its own."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from marketstream.telemetry import configure_logging
 
 
 def main(settings: Settings) -> None:
-    """Runs the producer until SIGTERM or Ctrl-C. Raises what run_producer raises."""
+    """Run the producer, with health and metrics over HTTP, until SIGTERM or Ctrl-C. Raises as run_producer does."""
     configure_logging(settings.log_level, settings.log_format)
 
     async def run(stop: asyncio.Event) -> None:

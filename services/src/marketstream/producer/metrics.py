@@ -1,4 +1,4 @@
-"""What a producer tells Prometheus."""
+"""Metrics of the producer."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ RECORDS: Final = Counter("marketstream_producer_records_total", "Records of trad
 HEARTBEATS: Final = Counter("marketstream_producer_heartbeats_total", "Heartbeats sent", ["symbol"])
 BYTES: Final = Counter("marketstream_producer_bytes_total", "Bytes of records handed to Kafka, before compression")
 SEND_FAILURES: Final = Counter(
-    "marketstream_producer_send_failures_total", "Records given up with a Kafka client that failed"
+    "marketstream_producer_send_failures_total", "Records given up together with a Kafka client that failed"
 )
-FEED_RESTARTS: Final = Counter("marketstream_producer_feed_restarts_total", "Feeds that broke and were taken anew")
-UNACKNOWLEDGED: Final = Gauge("marketstream_producer_unacknowledged_records", "Records on their way to Kafka")
+FEED_RESTARTS: Final = Counter("marketstream_producer_feed_restarts_total", "Feeds that broke and were restarted")
+UNACKNOWLEDGED: Final = Gauge("marketstream_producer_unacknowledged_records", "Records currently on their way to Kafka")

@@ -1,7 +1,9 @@
-"""Gathers what a feed brings into records, so that fewer of them are sent. Pure: the caller keeps the time."""
+"""Pack the trades of a feed into fewer records. Pure: the caller keeps the time."""
 
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
+
+import msgspec
 
 from marketstream.codec import TradesRecord
 from marketstream.exchanges.base import ClockAdvanced, TradesReceived
@@ -9,22 +11,27 @@ from marketstream.market.errors import TradeError
 from marketstream.market.trade import Trades, join
 
 MOST_TRADES: Final = 500
-"""Most trades in one record."""
+"""Maximum number of trades in one record."""
 
 FAR_US: Final = 24 * 3600 * 1_000_000
-"""How far a trade's time may lie before the time of the message that brought it, in µs. More is a mistake of unit."""
+"""Maximum µs by which a trade may be earlier than its message. More means that a time is in a wrong unit."""
 
 AHEAD_US: Final = 60 * 1_000_000
-"""How far it may lie after it. Both are the exchange's clock; a trade ahead of its time would close windows that have
-not happened."""
+"""Maximum µs by which a trade may be later than its message; both times are by the exchange's clock.
+
+A trade too far ahead would close windows that have not happened yet.
+"""
 
 Refuse = Callable[[str, int, str, str], None]
-"""Is told of trades that are refused: why (one word), how many, their symbol, the whole reason."""
+"""Called for refused trades with the reason (one word), their number, their symbol and the full error."""
 
 
 class Packed(NamedTuple):
-    """What was gathered of a symbol. `clock_us` is the exchange's clock (Unix µs) as heard after all of `records` and
-    everything packed before them, None when it has not been heard yet."""
+    """The packed records of a symbol.
+
+    `clock_us` is the exchange's clock (Unix µs) as received after all of `records` and after everything packed before
+    them. It is None before the first reading of the clock.
+    """
 
     symbol: str
     records: list[TradesRecord]
@@ -32,7 +39,7 @@ class Packed(NamedTuple):
 
 
 class Packer:
-    """Trades of all symbols of a feed, since they were last taken. The exchange's clock never goes back."""
+    """Collects the trades of all symbols of a feed until they are taken. A symbol's clock never goes back."""
 
     def __init__(self, exchange: str, refuse: Refuse, most_trades: int = MOST_TRADES) -> None:
         self._exchange = exchange
@@ -41,10 +48,10 @@ class Packer:
         self._gathered: dict[str, list[TradesReceived]] = {}
         self._clocks: dict[str, int] = {}
         self.size = 0
-        """How many trades wait to be taken."""
+        """The number of trades that wait to be taken."""
 
-    def hear(self, event: TradesReceived | ClockAdvanced) -> None:
-        """Takes in what the feed brought next; trades that cannot be are refused."""
+    def add(self, event: TradesReceived | ClockAdvanced) -> None:
+        """Add the next event of the feed. Trades that cannot be true are refused."""
         gathered = self._gathered.setdefault(event.symbol, [])
         if isinstance(event, ClockAdvanced):
             self._advance(event.symbol, event.time_us)
@@ -55,13 +62,13 @@ class Packer:
         except TradeError as error:
             sound = list(self._sound(event, error))
         gathered += sound
-        self.size += sum(len(heard.trades) for heard in sound)
-        # A message all of whose trades were refused is no witness of the time either.
+        self.size += sum(len(part.trades) for part in sound)
+        # If all trades of a message were refused, its time is not trusted either.
         if sound:
             self._advance(event.symbol, event.event_us)
 
     def take(self) -> list[Packed]:
-        """Everything since the last call, symbol by symbol, each in the order heard."""
+        """Return everything added since the last call, by symbol, in the order in which it was added."""
         gathered, self._gathered, self.size = self._gathered, {}, 0
         return [
             Packed(symbol, [self._record(group) for group in _groups(parts, self._most)], self._clocks.get(symbol))
@@ -70,42 +77,41 @@ class Packer:
 
     def _record(self, group: list[TradesReceived]) -> TradesRecord:
         last = group[-1]
-        return TradesRecord(self._exchange, last.symbol, last.received_us, join([heard.trades for heard in group]))
+        return TradesRecord(self._exchange, last.symbol, last.received_us, join([part.trades for part in group]))
 
     def _advance(self, symbol: str, time_us: int) -> None:
         self._clocks[symbol] = max(time_us, self._clocks.get(symbol, 0))
 
-    def _sound(self, heard: TradesReceived, error: TradeError) -> Iterator[TradesReceived]:
-        """Those of the trades, one by one, that can be; `error` says what is wrong with them together."""
-        size = len(heard.trades)
-        columns = (heard.trades.prices, heard.trades.quantities, heard.trades.taker_buys, heard.trades.all_ids())
+    def _sound(self, received: TradesReceived, error: TradeError) -> Iterator[TradesReceived]:
+        """Yield the trades that can be true, one by one, and refuse the others; `error` is the error of the whole."""
+        trades = received.trades
+        size = len(trades)
+        columns = (trades.prices, trades.quantities, trades.taker_buys, trades.all_ids())
         if size < 2 or any(len(column) != size for column in columns):
-            self._refuse("trade", max(1, size), heard.symbol, str(error))
+            self._refuse("trade", max(1, size), received.symbol, str(error))
             return
         for position in range(size):
-            one = TradesReceived(
-                heard.symbol, heard.trades.cut(position, position + 1), heard.event_us, heard.received_us
-            )
+            one = msgspec.structs.replace(received, trades=trades.cut(position, position + 1))
             try:
                 _check(one)
             except TradeError as reason:
-                self._refuse("trade", 1, heard.symbol, str(reason))
+                self._refuse("trade", 1, received.symbol, str(reason))
             else:
                 yield one
 
 
-def _check(heard: TradesReceived) -> None:
-    trades = heard.trades
-    trades.check(heard.received_us)
-    if min(trades.times) < heard.event_us - FAR_US or max(trades.times) > heard.event_us + AHEAD_US:
+def _check(received: TradesReceived) -> None:
+    trades = received.trades
+    trades.check(received.received_us)
+    if min(trades.times) < received.event_us - FAR_US or max(trades.times) > received.event_us + AHEAD_US:
         raise TradeError(
-            f"times {min(trades.times)} to {max(trades.times)} in a message of {heard.event_us}: expected at most a "
-            f"day before it and a minute after it"
+            f"times from {min(trades.times)} to {max(trades.times)} in a message of {received.event_us}: "
+            f"expected at most a day before it and a minute after it"
         )
 
 
 def _groups(parts: list[TradesReceived], most: int) -> Iterator[list[TradesReceived]]:
-    """The parts as they go into records: of one scale, of at most so many trades."""
+    """Yield the parts of each record: all at the same scales, with at most `most` trades."""
     group: list[TradesReceived] = []
     size = 0
     for part in _cut_to(parts, most):

@@ -1,9 +1,11 @@
-"""From an exchange's feed to Kafka: `read` takes in what the feed brings, `send` sends what was packed, `beat` sends
-the heartbeats of one symbol. Each is run as a task of its own.
+"""The way of trades from an exchange's feed to Kafka, in three kinds of tasks.
 
-A heartbeat lets windows close, so two things must hold. Its clock was heard after all trades it covers, and those
-trades were sent: a symbol's `clock_us` is only set once everything heard before it has been handed to Kafka. And none
-of them is still on its way: the heartbeat waits for Kafka's answer to the last one.
+`read` reads the events of the feed, `send` sends the packed records, and `beat` sends the heartbeats of one symbol.
+
+A heartbeat lets windows close, so two conditions must hold. First, its clock was received after all trades that it
+covers, and those trades have been sent: a symbol's `clock_us` is only set once everything received before it has been
+handed to Kafka. Second, none of those trades is still on its way: the heartbeat waits until Kafka has acknowledged the
+last one.
 """
 
 import asyncio
@@ -32,14 +34,14 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 MOST_PACKED: Final = 20_000
-"""Trades that may wait to be sent; beyond it the feed is read no further, and a slow Kafka is a slow feed."""
+"""Maximum number of trades that wait to be sent. Beyond it the feed is not read, so a slow Kafka slows the feed."""
 
 SILENCE_S: Final = 30.0
-"""Seconds without a sign of the feed, or of Kafka, after which the producer is not ready."""
+"""Seconds without an event of the feed, or without an answer from Kafka, after which the producer is not ready."""
 
 
 class _Symbol:
-    """What has been sent of one symbol."""
+    """The sending state of one symbol."""
 
     def __init__(self, settings: Settings, exchange: str, symbol: str) -> None:
         self.name = symbol
@@ -53,7 +55,7 @@ class _Symbol:
 
 
 class Pipeline:
-    """The way of the trades of these symbols. Call `open` before and `close` after use."""
+    """Publishes the trades and heartbeats of symbols. Call `open` before use and `close` afterwards."""
 
     def __init__(self, settings: Settings, exchange: Exchange, symbols: Sequence[str]) -> None:
         self._settings = settings
@@ -66,22 +68,22 @@ class Pipeline:
         )
         self._publisher = Publisher(settings, on_failure=metrics.SEND_FAILURES.inc)
         metrics.UNACKNOWLEDGED.set_function(lambda: self._publisher.unacknowledged)
-        # What is still to be sent, in order: records, and the clock that holds once those before it are sent.
+        # Still to be sent, in this order: records, and clocks, each of which holds once the records before it are sent.
         self._outbox: deque[tuple[_Symbol, TradesRecord | int | None]] = deque()
         self._packed, self._full, self._taken = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._heard_at = time.monotonic()
+        self._last_event_at = time.monotonic()
         self._ended = False
 
     async def open(self) -> None:
-        """Everything that must be there before the feed is read."""
+        """Wait for the exchange, the topics and Kafka. Raise PermanentError, BrokerError."""
         await self._check()
         await ensure_topics(self._settings, [symbol.topic for symbol in self._symbols.values()])
         await self._publisher.start()
-        self._heard_at = time.monotonic()
-        log.info("publishing", exchange=self._exchange.name, symbols=list(self._symbols))
+        self._last_event_at = time.monotonic()
+        log.info("publishing started", exchange=self._exchange.name, symbols=list(self._symbols))
 
     async def _check(self) -> None:
-        """Raises PermanentError when the exchange does not have what is asked for; waits for one that is away."""
+        """Wait until the exchange confirms the symbols. Raise PermanentError if it never will."""
         for delay in delays(0.5, 30.0):
             try:
                 await self._exchange.check(list(self._symbols))
@@ -89,48 +91,51 @@ class Pipeline:
             except PermanentError:
                 raise
             except ExchangeError as error:
-                log.warning("the exchange does not answer yet", error=str(error), retry_s=round(delay, 1))
+                log.warning("check of symbols failed, will retry", error=str(error), retry_s=round(delay, 1))
             await asyncio.sleep(delay)
 
     async def close(self) -> None:
-        """Waits a little for Kafka's last answers, then disconnects from it."""
+        """Wait a little for Kafka's last answers, then disconnect."""
         await self._publisher.close()
 
     def feed_problem(self) -> str | None:
-        """For readiness: a feed that brings nothing, no sign of life either, unless it has come to its end."""
-        silence = time.monotonic() - self._heard_at
+        """Return a problem if the feed has been silent, without even a sign of life, although it has not ended."""
+        silence = time.monotonic() - self._last_event_at
         return None if self._ended or silence < SILENCE_S else f"the feed has been silent for {silence:.0f} s"
 
     def kafka_problem(self) -> str | None:
-        """For readiness: a Kafka that does not acknowledge."""
+        """Return a problem if Kafka has not acknowledged records for long."""
         silence = self._publisher.silence_s()
         return None if silence < SILENCE_S else f"Kafka has not acknowledged a record for {silence:.0f} s"
 
     async def read(self) -> None:
-        """Reads the feed, taken anew when it breaks; stays when it has ended, for heartbeats go on with its clock."""
+        """Read the feed until cancelled, and restart it when it breaks.
+
+        After the end of a feed this still does not return: heartbeats continue with the feed's last clock.
+        """
         waits = delays(0.5, 30.0)
         while not self._ended:
-            heard_at = self._heard_at
+            last_event_at = self._last_event_at
             try:
                 await self._read_once()
                 self._ended = True
-                log.info("the feed has ended", exchange=self._exchange.name)
+                log.info("feed ended", exchange=self._exchange.name)
             except FeedError as error:
-                if self._heard_at > heard_at:
+                if self._last_event_at > last_event_at:
                     waits = delays(0.5, 30.0)
                 delay = next(waits)
                 metrics.FEED_RESTARTS.inc()
-                log.warning("the feed broke", error=str(error), retry_s=round(delay, 1))
+                log.warning("feed broke, will restart", error=str(error), retry_s=round(delay, 1))
                 await asyncio.sleep(delay)
         await asyncio.Event().wait()
 
     async def _read_once(self) -> None:
         async with contextlib.aclosing(self._exchange.feed(list(self._symbols))) as feed:
             async for event in feed:
-                self._heard_at = time.monotonic()
-                if isinstance(event, ConnectionAlive):  # no heartbeat may follow from it
+                self._last_event_at = time.monotonic()
+                if isinstance(event, ConnectionAlive):  # it is no reading of a clock, so no heartbeat follows from it
                     continue
-                self._packer.hear(event)
+                self._packer.add(event)
                 self._packed.set()
                 if self._packer.size >= MOST_PACKED:
                     self._full.set()
@@ -138,7 +143,7 @@ class Pipeline:
                     await self._taken.wait()
 
     async def send(self) -> None:
-        """Sends what was packed, a few milliseconds after the first of it was heard."""
+        """Send the packed records, a few milliseconds after the first trade in them was received; until cancelled."""
         pack_s = self._settings.pack_ms / 1000
         while True:
             await self._packed.wait()
@@ -149,30 +154,30 @@ class Pipeline:
             await self.send_packed()
 
     async def send_packed(self) -> None:
-        """Sends all that has been heard so far. When cancelled, the rest waits for the next call."""
+        """Send everything received so far. If this is cancelled, the next call sends the rest."""
         for part in self._packer.take():
             symbol = self._symbols[part.symbol]
             self._outbox.extend((symbol, record) for record in part.records)
             self._outbox.append((symbol, part.clock_us))
         self._taken.set()
         while self._outbox:
-            symbol, what = self._outbox[0]
-            if isinstance(what, TradesRecord):
-                await self._send_record(symbol, what)
+            symbol, entry = self._outbox[0]
+            if isinstance(entry, TradesRecord):
+                await self._send_record(symbol, entry)
             else:
-                symbol.clock_us = what
+                symbol.clock_us = entry
             self._outbox.popleft()
 
     async def _send_record(self, symbol: _Symbol, record: TradesRecord) -> None:
         data = encode(record)
         answer = await self._publisher.send(symbol.topic, data)
-        # Added before anyone waits for the answer, so that a heartbeat after it finds the id already counted.
+        # This callback is added before anything waits for the answer, so a later heartbeat finds the id counted.
         answer.add_done_callback(partial(_acknowledged, symbol, record))
         symbol.last_answer = answer
         metrics.BYTES.inc(len(data))
 
     async def beat(self, name: str) -> None:
-        """Sends the symbol's heartbeats, each after Kafka's answer to all that its clock covers."""
+        """Send the symbol's heartbeats until cancelled, each after Kafka's answer to all trades it covers."""
         symbol, interval_s = self._symbols[name], self._settings.heartbeat_ms / 1000
         await asyncio.sleep(interval_s * random())  # not all symbols at once
         while True:

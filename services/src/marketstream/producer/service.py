@@ -1,4 +1,4 @@
-"""The producer as a whole: when its parts start, and how they end."""
+"""The producer as a whole: the start and the end of its parts."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from marketstream.service import Health, run_until
 from marketstream.settings import Settings
 
 FLUSH_S: Final = 1.5
-"""Seconds that a stop may take to hand over what was packed; Kafka may be away."""
+"""Maximum seconds at a stop to hand the packed records to Kafka, which may be unreachable."""
 
 
 async def run_producer(
@@ -23,14 +23,14 @@ async def run_producer(
     health: Health | None = None,
     ready: asyncio.Event | None = None,
 ) -> None:
-    """Publishes the feed of the settings' exchange, or of `exchange`, until `stop` is set; then sends what was heard.
+    """Publish the feed of the settings' exchange, or of `exchange`, until `stop` is set; then send the packed records.
 
-    Sets `ready` when topics and Kafka are there and the feed is being read. A feed or a Kafka that breaks is taken
-    anew; what cannot mend itself (no such symbol or recording, a topic of two partitions) is raised: ExchangeError,
-    BrokerError, SettingsError.
+    `ready` is set once the topics and Kafka are available and the feed is being read. A feed or a connection to Kafka
+    that breaks is restarted. Raise ExchangeError, BrokerError or SettingsError for problems that retrying does not
+    solve: a missing symbol or recording, or a topic with two partitions.
     """
     symbols = symbols_of(settings)
-    topic_names(settings.topic_prefix, settings.exchange, symbols)  # raises where two would share a topic
+    topic_names(settings.topic_prefix, settings.exchange, symbols)  # raises SettingsError if two would share a topic
     opened = exchange or open_exchange(settings)
     pipeline = Pipeline(settings, opened, symbols)
     health = health or Health()
@@ -52,5 +52,5 @@ async def run_producer(
                 await pipeline.send_packed()
     finally:
         await pipeline.close()
-        if exchange is None:  # one that was given belongs to the caller
+        if exchange is None:  # an exchange that was given belongs to the caller
             await opened.close()
