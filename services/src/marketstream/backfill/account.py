@@ -1,4 +1,4 @@
-"""What backfill needs to know of a symbol: the contract that the processor's owned symbols fulfil."""
+"""The backfill's view of a symbol: a contract that the processor's owned symbols fulfil."""
 
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -7,39 +7,41 @@ from marketstream.market.ledger import Ledger
 
 
 class Account(Protocol):
-    """One symbol that this process owns."""
+    """A symbol that this process owns."""
 
     backfilling: bool
-    """Whether its trades are being fetched now; written here, for those who watch."""
+    """True while trades of it are being fetched. The backfill sets it, for the live state."""
 
     @property
     def symbol(self) -> str:
-        """Its name at the exchange."""
+        """The symbol's name at the exchange."""
 
     @property
     def topic(self) -> str:
-        """The topic that holds its trades; what is fetched goes there, too."""
+        """The topic of its trades, into which fetched trades are published as well."""
 
     @property
     def ledger(self) -> Ledger:
-        """The account of its trade ids."""
+        """The ledger of its trade ids."""
 
     @property
     def is_read_up(self) -> bool:
-        """Whether all that its topic held when it was claimed has been read: what seems missing before may only be
-        unread."""
+        """True if all records that its topic held at the claim have been applied.
+
+        Before that, trades that seem to be missing may only be unread.
+        """
 
     @property
     def is_first_start(self) -> bool:
-        """Whether nothing of the symbol was stored before it was claimed."""
+        """True if nothing of the symbol was stored before the claim."""
 
     @property
     def quiet_for_s(self) -> float:
-        """Seconds for which the exchange's feed has brought nothing of the symbol, by the local clock."""
+        """The seconds since the last trade of the symbol was applied, by the local clock."""
 
 
 class Hole(NamedTuple):
-    """The ids `first` to `last` are missing; the trades around them happened at `after_us` and `before_us`."""
+    """The missing ids `first` to `last`; the trades around them happened at `after_us` and `before_us` (Unix µs)."""
 
     first: int
     last: int
@@ -48,7 +50,7 @@ class Hole(NamedTuple):
 
 
 def holes_of(ledger: Ledger) -> list[Hole]:
-    """The holes of a symbol that may still be filled, newest first."""
+    """Return the holes of a symbol that may still be filled, newest first."""
     fillable = set(ledger.holes())
     return [
         Hole(before.high + 1, after.low - 1, before.high_time, after.low_time)

@@ -1,4 +1,4 @@
-"""The beginning of a symbol that was never seen before."""
+"""The beginning of a symbol of which nothing was stored before."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,22 +11,24 @@ from marketstream.market.trade import Trade
 from marketstream.market.window import WINDOW_US, window_of
 
 PAGE: Final = 1_000
-"""Trades asked for at a time on the way back."""
+"""Number of trades requested in one step back."""
 
 MOST_PAGES: Final = 50
-"""Most such steps: beyond it the first window stays unconfirmed."""
+"""Maximum number of steps back. Beyond it the first window stays unconfirmed."""
 
 
 class Beginnings:
-    """Which beginnings are still to be reached, and what was tried of each without success."""
+    """The beginnings still to be reached, and the failed attempts at each."""
 
     def __init__(self) -> None:
         self._over: set[Account] = set()
         self._tried: dict[Account, Tried] = {}
 
     def next_due(self, accounts: Sequence[Account]) -> Account | None:
-        """Of all symbols whose beginning may be tried now the one that has waited longest: one that fails keeps no
-        other waiting."""
+        """Return the symbol whose beginning to try next, or None if none is due.
+
+        It is the one that has been due longest, so a beginning that fails does not delay the others.
+        """
         self._over &= set(accounts)
         starting = [account for account in accounts if account.is_first_start and account not in self._over]
         self._tried = {account: self._tried.get(account, Tried()) for account in starting}
@@ -34,20 +36,20 @@ class Beginnings:
         return min(due, key=lambda account: self._tried[account].not_before, default=None)
 
     def fail(self, account: Account) -> None:
-        """The exchange did not answer: the beginning is tried again later."""
-        if account in self._tried:  # it may have gone to another owner meanwhile
+        """Postpone a beginning for which the exchange has failed."""
+        if account in self._tried:  # otherwise it has another owner by now
             self._tried[account].postpone()
 
     def end(self, account: Account) -> None:
-        """The beginning was reached, or never will be."""
+        """Stop trying to reach the beginning: it was reached, or never will be."""
         self._over.add(account)
 
 
 async def reach_back(exchange: Exchange, pages: Pages, account: Account) -> bool:
-    """Goes back to the beginning of the window in which the first trade was heard. Whether that window's beginning is
-    proven now: the trade before it is not counted, only its time is noted.
+    """Fetch the trades back to the start of the window that holds the symbol's first trade.
 
-    Raises ExchangeError.
+    Return True if that start is now proven. The trade before it is not counted, only its time is noted. Raise
+    ExchangeError.
     """
     window_us = window_of(account.ledger.counted.runs[0].low_time) * WINDOW_US
     for _ in range(MOST_PAGES):

@@ -1,4 +1,4 @@
-"""Pages of an exchange's history on their way into a symbol's topic."""
+"""Publish pages of an exchange's history into a symbol's topic."""
 
 import asyncio
 import time
@@ -16,14 +16,14 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 APPLIED_LIMIT_S: Final = 10.0
-"""Seconds for what was published to come back through the topic."""
+"""Seconds within which published trades must be counted."""
 
 RECORD_TRADES: Final = 500
-"""Trades of one record."""
+"""Maximum number of trades in one record."""
 
 
 class NotCountedError(ExchangeError):
-    """What was published has not come back through the topic in time: Kafka is slow, or refuses it."""
+    """Published trades were not counted in time: Kafka is slow or refuses them."""
 
 
 class Pages:
@@ -34,8 +34,10 @@ class Pages:
         self._publisher = publisher
 
     async def publish(self, account: Account, page: Trades, *, since_us: int = 0) -> int | None:
-        """Publishes what of the page happened from `since_us` (Unix µs) on and can be true. The first id of that, None
-        when there is none. Raises NotCountedError when it is not counted in time."""
+        """Publish the trades of the page that happened at or after `since_us` (Unix µs) and can be true.
+
+        Return the first id of them, or None if there are none. Raise NotCountedError if they are not counted in time.
+        """
         received_us = time.time_ns() // 1000
         trades = [trade for trade in _sound(page, received_us) if trade.time >= since_us]
         if not trades:
@@ -50,12 +52,12 @@ class Pages:
 
 
 def _sound(page: Trades, received_us: int) -> list[Trade]:
-    """The trades of a page without those that cannot be true: in a record with them, all would be refused."""
+    """Return the trades of a page that can be true. A record that contains any other trade would be rejected."""
     try:
         page.check(received_us)
         return list(page)
     except TradeError as error:
-        log.warning("the history has trades that cannot be true", error=str(error))
+        log.warning("trades of the history skipped, they cannot be true", error=str(error))
     return [trade for trade in page if _is_sound(trade, page, received_us)]
 
 
@@ -72,6 +74,7 @@ async def _wait_until_counted(account: Account, trades: list[Trade]) -> None:
     while any(account.ledger.counted.overlap(trade.id, trade.id) == 0 for trade in (trades[0], trades[-1])):
         if time.monotonic() > deadline:
             raise NotCountedError(
-                f"{len(trades)} trades of {account.symbol} from id {trades[0].id} on are not counted yet"
+                f"{len(trades)} trades of {account.symbol} from id {trades[0].id} on were not counted within "
+                f"{APPLIED_LIMIT_S:.0f} s of their publication"
             )
         await asyncio.sleep(0.01)

@@ -1,8 +1,8 @@
-"""The loops that keep the owned symbols without holes.
+"""The backfill: two loops that fill the holes of the owned symbols.
 
-One fetches: the newest hole of all symbols that may be tried now, a page at a time, or the beginning of a symbol just
-started. The other asks whether symbols that have gone quiet really are. What is found goes into the symbol's topic and
-is counted when the processor reads it from there, so that the log holds every trade and every proof.
+One loop fetches trades, a page at a time: those of the newest hole of all symbols that is due, or those back to the
+beginning of a new symbol. The other loop asks the exchange whether quiet symbols really are quiet. Trades and proofs go
+into the symbol's topic and take effect when the processor reads them from there, so the log holds all of them.
 """
 
 import asyncio
@@ -26,17 +26,22 @@ from marketstream.telemetry import logger
 
 log = logger(__name__)
 
-LOOK_S: Final = 0.2
-"""Seconds between looks for something to do."""
+CHECK_S: Final = 0.2
+"""Seconds between checks for work."""
 
 QUIET_MARGIN_US: Final = 10_000_000
-"""µs by which an answer may be older than the exchange's clock says: its history may lag, and its clock be ahead. What
-is proven too early stays proven, so this is generous."""
+"""µs by which an answer of the exchange may be older than its time says.
+
+The history may lag, and the clock may be ahead. A window that is proven too early stays proven, so this is generous.
+"""
 
 
 class Backfill:
-    """Backfills the accounts that `accounts` gives at each look. `on_verdict` hears when a verdict has changed without
-    a record being read. After `quiet_s` seconds without a trade the exchange is asked whether there was none."""
+    """Backfills the accounts that `accounts` returns at each check.
+
+    `on_verdict` is called when a verdict has changed although no record was read. After `quiet_s` seconds without a
+    trade of a symbol, the exchange is asked whether there was none.
+    """
 
     def __init__(
         self,
@@ -57,10 +62,10 @@ class Backfill:
         self._asked_at: dict[Account, float] = {}
 
     async def run(self) -> None:
-        """Backfills until cancelled. An exchange that fails is asked again later; nothing else waits for it."""
+        """Backfill until cancelled. Requests to an exchange that fails are retried later, and delay nothing else."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(self._next_fetch))
-            # Apart, so that a hole does not wait while the weight that is left to ask who is quiet is spent.
+            # A separate loop: fetching must not wait when the request weight for such questions is used up.
             tasks.create_task(self._repeat(self._next_question))
 
     async def _repeat(self, next_work: Callable[[], Awaitable[None] | None]) -> None:
@@ -70,11 +75,11 @@ class Backfill:
                 while work := next_work():
                     await work
                     waits = delays(0.5, 30.0)
-                wait_s = LOOK_S
+                wait_s = CHECK_S
             except ExchangeError as error:
                 wait_s = next(waits)
                 metrics.FAILURES.labels(self._exchange.name).inc()
-                log.warning("the exchange's history does not answer", error=str(error), retry_s=round(wait_s, 1))
+                log.warning("request to the history failed, will retry", error=str(error), retry_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)
 
     def _next_fetch(self) -> Awaitable[None] | None:
@@ -86,7 +91,7 @@ class Backfill:
         return self._begin(account) if account is not None else None
 
     def _next_question(self) -> Awaitable[None] | None:
-        """A symbol that has been quiet for long, and was not asked about for as long."""
+        """Return the question about a symbol that is quiet for `quiet_s` seconds and was not asked about meanwhile."""
         now = time.monotonic()
         accounts = self._known()
         self._asked_at = {account: at for account, at in self._asked_at.items() if account in accounts}
@@ -97,11 +102,11 @@ class Backfill:
         return None
 
     def _known(self) -> list[Account]:
-        """The accounts that have begun and have read what their topics held: before, nothing is known to be missing."""
+        """Return the accounts that have trades and are read up: in any other, nothing is known to be missing."""
         return [account for account in self._accounts() if account.is_read_up and account.ledger.counted.runs]
 
     async def _fill(self, account: Account, hole: Hole) -> None:
-        """Fetches one page of a hole, from its first id on."""
+        """Fetch one page of a hole, from its first id on."""
         with _marked(account):
             begins: int | None = None
             try:
@@ -111,9 +116,9 @@ class Backfill:
                 if page is not None:
                     begins = await self._pages.publish(account, page)
             except PermanentError as error:
-                log.warning("the exchange refuses to fill a hole", symbol=account.symbol, error=str(error))
+                log.warning("fetching a hole was refused", symbol=account.symbol, error=str(error))
             except ExchangeError:
-                self._attempts.fail(account, hole)  # others may be filled meanwhile
+                self._attempts.fail(account, hole)  # other holes may be filled meanwhile
                 raise
             if begins == hole.first:
                 self._attempts.forget(account, hole)
@@ -121,18 +126,22 @@ class Backfill:
                 await self._miss(account, hole, hole.last if begins is None else begins - 1)
 
     async def _miss(self, account: Account, hole: Hole, last: int) -> None:
-        """The history does not have the ids from the hole's first to `last`: they are asked for again for a while, and
-        then given up, as far as the exchange has come by then."""
+        """Postpone a hole of which the history lacks the ids up to `last`, or give these ids up.
+
+        They are given up after the history has lacked them for a while, as far as the exchange's newest trade reaches.
+        """
         if not self._attempts.miss(account, hole):
             return
         newest = await self._exchange.newest(account.symbol)
         last = min(last, newest.id if newest is not None else last)
         if last < hole.first:
-            return  # a stray id, far ahead of the exchange: nothing is missing below it yet
+            return  # a stray id far ahead of the exchange: no trade below it is missing yet
         account.ledger.give_up(hole.first, last)
         self._attempts.forget(account, hole)
         metrics.UNFILLABLE.labels(self._exchange.name, account.symbol).inc(last - hole.first + 1)
-        log.error("the exchange has no such trades", symbol=account.symbol, first_id=hole.first, last_id=last)
+        log.error(
+            "trades given up, the exchange does not have them", symbol=account.symbol, first_id=hole.first, last_id=last
+        )
         self._on_verdict()
 
     async def _begin(self, account: Account) -> None:
@@ -141,18 +150,24 @@ class Backfill:
             try:
                 is_proven = await reach_back(self._exchange, self._pages, account)
             except PermanentError as error:
-                # To ask again would be refused again: the first window stays unconfirmed, for all to see.
-                log.warning("the exchange refuses to tell the beginning", symbol=account.symbol, error=str(error))
+                # Another request would be refused as well, so the first window visibly stays unconfirmed.
+                log.warning(
+                    "fetching the beginning was refused, first window stays unconfirmed",
+                    symbol=account.symbol,
+                    error=str(error),
+                )
             except ExchangeError:
-                self._beginnings.fail(account)  # others may be reached meanwhile
+                self._beginnings.fail(account)  # other beginnings may be reached meanwhile
                 raise
             self._beginnings.end(account)
             if is_proven:
                 self._on_verdict()
 
     async def _ask_newest(self, account: Account) -> None:
-        """Whether a quiet symbol really is quiet. If so its windows are proven; if not, its feed has died silently,
-        and the trades since then are fetched."""
+        """Ask the exchange whether a quiet symbol really is quiet.
+
+        If it is, publish the proof of its windows. If it is not, its feed has died silently: fetch the trades since.
+        """
         newest = await self._exchange.newest(account.symbol)
         highest = account.ledger.newest_run()
         if newest is None or highest is None:
@@ -167,10 +182,10 @@ class Backfill:
                 await self._make_up(account, highest, newest)
 
     async def _make_up(self, account: Account, after: Run, newest: Newest) -> None:
-        """Fetches what has happened after a run, until the exchange's newest trade, a page at a time."""
+        """Fetch the trades after a run up to the exchange's newest one, a page at a time."""
         first, after_us = after.high + 1, after.high_time
-        # The newest trade may have happened a moment after the exchange was asked, and its clock may be behind. Too
-        # late a bound costs nothing, for the ids tell what is fetched; one before the begin would be refused.
+        # The newest trade may have happened a moment after the request, and the exchange's clock may be behind. A bound
+        # that is too late costs nothing, because the ids limit the page. One before the begin would be refused.
         before_us = max(after_us, newest.at_us + QUIET_MARGIN_US)
         while first <= newest.id:
             page = await self._exchange.history(
@@ -179,7 +194,7 @@ class Backfill:
             if page is None or await self._pages.publish(account, page) is None:
                 return
             last = max(page)
-            # The entry stands for all its trades, and its time, which may be wrong, is no more than a hint.
+            # An entry may stand for several trades. Its time may be wrong and serves only as a hint.
             first, after_us = last.id + last.n, min(max(after_us, last.time), before_us)
 
 
