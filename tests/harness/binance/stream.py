@@ -21,8 +21,8 @@ MOST_STREAMS = 1024
 MOST_MESSAGES = 5
 """Messages per second that a client may send, including pings and pongs (WebSocket Streams: WebSocket Limits)."""
 
-BadAnswer = Literal["error", "none"]
-"""Replaces an answer: by an error, or by nothing."""
+BadAnswer = Literal["error", "none", "ignored"]
+"""Replaces an answer: by an error, by nothing, or by a confirmation of an ignored request."""
 
 
 class Socket(ServerConnection):
@@ -71,6 +71,8 @@ class Session:
                 self.send(json.dumps(self._answer(text)))
             elif bad == "error":
                 self.send(json.dumps({"error": {"code": 2, "msg": "Invalid request"}, "id": json.loads(text)["id"]}))
+            elif bad == "ignored":
+                self.send(json.dumps({"result": None, "id": json.loads(text)["id"]}))
             if len(self.streams) > MOST_STREAMS:
                 await self.socket.close(1008, "Too many streams")
                 return

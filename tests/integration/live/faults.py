@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tests.harness.binance.faults import Kind
+from tests.harness.binance.listener import until
 from tests.harness.binance.server import BinanceServer
-from tests.integration.exchanges.listener import until
 from tests.integration.live.exchange import BUSY
 
 Fault = Callable[[BinanceServer], Awaitable[None]]

@@ -14,10 +14,10 @@ from marketstream.redis.client import connect
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 
+from tests.harness.binance.listener import IMPATIENT, until
 from tests.harness.binance.server import BinanceServer
 from tests.harness.clients import query, within
 from tests.harness.samples import sample
-from tests.integration.exchanges.listener import IMPATIENT, until
 from tests.integration.live import faults
 from tests.integration.live.exchange import BUSY, ForgetfulMarket, live_server
 from tests.integration.live.watch import EXCHANGE, LIMIT_S, Watch

@@ -18,8 +18,8 @@ from marketstream.redis.budget import Budget
 from marketstream.settings import Settings
 
 from tests.harness.binance.clock import ExchangeClock
+from tests.harness.binance.listener import IMPATIENT, until
 from tests.harness.binance.server import BinanceServer
-from tests.integration.exchanges.listener import IMPATIENT, until
 
 SYMBOL = "BTCUSDT"
 SILENCE_S = 2.0  # for four pings to be answered

@@ -88,9 +88,3 @@ async def test_a_wrong_request_is_not_repeated() -> None:
     case.answers = [httpx.Response(451, text="restricted location")]
     with pytest.raises(RequestRefusedError, match="HTTP 451, restricted location"):
         await endpoints.newest_trade(case.rest, "BTCUSDT")
-
-
-async def test_newest_ids_cost_little() -> None:
-    case = Case([TRADE])
-    assert await endpoints.newest_ids(case.rest, ["BTCUSDT"]) == {"BTCUSDT": 7}
-    assert case.limits.used == 2
