@@ -23,7 +23,7 @@ async def test_redis_away_and_back(filled: httpx.AsyncClient, settings: Settings
         begun = time.monotonic()
         body = await problem(filled, "/price", 503, "store-away")
         assert time.monotonic() - begun < SOON_S
-        assert "Redis is away" in body["detail"]
+        assert "Redis is unavailable" in body["detail"]
         assert (await filled.get("/price")).headers["retry-after"] == "2"
         await until(lambda: away(filled, "redis"))
         assert len(await get(filled, "/candles")) == 50

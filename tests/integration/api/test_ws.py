@@ -222,7 +222,7 @@ async def test_redis_away_and_back(api: httpx.AsyncClient, market: Market, redis
         try:
             state = await follower.next("state")
             assert state["freshness"]["state"] == "disconnected"
-            assert "Redis is away" in state["freshness"]["detail"]
+            assert "Redis is unavailable" in state["freshness"]["detail"]
             async with following(api, BTC) as other:  # the candles are still there
                 assert len((await other.next("snapshot"))["candles"]) == 3
         finally:

@@ -49,7 +49,7 @@ async def test_every_process_stops_when_one_is_told_to(budgets: tuple[Budget, Bu
     await one.stop(120)
     await one.stop(1)
     for budget in (one, other):
-        with pytest.raises(BudgetSpentError, match="told us to stop") as stopped:
+        with pytest.raises(BudgetSpentError, match="ordered a stop") as stopped:
             await budget.acquire(1)
         assert 115 < stopped.value.retry_after_s <= 120
 

@@ -37,7 +37,7 @@ async def test_a_key_of_another_type_stops_the_live_state_of_its_symbol_only(
     for _ in range(2):
         assert await writer.write(states(OURS, THEIRS)) == {OURS: "ok", THEIRS: "foreign"}
     out = capsys.readouterr().out
-    assert out.count("not the hashes that are written here") == 1, "it is told once"
+    assert out.count("foreign keys found in Redis") == 1, "it is told once"
     assert f"'{key}': 'list'" in out
     assert await redis.get(Keys.of(*OURS).price) == "1.5"
     await redis.delete(key)

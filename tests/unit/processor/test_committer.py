@@ -33,7 +33,7 @@ class Database:
         await self.may_answer.wait()
         if self.failures:
             self.failures -= 1
-            raise StoreUnavailableError("PostgreSQL is away")
+            raise StoreUnavailableError("PostgreSQL is unavailable")
         return Committed(frozenset(), {}, {})
 
 

@@ -37,7 +37,7 @@ class Redis:
         self.frames += [frame for _, _, frame in states.values()]
         outcome = next(self._outcomes)
         if outcome is None:
-            raise LiveStoreUnavailableError("Redis is away")
+            raise LiveStoreUnavailableError("Redis is unavailable")
         return dict.fromkeys(states, outcome)
 
 

@@ -38,7 +38,7 @@ async def test_a_stop_holds_for_its_time_and_is_not_shortened() -> None:
     await budget.acquire(1)
     assert 30 <= (time.us - begun_us) / 1_000_000 <= 40
     await budget.stop(7200)
-    with pytest.raises(BudgetSpentError, match="told us to stop") as stopped:
+    with pytest.raises(BudgetSpentError, match="ordered a stop") as stopped:
         await budget.acquire(1)
     assert stopped.value.retry_after_s == pytest.approx(7200)
 
@@ -70,5 +70,5 @@ async def test_a_stop_told_to_a_part_holds_for_all_and_the_other_way_round() -> 
     part = budget.part("questions", 0.5)
     await part.stop(3600)
     for one in (budget, part, budget.part("others", 0.5)):
-        with pytest.raises(BudgetSpentError, match="told us to stop"):
+        with pytest.raises(BudgetSpentError, match="ordered a stop"):
             await one.acquire(1)

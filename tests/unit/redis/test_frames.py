@@ -53,7 +53,7 @@ def test_what_is_left_out_is_nothing() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_frame_is_refused(data: bytes) -> None:
-    with pytest.raises(LiveStoreContentError, match="not a processor's"):
+    with pytest.raises(LiveStoreContentError, match="cannot be decoded"):
         decode(data)
 
 

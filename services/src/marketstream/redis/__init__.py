@@ -1,2 +1,4 @@
-"""Live state in Redis: the price, the open and the last closed candle, and how fresh they are. The only room that
-imports redis."""
+"""Live state in Redis: the price, the open and the last closed candle, and the live status of each symbol.
+
+The only package that imports redis.
+"""

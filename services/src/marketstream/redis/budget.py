@@ -1,8 +1,8 @@
-"""The weight of requests that an exchange allows from one address, shared by all processes through Redis.
+"""Budget of the request weight that an exchange allows one IP address, shared by all processes through Redis.
 
-A token bucket: what is taken flows in again over time. Binance counts by the minute (Binance Spot API, REST API: IP
-Limits), so a full bucket and what flows in during a minute must stay below the limit together. When the exchange says
-stop (429, 418), the time until which is kept in Redis too, and every process stops.
+The budget is a token bucket, which refills over time. Binance counts the weight by the minute (Binance Spot API, REST
+API: IP Limits), so a full bucket plus the refill of one minute must stay below the limit. When the exchange orders a
+stop (429, 418), the end of the stop is stored in Redis as well, and every process pauses its requests.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 LIMIT_A_MINUTE: Final = 6_000
-"""What Binance allows (Exchange information: rateLimits, REQUEST_WEIGHT)."""
+"""Request weight that Binance allows each minute (Exchange information: rateLimits, REQUEST_WEIGHT)."""
 
 SHARE: Final = 0.8
-"""How much of it is spent here; the rest is left to other programs behind the same address."""
+"""Part of the limit that MarketStream uses. The rest is left to other programs with the same IP address."""
 
 ALONE: Final = 0.1
-"""Part of our share that a process takes for itself while Redis is away: ten of them may do so at once."""
+"""Part of the share that a process uses by itself while Redis is unavailable: enough for ten processes."""
 
 ANSWER_S: Final = 1.0
-"""Seconds that Redis has for an answer."""
+"""Maximum seconds for an answer of Redis."""
 
 AWAY_S: Final = 5.0
-"""Seconds for which Redis is not asked again after it did not answer: history must not wait for it each time."""
+"""Seconds for which Redis is not queried again after it did not answer, so that each request does not wait for it."""
 
 _BURST: Final = 0.25
 _JITTER: Final = 0.2
@@ -41,7 +41,7 @@ _LEAST_WAIT_S: Final = 0.01
 
 
 class BudgetSpentError(Exception):
-    """There will be no weight for longer than the caller would wait: at the earliest after `retry_after_s` seconds."""
+    """The budget allows no request within the time the caller waits. Retry after `retry_after_s` seconds."""
 
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
@@ -49,16 +49,19 @@ class BudgetSpentError(Exception):
 
 
 class _Answer(NamedTuple):
-    """Whether everyone was told to stop, and seconds until it is worth another try; 0: the weight was taken."""
+    """The result of taking weight: `wait_s` is 0 if it was taken, otherwise the seconds until a retry makes sense.
+
+    `stopped` is True if the reason is a stop that the exchange has ordered.
+    """
 
     stopped: bool
     wait_s: float
 
 
 class Budget:
-    """A share of `limit` weight a minute. With no `redis`, or while it is away, a tenth of that share.
+    """A share of `limit` request weight a minute. Without `redis`, or while it is unavailable, a tenth of that share.
 
-    `name` tells the budgets of several exchanges apart; `now_s` is any clock that only goes forward.
+    `name` distinguishes the budgets of several exchanges. `now_s` is a monotonic clock in seconds.
     """
 
     def __init__(
@@ -74,15 +77,14 @@ class Budget:
         rng: Random | None = None,
         whole: "Budget | None" = None,
     ) -> None:
-        """`most_wait_s` is for how long, in seconds, `acquire` waits at most. Of which `whole` it is a part, `part`
-        says."""
+        """`most_wait_s` is the maximum time that `acquire` waits, in seconds. Only `part` passes `whole`."""
         self._redis = redis
         self._name = name
         self._key = f"budget:{name}"
         self._share = share
         self._whole = whole
         self.limit = limit
-        """What the exchange allows a minute, to everyone behind our address."""
+        """Request weight that the exchange allows our IP address each minute, for all programs together."""
         most = limit * share * _BURST
         per_minute = limit * share - most
         self._shared = (most, per_minute)
@@ -95,15 +97,18 @@ class Budget:
         self._script = redis.register_script(_SCRIPT) if redis is not None else None
 
     def part(self, name: str, share: float) -> "Budget":
-        """At most a `share` of this budget, for what must leave the rest to others. What is taken from the part is
-        taken from the whole, too; nothing is set aside, so others may have all that the part does not take."""
+        """Return a budget of at most a `share` of this one, for requests that must leave the rest to others.
+
+        Weight taken from the part is also taken from the whole. The part reserves nothing: others may use all the
+        weight that the part does not take.
+        """
         return Budget(
             self._redis, f"{self._name}:{name}", limit=self.limit, share=self._share * share,
             most_wait_s=self._most_wait_s, now_s=self._now_s, sleep=self._sleep, rng=self._rng, whole=self,
         )  # fmt: skip
 
     async def acquire(self, weight: int) -> None:
-        """Waits until `weight` may be spent, and spends it. Raises BudgetSpentError when that would take too long."""
+        """Wait until `weight` may be spent, and spend it. Raises BudgetSpentError if that would take too long."""
         await self._acquire_here(weight)
         if self._whole is not None:
             await self._whole.acquire(weight)
@@ -115,13 +120,13 @@ class Budget:
             if not answer.wait_s:
                 return
             if self._now_s() + answer.wait_s > end_s:
-                why = "the exchange has told us to stop" if answer.stopped else "no request weight is left"
-                raise BudgetSpentError(f"{why}: try again in {answer.wait_s:.0f} s", answer.wait_s)
-            # Never earlier than told, and not all who wait at the same moment.
+                why = "the exchange has ordered a stop" if answer.stopped else "no request weight is left"
+                raise BudgetSpentError(f"{why}: retry in {answer.wait_s:.0f} s", answer.wait_s)
+            # Never earlier than allowed, and with jitter, so that not all waiting tasks retry at once.
             await self._sleep(max(_LEAST_WAIT_S, answer.wait_s) * (1 + _JITTER * self._rng.random()))
 
     async def stop(self, seconds: float) -> None:
-        """Nobody acquires anything for so long. A longer stop that holds already is not shortened."""
+        """Let no process acquire anything for `seconds`. A longer stop that is already in force is not shortened."""
         if self._whole is not None:
             await self._whole.stop(seconds)
             return
@@ -129,19 +134,19 @@ class Budget:
         await self._ask(0, seconds)
 
     async def close(self) -> None:
-        """Lets go of the connection to Redis, which a part has from the whole."""
+        """Close the connection to Redis. A part uses the connection of the whole and leaves it open."""
         if self._redis is not None and self._whole is None:
             await self._redis.aclose()
 
     async def _take(self, weight: int) -> _Answer:
-        # What this process was told counts even where Redis has lost it since.
+        # A stop that this process was ordered counts even if Redis has lost it since.
         if (left_s := self._alone.stopped_s()) > 0:
             return _Answer(stopped=True, wait_s=left_s)
         answer = await self._ask(weight, 0)
         return answer if answer is not None else self._alone.take(weight)
 
     async def _ask(self, weight: int, stop_s: float) -> _Answer | None:
-        """What Redis says; None when it is away."""
+        """Return the answer of Redis, or None if Redis is unavailable."""
         if self._script is None or self._now_s() < self._ask_from_s:
             return None
         try:
@@ -151,13 +156,13 @@ class Budget:
                 )
         except (RedisError, OSError, TimeoutError) as error:
             self._ask_from_s = self._now_s() + AWAY_S
-            log.warning("request weight is not shared: Redis is away", error=said(error))
+            log.warning("request weight not shared, Redis is unavailable", error=said(error))
             return None
         return _Answer(bool(stopped), wait_ms / 1000)
 
 
 class _Bucket:
-    """The same as in Redis, for one process."""
+    """The token bucket of a single process, which works like the one in Redis."""
 
     def __init__(self, most: float, per_minute: float, now_s: Callable[[], float]) -> None:
         self._most = self._tokens = most

@@ -1,4 +1,4 @@
-"""The connection to Redis: no call waits for long, and few are tried again."""
+"""The connection to Redis, with short time limits and few retries."""
 
 import contextlib
 from typing import Final
@@ -12,20 +12,22 @@ from marketstream.redis.servers import pool_of
 from marketstream.settings import Settings
 
 CONNECT_S: Final = 1.0
+"""Maximum seconds of one attempt to connect."""
+
 ANSWER_S: Final = 2.0
-"""Seconds for one attempt to connect, and for one answer: Redis takes less than a millisecond."""
+"""Maximum seconds of one answer. Redis usually takes less than a millisecond."""
 
 RETRIES: Final = 2
-"""How often a call that found no connection is tried again: enough for a restart of Redis or a dropped connection."""
+"""Retries of a call that found no connection: enough for a restart of Redis or a dropped connection."""
 
 CONNECTIONS: Final = 32
-"""Most connections of a process; a call beyond them waits for one that is free."""
+"""Maximum connections of a process. Further calls wait for a free connection."""
 
 
 def connect(settings: Settings) -> Redis:
-    """A client of REDIS_URL with text answers. It connects when first used, and again after Redis was away.
+    """Return a client for REDIS_URL that decodes answers to text. It connects on first use and reconnects by itself.
 
-    Raises SettingsError when REDIS_URL is missing or of no form that is known here.
+    Raises SettingsError when REDIS_URL is missing or malformed.
     """
     settings.require("redis_url")
     pool = pool_of(
@@ -43,9 +45,9 @@ def connect(settings: Settings) -> Redis:
 
 
 async def check_server(redis: Redis) -> None:
-    """Raise LiveStoreRefusedError if Redis is of a kind that cannot be used here.
+    """Raise LiveStoreRefusedError if REDIS_URL leads to a Redis Cluster.
 
-    A Redis that cannot be reached now raises nothing: it is waited for later.
+    Raises nothing if Redis is unreachable: later calls wait for it.
     """
     with contextlib.suppress(LiveStoreUnavailableError), translated_errors():
         await redis.ping()

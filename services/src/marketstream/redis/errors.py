@@ -2,8 +2,8 @@
 
 LiveStoreError
 ├── LiveStoreUnavailableError   Redis does not answer: retrying may help
-├── LiveStoreRefusedError       Redis is a cluster: retrying does not help
-└── LiveStoreContentError       a key holds what no processor wrote: retrying does not help
+├── LiveStoreRefusedError       REDIS_URL leads to a Redis Cluster: retrying does not help
+└── LiveStoreContentError       a key holds data that no processor wrote: retrying does not help
 """
 
 import contextlib
@@ -19,7 +19,7 @@ class LiveStoreError(Exception):
 
 
 class LiveStoreUnavailableError(LiveStoreError):
-    """Redis is away or does not answer in time. Retrying may help."""
+    """Redis is unreachable or does not answer in time. Retrying may help."""
 
 
 class LiveStoreRefusedError(LiveStoreError):
@@ -27,22 +27,22 @@ class LiveStoreRefusedError(LiveStoreError):
 
 
 class LiveStoreContentError(LiveStoreError):
-    """A key holds something else than the processor writes: another program uses the same database."""
+    """A key or a frame holds data that no processor writes: another program uses the same database."""
 
 
 @contextlib.contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raise LiveStoreUnavailableError in place of an error of the connection, a refusal or a time-out."""
+    """Replace errors of redis-py, of the operating system and time-outs, raised in the block, by a LiveStoreError."""
     try:
         yield
     except ClusterError as error:
         raise LiveStoreRefusedError(
-            f"REDIS_URL cannot be used: {error}. Give a single Redis, with or without Sentinels"
+            f"REDIS_URL cannot be used: {error}. Use a single Redis, with or without Sentinels"
         ) from error
     except (RedisError, OSError, TimeoutError) as error:
-        raise LiveStoreUnavailableError(f"Redis is away: {said(error)}") from error
+        raise LiveStoreUnavailableError(f"Redis is unavailable: {said(error)}") from error
 
 
 def said(error: BaseException) -> str:
-    """Return the error as text, also for a time-out, which has none of its own."""
+    """Return the error as text. A time-out has no text of its own and becomes "no answer in time"."""
     return str(error) or "no answer in time"

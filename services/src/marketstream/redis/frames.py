@@ -1,6 +1,7 @@
-"""What a processor publishes of a symbol whenever it has written its live state, and how the API hears it.
+"""Frames: the changes of a symbol's live state, which a processor publishes and the API receives.
 
-A frame tells what changed within a few milliseconds. Redis keeps none: whoever was away reads the keys instead.
+A processor publishes a frame whenever it has written the live state. A frame has the changes of a few milliseconds.
+Redis does not store frames: after a lost connection, the API reads the keys instead.
 """
 
 import asyncio
@@ -22,16 +23,18 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 MOST_TRADES: Final = 50
-"""Most trades in a frame: the newest of those since the frame before."""
+"""Maximum trades in a frame: the newest since the previous frame."""
 
 CONNECT_S: Final = 2.0
 SILENCE_S: Final = 2.0
-"""Seconds without a frame after which Redis is asked for a sign, and within which it must give one. An owned symbol is
-published at least every second."""
+"""Seconds without a frame after which the listener pings Redis, and within which Redis must answer.
+
+An owned symbol is published at least every second.
+"""
 
 
 class FramePrice(msgspec.Struct, frozen=True, gc=False):
-    """The price of the newest trade; `time` is Unix seconds as text, with all their digits."""
+    """The price of the newest trade. `time` is in Unix seconds, as text with all digits."""
 
     price: Number
     time: Number
@@ -39,7 +42,7 @@ class FramePrice(msgspec.Struct, frozen=True, gc=False):
 
 
 class FrameTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One trade, as [id, Unix µs, price, quantity, whether the taker bought]."""
+    """One trade, encoded as [id, Unix µs, price, quantity, taker bought]."""
 
     id: int
     time_us: int
@@ -49,31 +52,31 @@ class FrameTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The live state of one symbol and what has changed since its last frame: a MsgPack map.
+    """The live state of one symbol and its changes since the last frame, encoded as a MsgPack map.
 
-    `candle` and `status` hold the fields of the hashes `<exchange>:<SYMBOL>:current_candle` and
-    `stream:<exchange>:<SYMBOL>` as they are in Redis: all text, empty for none.
+    `candle` and `status` have the fields of the hashes `<exchange>:<SYMBOL>:current_candle` and
+    `stream:<exchange>:<SYMBOL>` as in Redis: all values are text, and empty text means none.
     """
 
     exchange: str
     symbol: str
     received_us: int | None = None
-    """When the newest trade in it was heard from the exchange, Unix µs."""
+    """Time at which the newest of its trades was received from the exchange, Unix µs."""
     price: FramePrice | None = None
     candle: dict[str, str] | None = None
     changed: list[int] = []
-    """Starts (Unix s) of the closed 10-second windows that a commit has stored or corrected."""
+    """Starts (Unix seconds) of the closed 10-second windows that commits have stored or corrected."""
     trades: list[FrameTrade] = []
     """The newest trades since the last frame, oldest first, at most MOST_TRADES."""
     status: dict[str, str] = msgspec.field(name="stream", default={})
-    """Travels as `stream`, the first word of its key in Redis."""
+    """Encoded as `stream`, the first word of its key in Redis."""
 
     def open_candle(self) -> LiveCandle | None:
-        """The open candle. Raises LiveStoreContentError when the fields are not those of one."""
+        """Return the open candle. Raises LiveStoreContentError when its fields are invalid."""
         return parse_hash(self.candle, LiveCandle, "a frame") if self.candle else None
 
     def live_status(self) -> LiveStatus:
-        """How fresh the symbol is. Raises LiveStoreContentError when the fields make no sense."""
+        """Return the live status. Raises LiveStoreContentError when its fields are invalid."""
         return parse_hash(self.status, LiveStatus, "a frame")
 
 
@@ -84,20 +87,20 @@ encode = _encoder.encode
 
 
 def channel_of(redis: Redis) -> str:
-    """The channel of the frames. Redis has one set of channels for all its databases, so the name says which it is."""
+    """Return the channel of the frames. Its name has the database, as all databases of a Redis share their channels."""
     return f"marketstream:frames:{redis.connection_pool.connection_kwargs.get('db') or 0}"
 
 
 def decode(data: bytes) -> Frame:
-    """The frame in `data`. Raises LiveStoreContentError, saying what is wrong with it."""
+    """Return the frame in `data`. Raises LiveStoreContentError, which says why `data` is not a frame."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LiveStoreContentError(f"a frame of {len(data)} bytes is not a processor's: {error}") from error
+        raise LiveStoreContentError(f"a frame of {len(data)} bytes cannot be decoded: {error}") from error
 
 
 class FrameListener:
-    """Hears every frame on one connection of its own."""
+    """Receiver of all frames, on a connection of its own."""
 
     def __init__(self, settings: Settings, *, silence_s: float = SILENCE_S) -> None:
         settings.require("redis_url")
@@ -106,9 +109,9 @@ class FrameListener:
 
     @contextlib.asynccontextmanager
     async def subscribed(self) -> AsyncIterator[AsyncGenerator[Frame, None]]:
-        """Once the block is entered, no frame is missed that the generator does not give.
+        """Subscribe to the frames. The generator yields every frame that is published while the block runs.
 
-        Entering it and each frame raise LiveStoreUnavailableError when Redis is away or falls silent.
+        Entering the block and waiting for a frame raise LiveStoreUnavailableError when Redis is unreachable or silent.
         """
         pool = pool_of(
             self._url, socket_connect_timeout=CONNECT_S, socket_timeout=None, client_name="marketstream-frames"
@@ -135,11 +138,13 @@ class FrameListener:
             try:
                 yield decode(message["data"])
             except LiveStoreContentError as error:
-                log.warning("frame set aside", error=str(error))
+                log.warning("undecodable frame skipped", error=str(error))
 
     async def _message(self, pubsub: PubSub) -> dict[str, Any]:
-        """The next message. A silent Redis must answer a ping: a frozen one, or a network that drops everything, would
-        look the same as a quiet market for ever."""
+        """Return the next message. If there is none for a while, Redis must answer a ping.
+
+        Otherwise a frozen Redis, or a network that drops all packets, would look like a quiet market forever.
+        """
         with translated_errors():
             message = await pubsub.get_message(timeout=self._silence_s)
             if message is None:

@@ -11,11 +11,11 @@ from marketstream.redis.errors import LiveStoreContentError
 T = TypeVar("T")
 
 Number = Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,40})?$")]
-"""Plain decimal text, as a processor writes it: with anything else no candle can be put together."""
+"""Plain decimal text, as a processor writes it. Candles cannot be computed from anything else."""
 
 
 class LiveCandle(msgspec.Struct, frozen=True, gc=False):
-    """An open or the last closed candle as Redis holds it. Prices and volumes are decimal text, times Unix seconds."""
+    """The open or the last closed candle in Redis. Prices and volumes are decimal text, times are Unix seconds."""
 
     exchange: str
     symbol: str
@@ -37,7 +37,7 @@ class LiveCandle(msgspec.Struct, frozen=True, gc=False):
 
 
 class LiveStatus(msgspec.Struct, frozen=True, gc=False):
-    """The newest price of a symbol and how fresh all about it is. Times are Unix seconds, with fraction."""
+    """The newest price of a symbol and the freshness of its data. Times are Unix seconds with a fraction."""
 
     price: str | None = None
     price_id: int | None = None
@@ -50,7 +50,7 @@ class LiveStatus(msgspec.Struct, frozen=True, gc=False):
     open_holes: int = 0
     backfilling: bool = False
     max_age: int = 60
-    """Seconds without a sign of the feed after which it is stale: MAX_AGE_S of the processor."""
+    """Seconds after which a symbol without new data is stale: MAX_AGE_S of its processor."""
 
 
 def parse_hash(fields: Mapping[str, str], form: type[T], origin: str) -> T:

@@ -1,10 +1,10 @@
-"""The names of the keys. `<exchange>:<SYMBOL>:price` is exact; `BTCUSDT:price` belongs to the default exchange."""
+"""Names of the keys: exact ones, `<exchange>:<SYMBOL>:price`, and short ones, `<SYMBOL>:price`, without exchange."""
 
 from typing import NamedTuple
 
 
 class Keys(NamedTuple):
-    """The keys of one symbol; the `short` ones are written for the symbols of the default exchange only."""
+    """The exact keys of one symbol."""
 
     price: str
     current_candle: str
@@ -13,11 +13,11 @@ class Keys(NamedTuple):
 
     @classmethod
     def of(cls, exchange: str, symbol: str) -> "Keys":
-        """The exact keys of a symbol."""
+        """Return the exact keys of a symbol."""
         stem = f"{exchange}:{symbol}"
         return cls(f"{stem}:price", f"{stem}:current_candle", f"{stem}:last_candle", f"stream:{stem}")
 
     @classmethod
     def short(cls, symbol: str) -> tuple[str, str, str]:
-        """Price, open and last candle of a symbol of the default exchange."""
+        """Return the short keys for price, open and last candle, which only symbols of the default exchange have."""
         return f"{symbol}:price", f"{symbol}:current_candle", f"{symbol}:last_candle"

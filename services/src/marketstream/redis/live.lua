@@ -1,11 +1,11 @@
--- Writes the live state of one symbol, unless what Redis holds is newer.
+-- Write the live state of one symbol, except for values that are older than those in Redis.
 --
 -- KEYS: status, price, current candle, last candle; then, for the default exchange, the short names of the last three.
 -- ARGV: fence, then MsgPack of {price, price_id, price_time, current, last, status}: values as text, the candles and the
---       status as maps; nil where there is nothing to write. Then the channel and the frame that is published on it, for
---       those who listen, once all is written.
--- Answers "fenced" when a later owner has claimed the symbol, "lost" when this owner's claim is not there (Redis has
--- lost its data, or never saw the claim), else "ok".
+--       status as maps; nil for values that are not written. Then the channel, and the frame to publish on it once all
+--       is written.
+-- Returns "fenced" if a later owner has claimed the symbol, "lost" if this owner's claim does not exist (Redis has lost
+-- its data, or never had the claim), otherwise "ok".
 local fence = tonumber(ARGV[1])
 local held = tonumber(redis.call('HGET', KEYS[1], 'fence') or '-1')
 if held > fence then return 'fenced' end
@@ -21,7 +21,7 @@ local function put(key, fields)
   redis.call('HSET', key, unpack(flat))
 end
 
--- A candle is newer by fence, then window_start, then revision, then trade_count.
+-- A candle is newer if its fence is greater; if equal, its window_start; then its revision; then its trade_count.
 local function is_newer(key, fields)
   local names = {'fence', 'window_start', 'revision', 'trade_count'}
   local known = redis.call('HMGET', key, unpack(names))

@@ -1,4 +1,4 @@
-"""The live state of symbols, read in one round trip for all of them."""
+"""Read the live state of several symbols in one round trip."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from marketstream.redis.hashes import LiveCandle, LiveStatus, parse_hash
 from marketstream.redis.keys import Keys
 
 LIMIT_S: Final = 3.0
-"""Seconds for each read, retries included."""
+"""Maximum seconds of one read, including retries."""
 
 T = TypeVar("T")
 
 
 class Live(msgspec.Struct, frozen=True, gc=False):
-    """All that Redis holds of one symbol; None where it holds nothing."""
+    """The live state of one symbol; None for keys that do not exist."""
 
     price: str | None
     current_candle: LiveCandle | None
@@ -28,14 +28,17 @@ class Live(msgspec.Struct, frozen=True, gc=False):
 
 
 class LiveReader:
-    """Reads the live state of symbols, given as pairs of exchange and symbol."""
+    """Reader of the live state. Symbols are given as pairs of exchange and symbol."""
 
     def __init__(self, redis: Redis, *, limit_s: float = LIMIT_S) -> None:
         self._redis = redis
         self._limit_s = limit_s
 
     async def live(self, symbols: Sequence[tuple[str, str]]) -> list[Live]:
-        """All of each symbol, in the order given. Raises LiveStoreUnavailableError, LiveStoreContentError."""
+        """Return the live state of each symbol, in the given order.
+
+        Raises LiveStoreUnavailableError, LiveStoreContentError.
+        """
         keys = [Keys.of(*symbol) for symbol in symbols]
         answers = await self._ask(
             [command for k in keys for command in (("GET", k.price), *(("HGETALL", name) for name in k[1:]))]
@@ -53,7 +56,7 @@ class LiveReader:
         ]
 
     async def statuses(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | None]:
-        """Return price and freshness of each symbol, in the order given.
+        """Return the status of each symbol, in the given order; None for a symbol without one.
 
         Raises LiveStoreUnavailableError, LiveStoreContentError.
         """
@@ -62,18 +65,20 @@ class LiveReader:
         return [_hash(name, answer, LiveStatus) for name, answer in zip(names, answers, strict=True)]
 
     async def each_status(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | LiveStoreContentError | None]:
-        """The same, but a key that holds something else is the error of its own symbol, in the place of that. Raises
-        LiveStoreUnavailableError."""
+        """Return the same as `statuses`, with the LiveStoreContentError of a symbol in the place of its status.
+
+        Raises LiveStoreUnavailableError.
+        """
         names = [Keys.of(*symbol).status for symbol in symbols]
         answers = await self._ask([("HGETALL", name) for name in names], raises=False)
         return [_status(name, answer) for name, answer in zip(names, answers, strict=True)]
 
     async def ping(self) -> None:
-        """Raises LiveStoreUnavailableError when Redis does not answer."""
+        """Raise LiveStoreUnavailableError if Redis does not answer."""
         await self._ask([("PING",)])
 
     async def _ask(self, commands: Sequence[tuple[str, ...]], *, raises: bool = True) -> list[Any]:
-        """The answers. Commands that Redis refuses raise, or else have the error for an answer."""
+        """Return the answers. If Redis refuses a command, raise LiveStoreContentError, or answer with the error."""
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
@@ -86,7 +91,7 @@ class LiveReader:
 
 
 def _refused(error: ResponseError) -> LiveStoreContentError:
-    return LiveStoreContentError(f"Redis refuses to read: {error}")
+    return LiveStoreContentError(f"Redis refuses the read: {error}")
 
 
 def _status(key: str, answer: Any) -> LiveStatus | LiveStoreContentError | None:

@@ -1,8 +1,8 @@
-"""REDIS_URL as people have it: one server, one address that leads to the primary, or Sentinels that know it.
+"""REDIS_URL: a single server, an address that leads to the primary, or Sentinels that know the primary.
 
-A server that has become a replica answers a write with an error. Its connection is of no use from then on, so it is
-dropped: the next one is led to the new primary. A Redis Cluster is refused when it is connected to, because a script
-here writes several keys of a symbol at once, which a cluster keeps on different servers.
+A server that has become a replica answers writes with an error. Its connection is dropped, so that the next one
+reaches the new primary. A Redis Cluster is refused when a connection opens: a script here writes several keys of a
+symbol at once, and a cluster keeps these keys on different servers.
 """
 
 from typing import Any, Final, NamedTuple
@@ -25,9 +25,9 @@ from marketstream.settings import SettingsError
 
 SENTINEL_PORT: Final = 26379
 SENTINEL_S: Final = 1.0
-"""Seconds for the answer of one Sentinel; then the next one is asked."""
+"""Maximum seconds for the answer of one Sentinel, before the next one is queried."""
 
-_FORM: Final = "redis+sentinel://host:port,host:port/name/db, where name is that of the primary, such as mymaster"
+_FORM: Final = "redis+sentinel://host:port,host:port/name/db, with the Sentinels' name of the primary, such as mymaster"
 
 
 class ClusterError(RedisError):
@@ -35,7 +35,7 @@ class ClusterError(RedisError):
 
 
 class _Checks:
-    """Mixin of a connection that refuses a cluster and leaves a server that takes no writes."""
+    """Mixin for connections: refuse a cluster, and drop the connection to a server that accepts no writes."""
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         """Greet the server. Raises ClusterError."""
@@ -43,13 +43,13 @@ class _Checks:
         await self.send_command("INFO", "cluster")  # type: ignore[attr-defined]
         try:
             answer = await self.read_response()
-        except ResponseError:  # a host that does not let its users ask
+        except ResponseError:  # a hosting provider that does not allow INFO
             return
         if "cluster_enabled:1" in (answer if isinstance(answer, str) else bytes(answer).decode()):
             raise ClusterError("it is a Redis Cluster, which keeps the keys of one symbol on different servers")
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the next answer. An answer that only a replica gives ends the connection."""
+        """Return the next answer. Disconnect after an error that only a replica returns."""
         try:
             return await super().read_response(*args, **kwargs)  # type: ignore[misc]
         except (ReadOnlyError, MasterDownError) as error:
@@ -74,7 +74,7 @@ class _EncryptedPrimary(_Checks, SentinelManagedSSLConnection):
 
 
 class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to the primary that the Sentinels name: bounded, and waited for where all are in use."""
+    """Connections to the primary that the Sentinels name: at most max_connections, and callers wait for a free one."""
 
     async def aclose(self) -> None:
         """Disconnect from the primary and from the Sentinels."""
@@ -84,7 +84,7 @@ class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
 
 
 class _Sentinels(NamedTuple):
-    """A REDIS_URL that names Sentinels: where they are, the primary's name, and the URL of any server they watch."""
+    """A REDIS_URL with Sentinels: their addresses and login, the primary's name, and the URL of a server they watch."""
 
     addresses: list[tuple[str, int]]
     primary: str
@@ -95,7 +95,7 @@ class _Sentinels(NamedTuple):
 def pool_of(url: str, **options: Any) -> BlockingConnectionPool:
     """Return a pool of connections to the primary of REDIS_URL, with redis-py's `options` for pool and connections.
 
-    Raises SettingsError when the URL is of no form that is known here.
+    Raises SettingsError when the URL is malformed.
     """
     if "+sentinel" not in urlsplit(url).scheme:
         given = dict(_parsed(url))
@@ -132,7 +132,7 @@ def _sentinels(url: str) -> _Sentinels:
     login, _, hosts = parts.netloc.rpartition("@")
     primary, _, database = parts.path.strip("/").partition("/")
     if not primary or (database and not database.isdigit()):
-        raise SettingsError(f"REDIS_URL names Sentinels, but not what to ask them: expected {_FORM}")
+        raise SettingsError(f"REDIS_URL names Sentinels but not the primary: expected {_FORM}")
     each = [urlsplit(f"//{host}") for host in hosts.split(",")]
     query = dict(parse_qsl(parts.query))
     own = {name.removeprefix("sentinel_"): query.pop(name) for name in list(query) if name.startswith("sentinel_")}

@@ -1,4 +1,4 @@
-"""Writes live state to Redis through one script, which refuses what is older than what is there."""
+"""Write live state to Redis through a script that refuses data older than the stored data."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -17,14 +17,14 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 LIMIT_S: Final = 3.0
-"""Seconds for one round trip, retries included."""
+"""Maximum seconds of one round trip, including retries."""
 
 Call = tuple[str, list[str], Sequence[int | str | bytes]]
 """A call of a script: its digest, keys and arguments."""
 
 Outcome = Literal["ok", "fenced", "lost", "foreign"]
 
-# A claim only ever raises the fence: the owner before may have been stopped for long, and wake.
+# A claim can only raise the fence: an earlier owner may have been stopped for long, and then wake up.
 _CLAIM: Final = """
 local held = tonumber(redis.call('HGET', KEYS[1], 'fence') or '-1')
 if held > tonumber(ARGV[1]) then return 'fenced' end
@@ -34,9 +34,10 @@ return 'ok'
 
 
 class LiveState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What is live of a symbol. All values are text, as Redis holds them; None is not written.
+    """The live state of a symbol. All values are text, as in Redis; None is not written.
 
-    The candles have the fields of a candle of the API and `fence`; `status` says how fresh all of it is.
+    `current` and `last` are candles, with the fields of the API's candle except `vwap`, and with `fence`. `status` has
+    the freshness of the data.
     """
 
     status: dict[str, str]
@@ -48,9 +49,9 @@ class LiveState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class LiveWriter:
-    """The owner's side of the live state. Symbols are pairs of exchange and symbol, each with the owner's fence.
+    """Writer of the live state of owned symbols, which are pairs of exchange and symbol, each with its owner's fence.
 
-    Every method raises LiveStoreUnavailableError when Redis is away or does not answer in time.
+    Every method raises LiveStoreUnavailableError when Redis is unreachable or does not answer in time.
     """
 
     def __init__(self, redis: Redis, default_exchange: str) -> None:
@@ -63,7 +64,7 @@ class LiveWriter:
         self._encode = msgspec.msgpack.Encoder().encode
 
     async def fences(self, symbols: Sequence[tuple[str, str]]) -> list[int]:
-        """The fence that Redis knows of each symbol, 0 for none."""
+        """Return the fence of each symbol in Redis, 0 if there is none."""
         with translated_errors():
             async with asyncio.timeout(LIMIT_S):
                 pipeline = self._redis.pipeline(transaction=False)
@@ -72,8 +73,10 @@ class LiveWriter:
                 return [0 if fence == "foreign" else int(fence or 0) for fence in await _answers(pipeline)]
 
     async def claim(self, fences: dict[tuple[str, str], int]) -> dict[tuple[str, str], Outcome]:
-        """From now on what owners with a lower fence write is refused. "fenced" where a later owner was here first,
-        "foreign" as in `write`."""
+        """Claim the symbols: from now on, Redis refuses writes of owners with a lower fence.
+
+        The outcome of a symbol is "ok", "fenced" if a later owner has claimed it already, or "foreign" as in `write`.
+        """
         return await self._evaluate(
             {symbol: (self._claim.sha, [Keys.of(*symbol).status], [fence]) for symbol, fence in fences.items()}
         )
@@ -81,10 +84,11 @@ class LiveWriter:
     async def write(
         self, states: dict[tuple[str, str], tuple[int, LiveState, Frame]]
     ) -> dict[tuple[str, str], Outcome]:
-        """Writes the state of each symbol under its fence and publishes its frame, in one round trip.
+        """Write the state of each symbol under its fence and publish its frame, in one round trip.
 
-        "fenced": a later owner has claimed the symbol. "lost": Redis does not know the claim; claim again.
-        "foreign": a key of the symbol is not of the type that is written here; it is named in the log.
+        The outcome of a symbol is "ok", "fenced" if a later owner has claimed it, "lost" if Redis does not know the
+        claim, so that the symbol must be claimed again, or "foreign" if a key of the symbol has another type than the
+        one written here. The log then names the key.
         """
         return await self._evaluate(
             {
@@ -107,12 +111,12 @@ class LiveWriter:
             async with asyncio.timeout(LIMIT_S):
                 try:
                     answers = await self._pipeline(calls.values())
-                except NoScriptError:  # a restarted Redis knows no scripts
+                except NoScriptError:  # a restarted Redis has no scripts
                     for script in (self._write, self._claim):
                         await self._redis.script_load(script.script)
                     answers = await self._pipeline(calls.values())
                 outcomes: dict[tuple[str, str], Outcome] = dict(zip(calls, answers, strict=True))
-                await self._tell_foreign(outcomes)
+                await self._log_foreign(outcomes)
                 return outcomes
 
     async def _pipeline(self, calls: Iterable[Call]) -> list[Outcome]:
@@ -121,8 +125,8 @@ class LiveWriter:
             pipeline.evalsha(sha, len(keys), *keys, *arguments)
         return await _answers(pipeline)
 
-    async def _tell_foreign(self, outcomes: dict[tuple[str, str], Outcome]) -> None:
-        """Logs, once for each symbol, which key is not what is written here."""
+    async def _log_foreign(self, outcomes: dict[tuple[str, str], Outcome]) -> None:
+        """Log, once for each symbol, the keys that have another type than the one written here."""
         self._foreign -= {symbol for symbol, outcome in outcomes.items() if outcome != "foreign"}
         for symbol in [symbol for symbol, outcome in outcomes.items() if outcome == "foreign"]:
             if symbol not in self._foreign:
@@ -130,8 +134,8 @@ class LiveWriter:
                 hashes = (keys.status, keys.current_candle, keys.last_candle)
                 found = {key: kind for key in hashes if (kind := await self._redis.type(key)) not in ("hash", "none")}
                 log.error(
-                    "keys in Redis are not the hashes that are written here, so this symbol is not shown: delete them, "
-                    "or give MarketStream a database of its own",
+                    "foreign keys found in Redis, symbol not published: delete these keys, or give MarketStream a "
+                    "database of its own",
                     exchange=symbol[0],
                     symbol=symbol[1],
                     keys=found,
@@ -140,8 +144,10 @@ class LiveWriter:
 
 
 async def _answers(pipeline: Any) -> list[Any]:
-    """What each command of the pipeline came to; "foreign" for a key of another type, which is the trouble of one
-    symbol only. Any other error is that of all, and raised."""
+    """Return the answer to each command of the pipeline, or "foreign" for a key of another type.
+
+    Such a key concerns one symbol only. Any other error concerns all of them and is raised.
+    """
     answers = await pipeline.execute(raise_on_error=False)
     for answer in answers:
         if isinstance(answer, Exception) and not _is_foreign(answer):

@@ -52,7 +52,7 @@ async def test_a_long_ban_is_an_error_that_says_until_when() -> None:
     case = Case([TRADE])
     case.answers = [httpx.Response(418, headers={"Retry-After": "7200"}, text="{}")]
     for _ in range(2):
-        with pytest.raises(RateLimitedError, match="told us to stop") as limited:
+        with pytest.raises(RateLimitedError, match="ordered a stop") as limited:
             await endpoints.newest_trade(case.rest, "BTCUSDT")
         assert limited.value.retry_after_s == pytest.approx(7200, rel=0.01)
     assert case.side.requests == []
@@ -62,7 +62,7 @@ async def test_an_address_that_the_firewall_blocks_is_left_alone_for_as_long_as_
     case = Case([TRADE])
     case.answers = [httpx.Response(403, text="<html>Forbidden")]
     for _ in range(2):
-        with pytest.raises(RateLimitedError, match="told us to stop") as limited:
+        with pytest.raises(RateLimitedError, match="ordered a stop") as limited:
             await endpoints.newest_trade(case.rest, "BTCUSDT")
         assert limited.value.retry_after_s == pytest.approx(300, rel=0.01)
     assert case.side.requests == []

@@ -207,7 +207,7 @@ async def test_a_redis_that_is_away_is_logged_each_time_it_goes_and_once(caches:
             await freshness.read_once()
             assert freshness.is_unavailable(MINORS) is (away is not None)
             assert (str(away) in freshness.problem(MINORS)) is (away is not None)
-    assert [line["error"] for line in lines] == ["Redis is away: refused", "Redis is away: gone"]
+    assert [line["error"] for line in lines] == ["Redis is unavailable: refused", "Redis is unavailable: gone"]
 
 
 async def test_a_redis_that_comes_back_while_another_is_closed_is_read(caches: dict[str, Cache]) -> None:
