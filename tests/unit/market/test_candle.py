@@ -1,4 +1,4 @@
-"""A candle counts trades as columns and one by one; both give the same, and columns are counted as such."""
+"""A candle counts trades as columns or one by one, with the same result, and counts as columns whenever it can."""
 
 import random
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.candle import Candle
+from marketstream.market.number import rescale
 from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
@@ -25,10 +26,56 @@ def aggregator(grace_us: int) -> Aggregator:
     return Aggregator(Progress(), grace_us=grace_us, max_id_jump=10**6, max_holes=10**6)
 
 
+def fields(candle: Candle) -> dict[str, int]:
+    return {name: getattr(candle, name) for name in Candle.__slots__}
+
+
+def in_order(rng: random.Random, size: int) -> list[Trade]:
+    """Return trades of one window, at the scales 2 and 6, with times in the order of their ids."""
+    times = sorted(rng.randrange(WINDOW_US) for _ in range(size))
+    return [
+        Trade(number, 1, EPOCH + time, rng.randrange(1, 10**6), rng.randrange(10**7), rng.random() < 0.5)
+        for number, time in enumerate(times)
+    ]
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 30))
+def test_columns_and_single_trades_in_any_order_give_the_same_candle(rng: random.Random, size: int) -> None:
+    trades = in_order(rng, size)
+    as_columns, singly = (Candle(0, 2, 6, trades[0]) for _ in range(2))
+    if rest := trades[1:]:
+        prices = [trade.price for trade in rest]
+        columns_of_rest = Trades.of(rest, 2, 6)
+        assert as_columns.can_extend(columns_of_rest)
+        as_columns.extend(columns_of_rest, max(prices), min(prices), rest[-1].id)
+    rng.shuffle(rest)
+    for trade in rest:
+        singly.add(trade)
+    assert fields(as_columns) == fields(singly)
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 30))
+def test_a_candle_does_not_depend_on_the_scales_at_which_its_trades_arrive(rng: random.Random, size: int) -> None:
+    trades = in_order(rng, size)
+    expected, mixed = Candle(0, 2, 6, trades[0]), Candle(0, 2, 6, trades[0])
+    for trade in trades[1:]:
+        price_scale, quantity_scale = 2 + rng.randrange(3), 6 + rng.randrange(3)
+        expected.add(trade)
+        mixed.count(
+            trade._replace(
+                price=rescale(trade.price, 2, price_scale), quantity=rescale(trade.quantity, 6, quantity_scale)
+            ),
+            price_scale,
+            quantity_scale,
+        )
+    expected.rescale(mixed.price_scale, mixed.quantity_scale)
+    assert fields(expected) == fields(mixed)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 300))
 def test_records_in_order_give_what_each_trade_alone_gives_in_any_order(seed: int, size: int) -> None:
-    """The one goes the fast ways, the other the general one, with windows open for as long as that takes."""
+    """One aggregator takes the fast paths, the other the general one; a long grace keeps all windows open."""
     rng = random.Random(seed)
     trades = history(rng, size)
     end_us, grace_us = trades[-1].time + 2 * WINDOW_US, trades[-1].time - EPOCH + WINDOW_US
@@ -50,7 +97,7 @@ def test_records_in_order_give_what_each_trade_alone_gives_in_any_order(seed: in
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """How often trades were counted one by one, and how often as columns."""
+    """Count the calls that add one entry and the calls that add columns."""
     counts = {"add": 0, "extend": 0}
 
     def counting(name: str, method: Callable[..., None]) -> Callable[..., None]:
@@ -66,7 +113,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 def columns(first_id: int, window: float, price_scale: int, quantity_scale: int) -> Trades:
-    """SIZE trades that follow each other within a tenth of a window."""
+    """Return SIZE trades that follow each other within a tenth of a window."""
     times = [EPOCH + int((window + number / SIZE / 10) * WINDOW_US) for number in range(SIZE)]
     trades = [Trade(first_id + number, 1, time, 100, 5, taker_buy=True) for number, time in enumerate(times)]
     return rescaled(Trades.of(trades, 2, 6), price_scale, quantity_scale)
