@@ -1,4 +1,4 @@
-"""The data directory belongs to one copy, whatever happened to the one before it."""
+"""The data directory belongs to one copy, whatever happened to the previous copy."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ def test_a_second_copy_is_refused(tmp_path: Path) -> None:
         pass
 
 
-async def test_a_running_copy_is_left_alone(tmp_path: Path) -> None:
+async def test_a_running_copy_is_not_disturbed(tmp_path: Path) -> None:
     copy = await start_copy(tmp_path)
     try:
         with pytest.raises(DirectoryInUseError, match=str(copy.pid)):
@@ -42,15 +42,15 @@ async def test_the_servers_of_a_killed_copy_stop(tmp_path: Path) -> None:
     await eventually(lambda: server_processes(tmp_path) == [])
 
 
-async def test_leftovers_of_a_killed_copy_are_cleared(tmp_path: Path) -> None:
+async def test_leftovers_of_a_killed_copy_are_ended(tmp_path: Path) -> None:
     copy = await start_copy(tmp_path)
     leftovers = server_processes(tmp_path)
     for process in leftovers:
-        process.suspend()  # so that they cannot follow the signal that they get when their parent dies
+        process.suspend()  # so that they cannot react to the signal at the death of their parent
     copy.kill()
     await copy.wait()
     assert all(process.is_running() for process in leftovers)
-    # A pid in a stale file may have gone to another process: to this one, say.
+    # The system may have reused the pid in a stale file: here, it is the pid of another process.
     pid_file = tmp_path / "postgres" / "data" / "postmaster.pid"
     pid_file.write_text(pid_file.read_text().replace(pid_file.read_text().split()[0], str(os.getppid()), 1))
 
@@ -69,7 +69,7 @@ async def test_only_servers_are_ended(tmp_path: Path) -> None:
     await bystander.wait()
 
 
-def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DirectoryUnusableError, match=r"Not a directory.*--data DIR"):
         DataDirectory(tmp_path / "file" / "data").__enter__()

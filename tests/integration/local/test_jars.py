@@ -10,7 +10,7 @@ from marketstream.local.errors import FetchError
 from marketstream.local.jars import class_path
 
 
-async def test_the_cache_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_cache_suffices_without_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     jars = await class_path(lines.append)
     monkeypatch.setattr(socket, "socket", _no_network)
@@ -20,7 +20,7 @@ async def test_the_cache_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any(jar.name == "kafka-clients-4.3.1.jar" for jar in jars)
 
 
-async def test_without_a_network_the_message_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_network_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
@@ -35,7 +35,7 @@ async def test_a_jar_that_is_not_the_locked_one_is_refused(tmp_path: Path, monke
     from jgo.maven import PythonResolver
 
     def forged(_resolver: object, artifact: object) -> Path:
-        path = tmp_path / f"forged-{id(artifact)}.jar"  # several are fetched at once
+        path = tmp_path / f"forged-{id(artifact)}.jar"  # several jars are downloaded at once
         path.write_bytes(b"something else")
         return path
 

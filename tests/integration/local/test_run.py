@@ -1,4 +1,4 @@
-"""The command `marketstream local` as its user meets it: a process of its own, real trades, Ctrl-C."""
+"""The command `marketstream local` as users run it: a process of its own, real trades, Ctrl-C."""
 
 import asyncio
 import contextlib
@@ -40,17 +40,17 @@ class Run:
         self.said = ""
 
     async def address(self) -> str:
-        """The address that it prints once it serves."""
+        """Return the address that the command prints once the API is up."""
         assert self.process.stdout is not None
         async with asyncio.timeout(START_LIMIT_S):
             while line := (await self.process.stdout.readline()).decode():
                 self.said += line
                 if found := re.search(r"price +(http://\S+)/price", line):
                     return found[1]
-        raise AssertionError(f"it ended with {await self.process.wait()}:\n{self.said}")
+        raise AssertionError(f"the command ended with {await self.process.wait()}:\n{self.said}")
 
     async def stop(self) -> float:
-        """Presses Ctrl-C. Seconds until it has ended."""
+        """Press Ctrl-C, and return the seconds until the end of the process."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGINT)
         async with asyncio.timeout(STOP_LIMIT_S):
@@ -58,7 +58,7 @@ class Run:
         return time.monotonic() - began
 
     def endpoints(self) -> dict[str, str]:
-        """The addresses of its servers."""
+        """Return the addresses of its servers."""
         endpoints: dict[str, str] = json.loads((self.data / "endpoints.json").read_text())
         return endpoints
 
@@ -83,7 +83,7 @@ def recording_arguments(recordings: Path) -> tuple[str, ...]:
 
 
 async def wait_for_end(client: httpx.AsyncClient) -> dict[str, Any]:
-    """The open candle once the whole recording has been counted."""
+    """Return the open candle once the whole recording is counted."""
 
     async def all_counted() -> None:
         answer = await client.get("/current-candle")
@@ -100,7 +100,7 @@ def shown(candle: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(candle[name] for name in names)
 
 
-async def test_a_recording_gives_exact_candles_and_a_restart_goes_on(tmp_path: Path, recordings: Path) -> None:
+async def test_a_recording_gives_exact_candles_and_a_restart_resumes(tmp_path: Path, recordings: Path) -> None:
     data = tmp_path / "data"
     for attempt in ("first start", "restart"):
         async with running(data, *recording_arguments(recordings)) as run:
@@ -142,9 +142,7 @@ async def assert_second_copy_is_refused(data: Path) -> None:
         assert str(data) in output.decode()
 
 
-async def test_a_run_that_was_killed_is_cleared_away_and_nothing_is_counted_twice(
-    tmp_path: Path, recordings: Path
-) -> None:
+async def test_after_a_kill_nothing_is_counted_twice(tmp_path: Path, recordings: Path) -> None:
     data = tmp_path / "data"
     async with running(data, *recording_arguments(recordings)) as run:
         async with httpx.AsyncClient(base_url=await run.address()) as client:
@@ -158,7 +156,7 @@ async def test_a_run_that_was_killed_is_cleared_away_and_nothing_is_counted_twic
         assert {candle["window_start"]: shown(candle) for candle in candles} == EXPECTED
 
 
-async def test_the_manifest_is_simulated_until_there_is_a_live_feed(tmp_path: Path) -> None:
+async def test_the_manifest_is_simulated_without_the_exchange(tmp_path: Path) -> None:
     async with running(tmp_path / "data", "manifests/majors.yaml") as run:
         async with httpx.AsyncClient(base_url=await run.address()) as client:
 

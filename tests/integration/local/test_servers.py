@@ -1,4 +1,4 @@
-"""The three servers together: data stays, stopping is quick, a server that dies is noticed."""
+"""The three servers together: data persists, a stop is quick, and a dead server is reported."""
 
 import asyncio
 import json
@@ -11,7 +11,6 @@ import pytest
 from marketstream.local.directory import server_processes
 from marketstream.local.errors import ServerDiedError, ServerStartError
 from marketstream.local.servers import EmbeddedServers
-from redis.asyncio import Redis
 
 from tests.harness.clients import consume, make_topic, produce, query
 from tests.harness.servers import pause, restart
@@ -34,7 +33,7 @@ async def test_data_outlives_a_restart(tmp_path: Path) -> None:
         assert await consume(servers.kafka_bootstrap, "kept") == [b"one", b"two"]
 
 
-async def test_addresses_stand_in_a_file_while_the_servers_run(tmp_path: Path) -> None:
+async def test_the_addresses_are_in_a_file_while_the_servers_run(tmp_path: Path) -> None:
     kafka, database = "elsewhere:9092", "postgresql://elsewhere/marketstream"
     file = tmp_path / "endpoints.json"
     async with EmbeddedServers(tmp_path, kafka_bootstrap=kafka, database_url=database) as servers:
@@ -45,7 +44,7 @@ async def test_addresses_stand_in_a_file_while_the_servers_run(tmp_path: Path) -
     assert not file.exists()
 
 
-async def test_a_server_that_dies_is_noticed(tmp_path: Path) -> None:
+async def test_a_dead_server_is_reported(tmp_path: Path) -> None:
     async with EmbeddedServers(tmp_path, kafka_bootstrap="elsewhere:9092") as servers:
         watch = asyncio.create_task(servers.watch())
         assert servers.redis is not None
@@ -60,7 +59,7 @@ async def test_a_server_that_dies_is_noticed(tmp_path: Path) -> None:
         assert await query(servers.database_url, "SELECT 1")
 
 
-async def test_a_server_that_cannot_start_says_why_and_stops_the_others(tmp_path: Path) -> None:
+async def test_a_server_that_cannot_start_says_why_and_the_others_stop(tmp_path: Path) -> None:
     servers = EmbeddedServers(tmp_path, kafka_properties={"num.network.threads": "none"})
     with pytest.raises(ServerStartError, match=r"num\.network\.threads"):
         await servers.__aenter__()
@@ -68,7 +67,7 @@ async def test_a_server_that_cannot_start_says_why_and_stops_the_others(tmp_path
     assert not any(server.alive for server in servers.servers)
 
 
-async def test_interrupted_start_leaves_nothing(tmp_path: Path) -> None:
+async def test_an_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
     servers = EmbeddedServers(tmp_path)
     starting = asyncio.create_task(servers.__aenter__())
     await asyncio.sleep(0.3)
@@ -87,26 +86,3 @@ async def test_a_paused_server_stops_in_time(tmp_path: Path) -> None:
         began = time.monotonic()
     assert time.monotonic() - began < STOP_LIMIT_S
     assert server_processes(tmp_path) == []
-
-
-async def test_redis_forgets(tmp_path: Path) -> None:
-    async with EmbeddedServers(tmp_path, kafka_bootstrap="elsewhere:9092", database_url="postgresql://x/y") as servers:
-        assert servers.redis is not None
-        async with Redis.from_url(servers.redis_url) as client:
-            await client.set("live", "state")
-        await restart(servers.redis)
-        async with Redis.from_url(servers.redis_url) as client:
-            assert await client.get("live") is None
-
-
-async def test_a_log_that_has_grown_starts_anew(tmp_path: Path) -> None:
-    async with EmbeddedServers(tmp_path, kafka_bootstrap="elsewhere:9092", database_url="postgresql://x/y") as servers:
-        redis = servers.redis
-        assert redis is not None
-        with redis.log.open("ab") as log:
-            log.write(b"much to say\n" * 1_000_000)
-        redis.bound_log()
-        assert redis.log.stat().st_size == 0
-        assert redis.log.with_suffix(".log.1").stat().st_size > 10_000_000
-    assert "ready to exit" in redis.log_tail()
-    assert redis.log.stat().st_size < 10_000
