@@ -11,7 +11,7 @@ PAGE := $(STATIC)/node_modules/.package-lock.json
 UV = $(shell sed -n 's/^ *"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check generate bench soak e2e kind kind-down images image-of-exchange chart-docs docs clean
+.PHONY: help run test coverage check generate bench soak e2e kind kind-down images image-of-exchange chart-docs docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -21,6 +21,10 @@ run: $(READY) $(PAGE) ## Run the whole pipeline on this machine; ARGS="--help" l
 
 test: $(READY) $(PAGE) ## Run all tests that need no cluster; ARGS are passed to pytest
 	@exec $(BIN)/pytest -m "not soak and not e2e" $(ARGS)
+
+coverage: $(READY) ## Measure the coverage of the tests that need no servers; fail below the floor
+	@$(BIN)/coverage run -m pytest --quiet -p tests.workflows.without_recordings $(ARGS) tests/unit tests/integration/exchanges
+	@$(BIN)/coverage report
 
 check: $(READY) ## Check formatting, lint, spelling, types, layers and generated files
 	$(BIN)/ruff format --check
@@ -65,7 +69,7 @@ docs: $(READY) ## Build the documentation as a site in site/; fail on a broken l
 	  --only-group docs mkdocs build
 
 clean: ## Remove the environment, caches and build output; keep the data in .marketstream
-	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules
+	rm -rf .venv site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(STATIC)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Docker where its daemon answers, else buildah; or any command with the options of docker build, from the environment
