@@ -21,6 +21,9 @@ BASES: Final = ("docker.io/library/postgres:18", "docker.io/library/redis:8", KA
 
 BUILD_S: Final = 900.0
 
+BUILDER: Final = "MARKETSTREAM_IMAGE_BUILD"
+"""The variable that names the command that builds an image."""
+
 
 async def bring(context: str, load: str) -> None:
     """Builds all images and loads them. Other nodes pull the official images themselves.
@@ -30,12 +33,14 @@ async def bring(context: str, load: str) -> None:
     if os.environ.get("MARKETSTREAM_E2E_IMAGES") == "keep":
         return
     began = time.monotonic()
+    tools = []
     if context == OFFLINE:
-        build = folder(OFFLINE_CLUSTER) / "images" / "build"
-        await program(str(build), "python", "postgres", "redis", "kafka", limit=BUILD_S)
+        programs = folder(OFFLINE_CLUSTER) / "images"
+        await program(str(programs / "build"), "python", "postgres", "redis", "kafka", limit=BUILD_S)
+        tools = [f"{BUILDER}={os.environ.get(BUILDER) or programs / 'bud'}"]
     for tag in (TAG, NEXT_TAG):
-        await make("images", f"VERSION={tag}", f"IMAGE_PREFIX={PREFIX}")
-    await make("image-of-exchange", f"VERSION={TAG}", f"IMAGE_PREFIX={PREFIX}")
+        await make("images", f"VERSION={tag}", f"IMAGE_PREFIX={PREFIX}", *tools)
+    await make("image-of-exchange", f"VERSION={TAG}", f"IMAGE_PREFIX={PREFIX}", *tools)
     built = time.monotonic()
     ours = [f"{PREFIX}{name}:{tag}" for name in ("services", "operator") for tag in (TAG, NEXT_TAG)]
     for image in (*ours, EXCHANGE, *(BASES if context == OFFLINE else ())):
