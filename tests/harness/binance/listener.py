@@ -1,4 +1,4 @@
-"""Reads a feed of Binance as a producer does, and holds it against what really happened."""
+"""Reading a feed of Binance as a producer does, and comparing it with the trades that happened."""
 
 import asyncio
 import contextlib
@@ -15,35 +15,35 @@ from marketstream.redis.budget import Budget
 from tests.harness.binance.server import BinanceServer
 
 LIMIT_S = 15.0
-"""Seconds in which anything that a test waits for must happen."""
+"""Seconds within which anything that a test waits for must happen."""
 
 IMPATIENT = Timing(
     open_s=2, answer_s=2, ping_s=0.5, pong_s=0.5, first_retry_s=0.05, most_retry_s=0.5, steady_s=0.5, overlap_s=0.5,
     stale_s=1.0, confirm_s=0.3, clock_s=0.05,
 )  # fmt: skip
-"""Like the default, faster: two pings a second stay within the five messages that the exchange takes."""
+"""Shorter times than the defaults: two pings per second stay within the limit of five messages."""
 
 
 async def until(condition: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
-    """Waits until the condition holds; a test fails that waits too long."""
+    """Wait until the condition holds, or fail after `limit_s` seconds."""
     async with asyncio.timeout(limit_s):
-        while not condition():  # noqa: ASYNC110 - what the conditions look at tells nobody when it changes
+        while not condition():  # noqa: ASYNC110 - the conditions have no events
             await asyncio.sleep(0.01)
 
 
 class Listener:
-    """What the feed has brought of each symbol."""
+    """Collects the events of a feed by symbol."""
 
     def __init__(self, server: BinanceServer, exchange: Binance) -> None:
         self.server = server
         self.exchange = exchange
-        self.heard: dict[str, list[int]] = defaultdict(list)
+        self.received: dict[str, list[int]] = defaultdict(list)
         self.clocks: dict[str, int] = defaultdict(int)
         self.late = 0
-        """Trades that came after a ClockAdvanced that had passed them."""
+        """Trades that arrived after a ClockAdvanced event with a later time."""
 
-    def hear(self, event: FeedEvent) -> None:
-        """Takes in an event; every trade must be as it happened."""
+    def receive(self, event: FeedEvent) -> None:
+        """Process an event, and assert that every trade is as it happened."""
         if isinstance(event, ConnectionAlive):
             return
         if isinstance(event, ClockAdvanced):
@@ -51,11 +51,11 @@ class Listener:
             return
         event.trades.check(event.received_us)
         self.late += sum(time < self.clocks[event.symbol] for time in event.trades.times)
-        self.heard[event.symbol] += [trade.id for trade in event.trades]
+        self.received[event.symbol] += [trade.id for trade in event.trades]
         self.compare(event.symbol, event.trades)
 
     def compare(self, symbol: str, trades: Trades) -> None:
-        """Fails unless the trades are those that happened, to the digit."""
+        """Assert that the trades are those that happened, to the digit."""
         market = self.server.markets[symbol]
         for trade in trades:
             happened = market.from_id(trade.id, trade.n)
@@ -66,18 +66,18 @@ class Listener:
                 assert float(happened[0].quantity) == trade.quantity / 10**trades.quantity_scale
 
     async def catch_up(self) -> None:
-        """Waits until something has been heard of every symbol that happens after this call."""
+        """Wait until a trade that happened after this call has arrived for every symbol."""
         newest = {symbol: market.trades[-1].id for symbol, market in self.server.markets.items()}
-        await until(lambda: all(max(self.heard[symbol], default=0) > newest[symbol] for symbol in newest))
+        await until(lambda: all(max(self.received[symbol], default=0) > newest[symbol] for symbol in newest))
 
     def missing(self, symbol: str) -> list[int]:
-        """Ids between the first and the last heard that were not heard."""
-        heard = set(self.heard[symbol])
-        return [trade_id for trade_id in range(min(heard), max(heard)) if trade_id not in heard]
+        """Return the missing ids between the first and the last received."""
+        received = set(self.received[symbol])
+        return [trade_id for trade_id in range(min(received), max(received)) if trade_id not in received]
 
     async def fill(self) -> None:
-        """Fetches what is missing from the history, hole by hole."""
-        for symbol in list(self.heard):
+        """Fetch the missing trades from the history, hole by hole."""
+        for symbol in list(self.received):
             while missing := self.missing(symbol):
                 first = last = missing[0]
                 while last + 1 in missing:
@@ -85,7 +85,7 @@ class Listener:
                 page = await self.exchange.history(symbol, first, last)
                 assert page is not None
                 self.compare(symbol, page)
-                self.heard[symbol] += page.all_ids()
+                self.received[symbol] += page.all_ids()
 
 
 def _same(text: str, trade: Trade, scale: int) -> bool:
@@ -96,14 +96,14 @@ def _same(text: str, trade: Trade, scale: int) -> bool:
 async def listening(
     server: BinanceServer, symbols: Sequence[str], timing: Timing = IMPATIENT
 ) -> AsyncIterator[Listener]:
-    """A feed that is read until the end of the block."""
+    """Read a feed until the end of the block."""
     exchange = Binance(Budget(limit=60_000), ws_url=server.ws_url, rest_url=server.rest_url, timing=timing)
     listener = Listener(server, exchange)
 
     async def read() -> None:
         async with contextlib.aclosing(exchange.feed(symbols)) as feed:
             async for event in feed:
-                listener.hear(event)
+                listener.receive(event)
 
     reading = asyncio.create_task(read())
     try:

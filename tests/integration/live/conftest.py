@@ -1,4 +1,4 @@
-"""The settings of a pipeline that follows the exchange of these tests."""
+"""The settings of a pipeline on the fake Binance of these tests."""
 
 import pytest
 from marketstream.local.kafka import KafkaServer
@@ -9,7 +9,7 @@ from tests.integration.live.exchange import RATES, SPEED
 
 @pytest.fixture
 def settings(kafka: KafkaServer, database_url: str, redis_url: str, topic_prefix: str) -> Settings:
-    """Of all services; EXCHANGE_WS_URL and EXCHANGE_REST_URL are for the test to add."""
+    """Return settings for all services. The test adds EXCHANGE_WS_URL and EXCHANGE_REST_URL."""
     return Settings(
         kafka_bootstrap=kafka.address,
         database_url=database_url,

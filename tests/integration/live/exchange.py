@@ -1,4 +1,4 @@
-"""The exchange of these tests: Binance's protocol on loopback in time that runs fast, and the truth of its candles."""
+"""The exchange of these tests: a fake Binance whose time runs fast, and the correct candles of its trades."""
 
 import time
 from bisect import bisect_left
@@ -17,41 +17,41 @@ from tests.harness.binance.sources import ServerTrade, generated
 from tests.harness.model import Row, reference_candles
 
 SPEED: Final = 10
-"""Exchange seconds in a second: a window takes one second."""
+"""Exchange seconds per second: a window takes one second."""
 
 BUSY: Final = "BTCUSDT"
 RATES: Final = {BUSY: 10.0, "ETHUSDT": 4.0, "XMRUSDT": 0.05}
-"""Trades in an exchange second; the last leaves most windows empty."""
+"""Trades per exchange second; the last symbol leaves most windows empty."""
 
 SEED: Final = 11
 PAST_S: Final = 600
 BEHIND_S: Final = 3600
-"""By how much the exchange's time is behind ours at the start: fast as it runs, it stays in the past."""
+"""Seconds by which the exchange's time is behind ours at the start: although it runs fast, it stays in the past."""
 
 PLACES: Final = 8
 
 
 class ForgetfulMarket(Market):
-    """A market whose history has lost the trades with ids in `lost`, though they happened."""
+    """A market whose history lacks the trades with ids in `lost`, although they happened."""
 
     lost = range(0)
 
     def from_id(self, first_id: int, limit: int) -> list[ServerTrade]:
-        """What it still has from `first_id` on."""
+        """Return the remaining trades from `first_id` on."""
         found = super().from_id(first_id, limit + len(self.lost))
         return [trade for trade in found if trade.id not in self.lost][:limit]
 
     def find_aggregates(
         self, from_id: int | None, start_us: int | None, end_us: int | None, limit: int
     ) -> list[ServerAggregate]:
-        """Those that hold no lost trade."""
+        """Return the aggregates without a lost trade."""
         found = super().find_aggregates(from_id, start_us, end_us, limit)
         lost = self.lost
         return [one for one in found if not lost or one.last_id < lost.start or one.first_id >= lost.stop]
 
 
 def live_server(rates: Mapping[str, float] = RATES) -> BinanceServer:
-    """A server of these symbols; it runs from `start` to `stop`."""
+    """Return a fake Binance with these symbols; it runs from `start` to `stop`."""
     start_us = time.time_ns() // 1000 - BEHIND_S * 1_000_000
     server = BinanceServer({}, ExchangeClock(start_us, SPEED))
     for symbol, rate in rates.items():
@@ -61,14 +61,14 @@ def live_server(rates: Mapping[str, float] = RATES) -> BinanceServer:
 
 
 class Truth:
-    """The candles that are right when they say complete, from the server's own trades."""
+    """The correct complete candles, from the server's own trades."""
 
     def __init__(self, server: BinanceServer) -> None:
         self._server = server
         self._final: dict[tuple[str, int], Row | None] = {}
 
     def row(self, symbol: str, start_s: int) -> Row | None:
-        """The candle of the window that starts then (Unix s); not complete as long as it has not ended."""
+        """Return the candle of the window that starts at `start_s` (Unix s), incomplete until the window has ended."""
         key = symbol, start_s
         if key not in self._final:
             trades = self._server.markets[symbol].trades
@@ -82,14 +82,17 @@ class Truth:
         return self._final[key]
 
     def rows(self, symbol: str, first_id: int, lost: Sequence[int] = ()) -> dict[int, Row]:
-        """All candles of those who know every trade from `first_id` on but the `lost`."""
+        """Return all candles of the trades from `first_id` on, without the `lost` trades."""
         trades = [_trade(trade) for trade in self._server.markets[symbol].trades if trade.id >= first_id]
         known = [trade for trade in trades if trade.id not in lost]
         return _reference([*known, *self._next(symbol, known)])
 
     def _next(self, symbol: str, around: Sequence[Trade]) -> list[Trade]:
-        """What is to happen after the newest trade proves the windows that have ended before it, as the exchange knows
-        and can tell. No trade of these tests fills a window whose end it proves."""
+        """Return a trade that proves the windows between the newest trade and the present, or no trade if not needed.
+
+        The exchange knows that nothing has happened since its newest trade, and reports it. The time of the returned
+        trade is the present, or that of the next real trade; it fills no window whose end it proves.
+        """
         market = self._server.markets[symbol]
         until_us = min(self._server.clock.now_us(), market.next_us)
         if not around or around[-1].id != market.trades[-1].id:

@@ -1,4 +1,4 @@
-"""The whole pipeline on Binance's protocol, through every fault of the exchange: no false claim, and no hole left."""
+"""The whole pipeline through every fault of a fake Binance: no false claim, and no hole remains."""
 
 import asyncio
 import contextlib
@@ -23,10 +23,10 @@ from tests.integration.live.exchange import BUSY, ForgetfulMarket, live_server
 from tests.integration.live.watch import EXCHANGE, LIMIT_S, Watch
 
 MAX_AGE_S = 4
-"""Seconds; after half of it a quiet symbol is asked about: twenty of the exchange's."""
+"""Seconds. After half of them, that is, 20 exchange seconds, a quiet symbol is checked."""
 
 UNHEEDED = 2
-"""Requests that may already be on their way when the exchange says stop."""
+"""Requests that may already be on their way when the exchange demands a pause."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def server() -> AsyncIterator[BinanceServer]:
 
 @pytest.fixture
 async def watch(settings: Settings, server: BinanceServer) -> AsyncIterator[Watch]:
-    """A pipeline that runs until the end of the test, and is watched."""
+    """Run and watch a pipeline until the end of the test."""
     settings = settings.but(exchange_ws_url=server.ws_url, exchange_rest_url=server.rest_url, max_age_s=MAX_AGE_S)
     watch = Watch(settings, server)
     async with pipeline(settings), watch.watching():
@@ -47,7 +47,7 @@ async def watch(settings: Settings, server: BinanceServer) -> AsyncIterator[Watc
 
 @contextlib.asynccontextmanager
 async def pipeline(settings: Settings) -> AsyncIterator[None]:
-    """A producer and a processor as they are in production, but less patient: their exchange's time is fast."""
+    """Run a producer and a processor as in production, with shorter times, because the exchange's time is fast."""
     stop = asyncio.Event()
     feed, history = (
         Binance(
@@ -70,13 +70,13 @@ async def pipeline(settings: Settings) -> AsyncIterator[None]:
 
 
 def fetched() -> float:
-    """How many trades have been fetched from the history so far."""
+    """Return the number of trades fetched from the history so far."""
     return sum(
         sample.value for metric in metrics.TRADES.collect() for sample in metric.samples if "_total" in sample.name
     )
 
 
-async def test_after_every_fault_all_candles_are_complete_and_never_one_was_wrong(
+async def test_after_every_fault_all_candles_become_complete_and_none_was_ever_wrong(
     watch: Watch, server: BinanceServer, settings: Settings
 ) -> None:
     took: dict[str, float] = {}
@@ -102,7 +102,7 @@ async def test_after_every_fault_all_candles_are_complete_and_never_one_was_wron
     await watch.assert_all_as_it_was()
 
 
-async def test_what_the_history_lacks_is_given_up_counted_and_not_asked_for_again(
+async def test_trades_that_the_history_lacks_are_given_up_counted_and_not_requested_again(
     watch: Watch, server: BinanceServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "PATIENCE_S", 3.0)
@@ -111,29 +111,29 @@ async def test_what_the_history_lacks_is_given_up_counted_and_not_asked_for_agai
     before = given_up()
     first = market.trades[-1].id + 1
     market.lost = range(first + 10, first + 20)
-    server.faults.add("drop", 30, BUSY)  # these are the next 30: what can be had of them is had
+    server.faults.add("drop", 30, BUSY)  # the next 30 trades, of which the history has 20
 
-    async def it_is_said() -> None:
+    async def is_reported() -> None:
         rows = await query(settings.database_url, "SELECT DISTINCT incomplete_reason AS why FROM candles_10s")
         assert {row["why"] for row in rows} == {"unfillable", None}
 
-    await within(LIMIT_S, it_is_said)
+    await within(LIMIT_S, is_reported)
     (progress,) = await query(settings.database_url, f"SELECT unfillable FROM progress WHERE symbol = '{BUSY}'")
     assert [(ids.lower, ids.upper) for ids in progress["unfillable"]] == [(market.lost.start, market.lost.stop)]
     assert given_up() - before == len(market.lost)
-    asked = len(questions(server, market.lost))
-    assert asked > 1, "a history may lag: once is not enough to give up"
+    requests = len(requests_for(server, market.lost))
+    assert requests > 1, "a history may lag: one request is not enough to give up"
     looks = watch.looks
     await until(lambda: watch.looks > looks + 100)
-    await within(LIMIT_S, it_is_said)
-    assert len(questions(server, market.lost)) == asked
+    await within(LIMIT_S, is_reported)
+    assert len(requests_for(server, market.lost)) == requests
     await watch.assert_all_as_it_was({BUSY: market.lost})
 
 
-async def test_a_clock_that_is_ahead_does_not_prove_that_nothing_more_comes(
+async def test_a_clock_that_is_ahead_does_not_prove_a_symbol_quiet(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked for its newest trade, the exchange answers as of a time that is still to come."""
+    """The exchange reports its newest trade as of a time that is still to come."""
     async with live_server({"XMRUSDT": 1.0}) as server:
         settings = settings.but(
             exchange_ws_url=server.ws_url, exchange_rest_url=server.rest_url, symbols=("XMRUSDT",), max_age_s=1
@@ -142,20 +142,20 @@ async def test_a_clock_that_is_ahead_does_not_prove_that_nothing_more_comes(
         async with pipeline(settings), watch.watching():
             await watch.healed()
             server.clock.offset_us = faults.WRONG_CLOCK_US
-            asked = len(server.rest.requests)
-            await until(lambda: len(server.rest.requests) > asked + 60, LIMIT_S)
+            before = len(server.rest.requests)
+            await until(lambda: len(server.rest.requests) > before + 60, LIMIT_S)
             server.clock.offset_us = 0
             await watch.healed()
         await watch.assert_all_as_it_was()
 
 
 def given_up() -> float:
-    """How many trades are counted as not to be had."""
+    """Return the number of trades counted as unfillable."""
     return sample(metrics.UNFILLABLE, exchange=EXCHANGE, symbol=BUSY)
 
 
-def questions(server: BinanceServer, ids: range) -> list[str]:
-    """The requests for single trades from one of these ids on."""
+def requests_for(server: BinanceServer, ids: range) -> list[str]:
+    """Return the requests for single trades that begin at one of these ids."""
     return [
         path
         for path, given in server.rest.requests

@@ -1,4 +1,4 @@
-"""`marketstream local` with the exchange at an address of EXCHANGE_WS_URL and EXCHANGE_REST_URL."""
+"""`marketstream local` with the exchange at the addresses EXCHANGE_WS_URL and EXCHANGE_REST_URL."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.integration.local.test_run import running
 
 LIMIT_S = 60
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-ASKED = ("--exchange", "binance", "--symbols", ",".join(SYMBOLS))
+OPTIONS = ("--exchange", "binance", "--symbols", ",".join(SYMBOLS))
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BinanceServer
 
 
 async def test_an_exchange_that_answers_is_served(server: BinanceServer, tmp_path: Path) -> None:
-    async with running(tmp_path / "data", *ASKED) as run:
+    async with running(tmp_path / "data", *OPTIONS) as run:
         async with httpx.AsyncClient(base_url=await run.address()) as client:
 
             async def live_and_complete() -> None:
@@ -49,7 +49,7 @@ async def test_an_exchange_that_answers_is_served(server: BinanceServer, tmp_pat
 
 @pytest.fixture
 def with_servers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The servers of the tests, in the environment: the command starts none of its own, which takes long."""
+    """Put the servers of the tests into the environment, because starting the command's own servers takes long."""
     for name, value in settings.but(http_port=8000, symbols=(), exchange="").to_environment().items():
         monkeypatch.setenv(name, value)
 
@@ -61,7 +61,7 @@ async def test_an_unreachable_address_is_reported_and_simulated(
     address = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("EXCHANGE_WS_URL", f"ws://{address}")
     monkeypatch.setenv("EXCHANGE_REST_URL", f"http://{address}")
-    async with running(tmp_path / "data", *ASKED) as run:
+    async with running(tmp_path / "data", *OPTIONS) as run:
         async with httpx.AsyncClient(base_url=await run.address()) as client:
 
             async def simulated() -> None:
@@ -77,7 +77,7 @@ async def test_an_unreachable_address_is_reported_and_simulated(
 
 
 @pytest.mark.usefixtures("with_servers")
-async def test_a_symbol_that_is_not_listed_is_named(server: BinanceServer, tmp_path: Path) -> None:
+async def test_the_error_names_an_unlisted_symbol(server: BinanceServer, tmp_path: Path) -> None:
     async with running(tmp_path / "data", "--exchange", "binance", "--symbols", "BTCUSDT,NOPEUSDT") as run:
         output, _ = await asyncio.wait_for(run.process.communicate(), LIMIT_S)
     assert run.process.returncode == 2

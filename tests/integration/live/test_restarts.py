@@ -1,4 +1,4 @@
-"""Every process of the pipeline is stopped, and killed, while trades flow: no hole remains, nothing is wrong."""
+"""Every process of the pipeline is stopped and killed while trades flow: no hole remains, and nothing is wrong."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -18,12 +18,12 @@ from tests.integration.live.watch import LIMIT_S, Watch
 
 NAMES: Final = ("processor", "producer", "api")
 RATES: Final = {"BTCUSDT": 10.0, "ETHUSDT": 4.0, "XMRUSDT": 0.5}
-"""Trades in an exchange second; the last leaves some windows empty."""
+"""Trades per exchange second; the last symbol leaves some windows empty."""
 
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings, logs: Path) -> AsyncIterator[dict[str, Service]]:
-    """The three services as processes of their own, `python -m marketstream …`."""
+    """Run the three services as processes, `python -m marketstream …`."""
     ports = {"producer": 0, "processor": 0, "api": settings.http_port}
     services = {
         name: Service(name, ["marketstream", name], settings.but(http_port=port), logs / f"{name}.log")
@@ -38,7 +38,7 @@ async def running(settings: Settings, logs: Path) -> AsyncIterator[dict[str, Ser
             service.close()
 
 
-async def test_after_every_restart_nothing_is_missing_and_nothing_is_wrong(
+async def test_after_every_restart_nothing_is_missing_or_wrong(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with live_server(RATES) as server:
@@ -67,7 +67,7 @@ async def test_after_every_restart_nothing_is_missing_and_nothing_is_wrong(
 
 
 async def restart(services: list[Service], how: str) -> None:
-    """Ends the services in good order, or with kill -9, and starts them again."""
+    """Stop the services gracefully, or kill them, and start them again."""
     for service in services:
         if how == "killed":
             service.kill()
@@ -78,12 +78,12 @@ async def restart(services: list[Service], how: str) -> None:
 
 
 def fetches(server: BinanceServer) -> int:
-    """How often the history was asked for trades."""
+    """Return the number of requests for trades of the history."""
     return sum(path.endswith("historicalTrades") for path, _ in server.rest.requests)
 
 
 async def all_answer(settings: Settings, services: dict[str, Service]) -> None:
-    """That all run, and that the API is ready and has live prices of all symbols."""
+    """Assert that all services run, and that the API is ready and has live prices of all symbols."""
     for service in services.values():
         service.assert_alive()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.http_port}") as client:

@@ -1,4 +1,4 @@
-"""Watches what the pipeline says of its candles, all the time, and waits until all of them are complete."""
+"""Watching the candles of a pipeline all the time, and waiting until all of them are complete."""
 
 import asyncio
 import contextlib
@@ -26,15 +26,17 @@ from tests.integration.live.exchange import Truth
 
 EXCHANGE: Final = "binance"
 GOAL_S: Final = 60
-"""Seconds within which all is complete again after a fault."""
+"""Seconds within which all candles should be complete again after a fault."""
 
-LIMIT_S: Final = 3 * GOAL_S  # the machine may be busy with other things
+LIMIT_S: Final = 3 * GOAL_S  # the machine may be busy
 LOOK_S: Final = 0.02
 
 
 class Watch:
-    """No candle ever says complete that is not what the exchange's own trades come to: in PostgreSQL, in Redis, and in
-    the API's answers where there is an API at `api_url`."""
+    """Checks that every complete candle is correct, compared with the exchange's own trades.
+
+    The candles are those in PostgreSQL, in Redis, and in the answers of the API if there is one at `api_url`.
+    """
 
     def __init__(self, settings: Settings, server: BinanceServer, api_url: str | None = None) -> None:
         self._settings = settings
@@ -45,13 +47,13 @@ class Watch:
         self._watching: list[asyncio.Task[None]] = []
         self._over = False
         self.looks = self.claims = self.answers = 0
-        """Looks at the database, candles seen that said complete, and answers of the API."""
+        """Checks of the database, complete candles seen, and answers of the API."""
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Looks all the time inside the block; a false claim ends whatever waits with `healed`, and the block."""
+        """Check candles during the block. A wrong one makes `healed` and the end of the block fail."""
         pool = await open_pool(self._settings, size=1)
-        await migrate(pool)  # so that there are tables from the first look on
+        await migrate(pool)  # so that the tables exist at the first check
         await close_pool(pool)
         self._watching = [asyncio.create_task(look()) for look in (self._look_at_rows, self._look_at_live)]
         if self._api_url is not None:
@@ -64,13 +66,13 @@ class Watch:
             await asyncio.wait(self._watching, timeout=10)
 
     def assert_well(self) -> None:
-        """That nothing false was seen so far."""
+        """Assert that no complete candle was wrong so far."""
         for task in self._watching:
             if task.done():
                 task.result()
 
     async def healed(self, limit_s: float = LIMIT_S) -> float:
-        """Waits until every candle of every symbol up to the present is there and complete; seconds that it took."""
+        """Wait until every candle of every symbol up to the present exists and is complete; return the seconds."""
         began = time.monotonic()
         connection = await asyncpg.connect(self._settings.database_url)
         try:
@@ -88,8 +90,10 @@ class Watch:
         return time.monotonic() - began
 
     async def assert_all_as_it_was(self, lost: Mapping[str, Sequence[int]] | None = None) -> None:
-        """Every row of every table is what the trades come to that happened and were not `lost`; of the last window
-        only what it says of itself, as its verdict may come with the next commit."""
+        """Assert that every row of every table follows from the trades that happened and were not `lost`.
+
+        The last window is not compared, as its verdict may be part of the next commit.
+        """
         connection = await asyncpg.connect(self._settings.database_url)
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -109,7 +113,7 @@ class Watch:
         return bool(known == len(self._settings.symbols))
 
     async def _missing(self, connection: Any, last_s: int) -> dict[str, str]:
-        """Of each symbol that is not complete up to this window, what is wrong."""
+        """Return a description of every symbol that is incomplete up to this window."""
         found = await connection.fetch(
             "SELECT symbol, min(window_start) AS first, count(*) AS rows, "
             "array_agg(window_start || ' ' || incomplete_reason) FILTER (WHERE NOT complete) AS incomplete "
@@ -129,7 +133,7 @@ class Watch:
         try:
             while not self._over:
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    # All rows of transactions that the last look did not see: of those below its xmin it saw all.
+                    # All rows of transactions that the last check did not see: it saw all below its xmin.
                     records = await connection.fetch(
                         f"SELECT symbol, {COLUMNS} FROM candles_10s WHERE xmin::text::bigint >= $1", self._since
                     )
@@ -157,7 +161,7 @@ class Watch:
         async with httpx.AsyncClient(base_url=url, timeout=5) as client:
             while not self._over:
                 for symbol in self._settings.symbols:
-                    with contextlib.suppress(httpx.TransportError):  # it is being restarted
+                    with contextlib.suppress(httpx.TransportError):  # the API is restarting
                         answer = await client.get("/candles", params={"symbol": symbol, "limit": 100})
                         if answer.is_success:
                             for candle in answer.json():
@@ -170,11 +174,11 @@ class Watch:
             return
         self.claims += 1
         truth = self._truth.row(symbol, row.window_start)
-        assert row == truth, f"{symbol} in {where}: says complete, but is not:\n  {row}\n  expected {truth}"
+        assert row == truth, f"{symbol} in {where} is a wrong complete candle:\n  {row}\n  expected {truth}"
 
 
 def fields_of(texts: Mapping[Any, Any]) -> dict[str, Any]:
-    """The fields of a candle as a row of the database has them, from those of Redis or of the API."""
+    """Return the fields of a candle with the types of the database, from the texts of Redis or of the API."""
     amounts = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume")
     numbers = ("window_start", "trade_count", "first_trade_id", "last_trade_id")
     return (

@@ -19,7 +19,7 @@ def candle(**changes: Any) -> CandleRow:
     return msgspec.structs.replace(CANDLE, **changes)
 
 
-def test_a_table_is_aligned_and_marks_what_is_incomplete() -> None:
+def test_a_table_is_aligned_and_marks_incomplete_candles() -> None:
     marked = candle(
         window_start=1610064000, open="39432.4", high="140000", close="39479.23", volume="6", trade_count=5,
         complete=False, incomplete_reason="unconfirmed",

@@ -1,10 +1,10 @@
-"""Records as readable JSON, and the choice of topics."""
+"""Records as readable JSON."""
 
 import msgspec
 import pytest
 from marketstream import codec
 from marketstream.cli.tail import readable
-from marketstream.kafka.tail import Stored, matching
+from marketstream.kafka.tail import Stored
 from marketstream.market.trade import Trade, Trades
 
 RECEIVED = 1_610_064_046_400_000
@@ -38,7 +38,7 @@ def test_trades_have_decimal_text_and_iso_times() -> None:
     }  # fmt: skip
 
 
-def test_a_heartbeat_and_an_end() -> None:
+def test_a_heartbeat_and_an_end_are_readable() -> None:
     heartbeat = readable(stored(codec.Heartbeat("binance", "BTCUSDT", RECEIVED, RECEIVED - 1, 2)))
     assert (heartbeat["kind"], heartbeat["max_acked_id"]) == ("heartbeat", 2)
     assert heartbeat["closes_before"] == "2021-01-08T00:00:46.399999Z"
@@ -54,33 +54,3 @@ def test_a_record_that_cannot_be_decoded_is_shown_as_an_error(data: bytes) -> No
 def test_a_time_beyond_the_calendar_is_shown_as_a_number() -> None:
     shown = readable(stored(codec.End("binance", "BTCUSDT", 2**62)))
     assert shown["received"] == f"{2**62} µs"
-
-
-TOPICS = [
-    "trades.replay.btcusdt",
-    "trades.binance.ethusdt",
-    "trades.binance.btcusdt",
-    "trades.kraken.xbt-usdt",
-    "other",
-]
-
-
-@pytest.mark.parametrize(
-    ("exchange", "symbols", "found"),
-    [
-        (None, (), sorted(TOPICS[:4])),
-        ("binance", (), ["trades.binance.btcusdt", "trades.binance.ethusdt"]),
-        (None, ("BTCUSDT",), ["trades.binance.btcusdt", "trades.replay.btcusdt"]),
-        ("BINANCE", ("btcusdt", "ethusdt"), ["trades.binance.btcusdt", "trades.binance.ethusdt"]),
-        (None, ("XBT/USDT",), ["trades.kraken.xbt-usdt"]),
-        ("binance", ("NOPE",), []),
-    ],
-)
-def test_topics_are_chosen_by_exchange_and_symbol(
-    exchange: str | None, symbols: tuple[str, ...], found: list[str]
-) -> None:
-    assert matching(TOPICS, "trades", exchange, symbols) == found
-
-
-def test_the_prefix_may_have_points_and_capitals() -> None:
-    assert matching(["my.trades.binance.btcusdt"], "My.Trades", "binance", ["BTCUSDT"]) == ["my.trades.binance.btcusdt"]

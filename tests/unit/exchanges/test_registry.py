@@ -10,13 +10,13 @@ from marketstream.settings import Settings, SettingsError
 RECORDING = "binance-BTCUSDT-trades-2021-01-08.csv"
 
 
-def test_the_simulator() -> None:
+def test_the_simulator_is_opened_by_its_name() -> None:
     exchange = open_exchange(Settings(exchange="simulator"))
     assert isinstance(exchange, Simulator)
     assert exchange.name == "simulator"
 
 
-async def test_binance_at_its_own_address_or_another() -> None:
+async def test_binance_is_opened_at_its_own_or_another_address() -> None:
     for settings in (
         Settings(exchange="binance"),
         Settings(exchange="binance", exchange_rest_url="http://127.0.0.1:1"),
@@ -27,7 +27,7 @@ async def test_binance_at_its_own_address_or_another() -> None:
         await exchange.close()
 
 
-def test_a_replay_is_stored_under_its_own_name_unless_told_otherwise(recordings: Path) -> None:
+def test_a_replay_is_stored_under_its_own_or_the_given_name(recordings: Path) -> None:
     settings = Settings(exchange="replay", recording=str(recordings / RECORDING), replay_speed="max")
     exchange = open_exchange(settings)
     assert isinstance(exchange, Replay)
@@ -45,7 +45,7 @@ def test_a_replay_is_stored_under_its_own_name_unless_told_otherwise(recordings:
         (Settings(exchange="replay", recording=RECORDING, replay_speed="slow"), "REPLAY_SPEED"),
     ],
 )
-def test_any_other_is_a_clear_error(settings: Settings, message: str) -> None:
+def test_an_unknown_exchange_or_a_missing_setting_is_a_clear_error(settings: Settings, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         open_exchange(settings)
 

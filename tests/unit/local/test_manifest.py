@@ -12,7 +12,7 @@ from tests.unit.local.manifests import stream, written
 MAJORS = Path(__file__).parents[3] / "manifests" / "majors.yaml"
 
 
-def test_the_manifest_that_make_run_takes() -> None:
+def test_the_manifest_of_make_run_is_valid() -> None:
     assert read_manifest(MAJORS) == Manifest("majors", "binance", ("BTCUSDT", "ETHUSDT", "SOLUSDT"))
 
 

@@ -163,7 +163,7 @@ async def test_more_symbols_than_a_connection_takes_are_subscribed_within_the_li
         server.markets.update({symbol: type(btc)(symbol, []) for symbol in symbols})
         timing = dataclasses.replace(IMPATIENT, ping_s=5)  # as usual, pings take at most one message a second
         async with listening(server, [*symbols, "BTCUSDT"], timing) as listener:
-            await until(lambda: max(listener.heard["BTCUSDT"], default=0) > 0)
+            await until(lambda: max(listener.received["BTCUSDT"], default=0) > 0)
             await until(lambda: sum(len(session.streams) for session in server.stream.sessions) == 1101)
             assert sorted(len(session.streams) for session in server.stream.sessions) == [77, 1024]
         assert server.stream.opened == 2
@@ -193,5 +193,5 @@ async def test_a_recording_is_received_completely_at_a_high_speed(recordings: Pa
         BinanceServer.from_recording(path, speed=20, seen=100) as server,
         listening(server, ["BTCUSDT"]) as listener,
     ):
-        await until(lambda: max(listener.heard["BTCUSDT"], default=0) == 553289559)
+        await until(lambda: max(listener.received["BTCUSDT"], default=0) == 553289559)
         assert listener.missing("BTCUSDT") == []

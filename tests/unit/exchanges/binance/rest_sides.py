@@ -1,4 +1,4 @@
-"""The REST side of the tests' exchange without a socket, and a client of it."""
+"""The REST side of the fake Binance without a socket, and its client."""
 
 import httpx
 from marketstream.exchanges.binance.rest import Rest
@@ -14,7 +14,7 @@ from tests.unit.clocks import VirtualTime
 
 
 class Case:
-    """A market of given trades, all of which have happened, and a client whose waiting moves `time`."""
+    """A market whose trades have all happened, and a client whose waiting moves `time`."""
 
     def __init__(self, trades: list[ServerTrade]) -> None:
         self.time = VirtualTime()
@@ -23,7 +23,7 @@ class Case:
         self.limits = Limits()
         self.side = RestSide({"BTCUSDT": self.market}, ExchangeClock(self.time.us), self.limits)
         self.answers: list[httpx.Response | Exception] = []
-        """What is answered before the side is asked."""
+        """Scripted answers, used before those of the REST side."""
         budget = Budget(now_s=lambda: self.time.us / 1_000_000, sleep=self.time.sleep)
         self.rest = Rest(
             "http://test", budget, Timing(), sleep=self.time.sleep, transport=httpx.MockTransport(self._answer)
@@ -31,7 +31,7 @@ class Case:
 
     @property
     def paths(self) -> list[str]:
-        """The last part of each path that was asked for."""
+        """The last part of the path of each request."""
         return [path.rpartition("/")[2] for path, _ in self.side.requests]
 
     def _answer(self, request: httpx.Request) -> httpx.Response:

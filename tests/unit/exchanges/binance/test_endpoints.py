@@ -24,7 +24,7 @@ async def test_listed_symbols_are_queried_by_name() -> None:
     assert [query.get("symbols") for _, query in case.side.requests] == ['["BTCUSDT"]']
 
 
-async def test_an_unlisted_symbol_makes_the_whole_list_be_queried() -> None:
+async def test_an_unlisted_symbol_causes_a_query_of_the_whole_list() -> None:
     case = Case([TRADE])
     assert (await endpoints.listed(case.rest, ["BTCUSDT", "NOPE"])).keys() == {"BTCUSDT"}
     assert ["symbols" in query for _, query in case.side.requests] == [True, False]

@@ -19,7 +19,7 @@ def scales() -> Scales:
 
 
 async def fill(case: Case, first: int, last: int, *, hinted: bool) -> list[Trade]:
-    """All pages of a hole from index `first` to `last`, as backfill asks for them."""
+    """Return all pages of a hole from index `first` to `last`, as the backfill requests them."""
     found: list[Trade] = []
     after_us, before_us = (TRADES[first - 1].time_us, TRADES[last + 1].time_us) if hinted else (None, None)
     next_id = TRADES[first].id
@@ -41,7 +41,7 @@ def singles(trades: list[ServerTrade]) -> list[Trade]:
 
 
 def totals(trades: list[Trade]) -> dict[tuple[int, int, bool], tuple[int, int]]:
-    """Count and quantity for each time, price and side: what candles are made of."""
+    """Return count and quantity for each time, price and side, which determine the candles."""
     found: dict[tuple[int, int, bool], tuple[int, int]] = {}
     for trade in trades:
         key = (trade.time, trade.price, trade.taker_buy)
@@ -51,7 +51,7 @@ def totals(trades: list[Trade]) -> dict[tuple[int, int, bool], tuple[int, int]]:
 
 
 @pytest.mark.parametrize(("size", "cheaper"), [(1, False), (1000, False), (1001, True), (2000, True), (100_000, True)])
-def test_aggregates_pay_beyond_one_page(size: int, cheaper: bool) -> None:
+def test_aggregates_are_cheaper_beyond_one_page(size: int, cheaper: bool) -> None:
     assert aggregates_are_cheaper(size) is cheaper
 
 
@@ -80,7 +80,7 @@ async def test_a_small_hole_is_one_request_even_with_times() -> None:
     assert case.paths == ["historicalTrades"]
 
 
-async def test_times_that_lead_nowhere_cost_little_and_single_trades_are_fetched() -> None:
+async def test_after_misleading_times_single_trades_are_fetched_at_little_cost() -> None:
     case = Case(TRADES)
     first, last = TRADES[3000].id, TRADES[5000].id
     page = await page_of_hole(case.rest, "BTCUSDT", scales(), first, last, TRADES[5500].time_us, TRADES[5600].time_us)
@@ -89,7 +89,7 @@ async def test_times_that_lead_nowhere_cost_little_and_single_trades_are_fetched
     assert case.paths == ["aggTrades", "historicalTrades"]
 
 
-async def test_a_hole_of_the_history_itself() -> None:
+async def test_a_hole_in_the_history_itself_is_none_or_skipped() -> None:
     case = Case(TRADES[:50] + TRADES[60:])
     assert await page_of_hole(case.rest, "BTCUSDT", scales(), TRADES[50].id, TRADES[59].id, None, None) is None
     page = await page_of_hole(case.rest, "BTCUSDT", scales(), TRADES[48].id, TRADES[61].id, None, None)
@@ -97,7 +97,7 @@ async def test_a_hole_of_the_history_itself() -> None:
     assert list(page) == singles(TRADES[48:50] + TRADES[60:62])
 
 
-async def test_a_history_that_is_behind_is_no_hole() -> None:
+async def test_a_history_that_is_behind_is_an_error_and_not_a_hole() -> None:
     case = Case(TRADES[:50])
     with pytest.raises(HistoryUnavailableError, match="has not reached trade"):
         await page_of_hole(case.rest, "BTCUSDT", scales(), TRADES[50].id, TRADES[59].id, None, None)

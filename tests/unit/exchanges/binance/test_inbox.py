@@ -24,7 +24,7 @@ def event(**changes: object) -> TradeEvent:
     return decoded
 
 
-def test_trades_come_out_by_symbol_in_order() -> None:
+def test_trades_are_returned_by_symbol_in_order() -> None:
     wake = Wakes()
     box = inbox(wake=wake)
     for trade in (event(t=1), event(s="ETHUSDT", t=9, q="2.50000000", m=False), event(t=2, E=NOW_US + 950)):
@@ -36,14 +36,14 @@ def test_trades_come_out_by_symbol_in_order() -> None:
     assert (box.take(), box.clock_us, wake.count) == ([], NOW_US + 950, 1)
 
 
-def test_a_gap_is_kept_in_the_ids() -> None:
+def test_a_hole_is_kept_in_the_ids() -> None:
     box = inbox()
     for number in (1, 2, 5):
         box.add(event(t=number))
     assert box.take()[0].trades.ids == [1, 2, 5]
 
 
-def test_what_is_no_number_is_refused_and_the_others_are_kept() -> None:
+def test_an_invalid_amount_is_refused_and_the_others_are_kept() -> None:
     refuse = Refusals()
     box = inbox(refuse)
     for number, price in ((1, "1.00000000"), (2, "1e9"), (3, "1.00100000")):
@@ -56,14 +56,14 @@ def test_what_is_no_number_is_refused_and_the_others_are_kept() -> None:
     assert refuse.count == 1
 
 
-def test_a_symbol_that_was_not_asked_for_is_refused() -> None:
+def test_a_symbol_that_was_not_subscribed_is_refused() -> None:
     refuse = Refusals()
     box = inbox(refuse)
     box.add(event(s="XRPUSDT"))
     assert (box.take(), refuse.count, box.clock_us) == ([], 1, 0)
 
 
-def test_a_full_inbox_loses_the_newest_and_its_clock_does_not_pass_them() -> None:
+def test_a_full_inbox_drops_the_newest_and_its_clock_does_not_pass_them() -> None:
     box = inbox(most_trades=2)
     for number in range(4):
         box.add(event(t=number, E=NOW_US + number))

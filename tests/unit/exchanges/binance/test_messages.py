@@ -4,7 +4,7 @@ from marketstream.exchanges.binance.messages import Answer, MessageError, Server
 from tests.unit.exchanges.binance.frames import NOW_US, trade_frame
 
 
-def test_a_trade() -> None:
+def test_a_frame_becomes_a_trade() -> None:
     event = decode(trade_frame(), NOW_US + 1000)
     assert event == TradeEvent(
         "trade", NOW_US + 900, "BTCUSDT", 12345, "39432.48000000", "0.00026300", NOW_US, True, NOW_US + 1000
@@ -28,7 +28,7 @@ def test_times_in_ms_become_us() -> None:
         (b'{"e":"serverShutdown","E":1770123456789}', ServerShutdown()),
     ],
 )
-def test_what_is_no_trade(frame: bytes, message: object) -> None:
+def test_answers_and_shutdowns_are_recognized(frame: bytes, message: object) -> None:
     assert decode(frame, NOW_US) == message
 
 
@@ -50,7 +50,7 @@ def test_what_is_no_trade(frame: bytes, message: object) -> None:
         (trade_frame(T=-5), "time"),
     ],
 )
-def test_anything_else_is_refused_with_its_reason(frame: bytes, reason: str) -> None:
+def test_any_other_frame_is_refused_with_a_reason(frame: bytes, reason: str) -> None:
     with pytest.raises(MessageError) as refused:
         decode(frame, NOW_US)
     assert refused.value.reason == reason

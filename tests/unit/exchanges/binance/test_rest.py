@@ -21,7 +21,7 @@ TRADE = ServerTrade(7, 1_790_000_000_000_000, "1.00000000", "2.00000000", buyer_
         httpx.Response(200, text='[{"id":"7"}]'),
     ],
 )
-async def test_what_may_pass_is_tried_again_and_not_for_ever(bad: httpx.Response | Exception) -> None:
+async def test_a_transient_error_is_retried_a_limited_number_of_times(bad: httpx.Response | Exception) -> None:
     case = Case([TRADE])
     case.answers = [bad, bad]
     newest = await endpoints.newest_trade(case.rest, "BTCUSDT")
@@ -40,7 +40,7 @@ async def test_what_may_pass_is_tried_again_and_not_for_ever(bad: httpx.Response
         (httpx.Response(418, headers={"Retry-After": "45"}, text="{}"), 45),
     ],
 )
-async def test_the_exchange_is_left_alone_for_as_long_as_it_says(answer: httpx.Response, seconds: int) -> None:
+async def test_requests_pause_as_long_as_the_exchange_demands(answer: httpx.Response, seconds: int) -> None:
     case = Case([TRADE])
     case.answers = [answer]
     begun_us = case.time.us
@@ -58,7 +58,7 @@ async def test_a_long_ban_is_an_error_that_says_until_when() -> None:
     assert case.side.requests == []
 
 
-async def test_an_address_that_the_firewall_blocks_is_left_alone_for_as_long_as_such_a_block_lasts() -> None:
+async def test_requests_pause_as_long_as_a_block_by_the_firewall_usually_lasts() -> None:
     case = Case([TRADE])
     case.answers = [httpx.Response(403, text="<html>Forbidden")]
     for _ in range(2):
@@ -70,7 +70,7 @@ async def test_an_address_that_the_firewall_blocks_is_left_alone_for_as_long_as_
     assert await endpoints.newest_trade(case.rest, "BTCUSDT") is not None
 
 
-async def test_a_limit_that_others_use_up_is_left_alone() -> None:
+async def test_requests_pause_when_others_have_nearly_used_the_limit() -> None:
     case = Case([TRADE])
     case.limits.spend(5_900)
     await endpoints.newest_trade(case.rest, "BTCUSDT")

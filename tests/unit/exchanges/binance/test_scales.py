@@ -26,7 +26,7 @@ def test_more_places_widen_the_scale_for_all_that_follow() -> None:
     "text",
     ["", ".12345678", "-1.00000000", "1e3", "+1.00000000", "1_0.00000000", "\u0661.00000000", "1,5", "nan", "9" * 20],
 )
-def test_what_is_no_plain_number_is_refused_and_changes_nothing(text: str) -> None:
+def test_an_invalid_number_is_refused_and_changes_nothing(text: str) -> None:
     price = Scale(2)
     with pytest.raises(NumberError):
         price.read_all(["1.00000000", text])

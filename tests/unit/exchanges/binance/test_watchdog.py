@@ -13,7 +13,7 @@ TIMING = Timing(stale_s=15, confirm_s=2, most_stale_s=60)
 
 
 class Case:
-    """A watchdog over some symbols, an exchange that answers what is set, and time that is moved by hand."""
+    """A watchdog over some symbols, a scripted exchange, and time that is moved by hand."""
 
     def __init__(self, *symbols: str) -> None:
         self.time = VirtualTime()
@@ -40,96 +40,96 @@ class Case:
     async def _sleep(self, seconds: float) -> None:
         await self.time.sleep(seconds)
         if self.arrives_meanwhile is not None:
-            self.hear("A", self.arrives_meanwhile)
+            self.receive("A", self.arrives_meanwhile)
 
-    def hear(self, symbol: str, trade_id: int) -> None:
+    def receive(self, symbol: str, trade_id: int) -> None:
         self.dog.observe(TradesReceived(symbol, Trades(0, 0, trade_id, [1], [1], [1], b"\0"), 1, 1))
 
-    async def look_after(self, seconds: float) -> None:
+    async def check_after(self, seconds: float) -> None:
         await self.time.sleep(seconds)
         await self.dog.check()
 
 
-async def test_a_symbol_whose_newer_trades_do_not_come_has_died() -> None:
+async def test_a_symbol_whose_newer_trades_do_not_arrive_is_dead() -> None:
     case = Case()
     case.newest = {"A": 12, "B": 5}
-    case.hear("A", 10)
-    case.hear("B", 5)
-    await case.look_after(14)
+    case.receive("A", 10)
+    case.receive("B", 5)
+    await case.check_after(14)
     assert case.asked == []
-    await case.look_after(1)
+    await case.check_after(1)
     assert (case.asked, case.silent) == ([["A", "B"]], [["A"]])
 
 
-async def test_quiet_is_quiet_without_evidence() -> None:
+async def test_without_evidence_a_symbol_is_quiet() -> None:
     case = Case()
-    case.hear("A", 10)
+    case.receive("A", 10)
     case.newest = {"A": 10}
-    await case.look_after(15)
+    await case.check_after(15)
     case.fails = True
-    await case.look_after(15)
+    await case.check_after(15)
     assert (len(case.asked), case.silent) == (2, [])
 
 
 async def test_a_trade_that_was_on_its_way_is_no_evidence() -> None:
     case = Case()
     case.newest, case.arrives_meanwhile = {"A": 11}, 11
-    case.hear("A", 10)
-    await case.look_after(15)
+    case.receive("A", 10)
+    await case.check_after(15)
     assert case.silent == []
 
 
-async def test_what_happened_before_anything_was_heard_is_no_evidence_but_what_follows_is() -> None:
+async def test_only_trades_after_the_first_check_are_evidence_for_a_symbol_without_trades() -> None:
     case = Case()
     case.newest = {"A": 100}
-    await case.look_after(15)
+    await case.check_after(15)
     assert case.silent == []
     case.newest = {"A": 101}
-    await case.look_after(15)
+    await case.check_after(15)
     assert case.silent == [["A"]]
 
 
-async def test_a_dead_symbol_is_told_again_only_for_newer_trades_and_ever_less_often() -> None:
+async def test_a_dead_symbol_is_reported_again_only_for_newer_trades_and_ever_more_rarely() -> None:
     case = Case()
-    case.hear("A", 10)
+    case.receive("A", 10)
     case.newest = {"A": 12}
-    await case.look_after(15)
-    await case.look_after(60)
+    await case.check_after(15)
+    await case.check_after(60)
     assert case.silent == [["A"]]
     case.newest = {"A": 13}
-    await case.look_after(60)
+    await case.check_after(60)
     assert case.silent == [["A"], ["A"]]
     before = len(case.asked)
     case.newest = {"A": 14}
-    await case.look_after(40)
+    await case.check_after(40)
     assert [symbols for symbols in case.asked[before:] if "A" in symbols] == []
-    case.hear("A", 14)
+    case.receive("A", 14)
     case.newest = {"A": 15}
-    await case.look_after(15)
+    await case.check_after(15)
     assert case.silent == [["A"]] * 3
 
 
-async def test_a_symbol_that_is_not_listed_any_more_is_found_and_left_out_until_it_is_heard_again() -> None:
+async def test_a_delisted_symbol_is_found_and_skipped_until_it_is_traded_again() -> None:
     case = Case("A", "B", "C", "D")
-    case.hear("A", 10)
+    case.receive("A", 10)
     case.unlisted, case.newest = {"C"}, {"A": 12}
     with capture_logs() as lines:
-        await case.look_after(15)
+        await case.check_after(15)
         assert (case.asked, case.silent) == ([["A", "B", "C", "D"], ["A", "B"], ["C", "D"], ["C"], ["D"]], [["A"]])
         case.asked.clear()
-        await case.look_after(60)
+        await case.check_after(60)
     assert [line["symbol"] for line in lines if "delisted" in line["event"]] == ["C"]
     assert [symbol for asked in case.asked for symbol in asked] == ["A", "B", "D"]
     case.asked.clear()
-    case.hear("C", 1)
+    case.receive("C", 1)
     case.unlisted = set()
-    await case.look_after(15)
+    await case.check_after(15)
     assert case.asked == [["B", "C", "D"]]
 
 
-async def test_a_refusal_that_is_no_symbols_fault_leaves_none_out() -> None:
+async def test_a_refusal_for_another_reason_skips_no_symbol() -> None:
     case = Case()
     case.unlisted, case.refusal = {"A"}, 0
-    await case.look_after(15)
-    await case.look_after(15)
+    await case.check_after(15)
+    await case.check_after(15)
     assert case.asked == [["A", "B"]] * 2

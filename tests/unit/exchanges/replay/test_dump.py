@@ -15,7 +15,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(
     st.lists(st.binary(max_size=40).map(lambda line: line.translate(None, b"\r\n"))), st.integers(1, 50), st.booleans()
 )
-def test_blocks_are_whole_lines_in_order_with_their_places(
+def test_blocks_are_whole_lines_in_order_with_their_offsets(
     path: Path, lines: list[bytes], block_bytes: int, ended: bool
 ) -> None:
     content = b"\n".join(lines) + b"\n" * ended
@@ -30,7 +30,7 @@ def test_blocks_are_whole_lines_in_order_with_their_places(
     assert all(block.data.endswith(b"\n") for block in blocks[:-1])
 
 
-def test_reading_begins_where_it_is_told(path: Path) -> None:
+def test_reading_starts_at_the_given_offset(path: Path) -> None:
     path.write_bytes(b"one\ntwo\nthree\n")
     (block,) = Dump(path).blocks(offset=4, line=2)
     assert block == (4, 2, b"two\nthree\n")

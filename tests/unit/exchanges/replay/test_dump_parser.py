@@ -21,7 +21,7 @@ def parse(*lines: str, first_line: int = 1) -> tuple[list[Trades], Refused]:
     return parser.parse("".join(line + "\n" for line in lines).encode(), first_line), refused
 
 
-def test_a_line() -> None:
+def test_a_line_becomes_a_trade() -> None:
     trades, refused = parse(GOOD)
     assert trades == [Trades(2, 6, 7, [1610064000278000], [3943248], [263], b"\0")]
     assert not refused
@@ -34,7 +34,7 @@ AMOUNTS = st.tuples(st.integers(1, 10**12), st.integers(0, 8), st.integers(0, 3)
     st.lists(st.tuples(st.integers(0, 2**53), AMOUNTS, AMOUNTS, st.booleans(), st.booleans()), min_size=1),
     st.booleans(),
 )
-def test_every_amount_agrees_with_decimal_whatever_its_zeros(
+def test_amounts_agree_with_decimal_for_any_padding(
     rows: list[tuple[int, tuple[int, int, int], tuple[int, int, int], bool, bool]], padded: bool
 ) -> None:
     def text(value: int, scale: int, zeros: int) -> str:
@@ -88,19 +88,19 @@ def test_every_amount_agrees_with_decimal_whatever_its_zeros(
     ],
     ids=lambda value: value[:40],
 )
-def test_a_line_that_is_no_trade_is_refused_and_the_rest_goes_on(line: str, reason: str) -> None:
+def test_an_invalid_line_is_refused_and_the_others_are_parsed(line: str, reason: str) -> None:
     after = GOOD.replace("7,", "8,", 1)
     trades, refused = parse(GOOD, line, after, first_line=41)
     assert refused == [(reason, 42, line)]
     assert [trade.id for part in trades for trade in part] == [7, 8]
 
 
-def test_two_lines_that_only_together_have_the_right_number_of_columns_are_refused() -> None:
+def test_two_lines_with_the_right_number_of_columns_only_in_sum_are_refused() -> None:
     _, refused = parse(GOOD, GOOD.removesuffix(",True"), "True," + GOOD)
     assert [(reason, line) for reason, line, _ in refused] == [("columns", 2), ("columns", 3)]
 
 
-def test_a_header_is_passed_over_as_the_first_line_only() -> None:
+def test_a_header_is_skipped_as_the_first_line_only() -> None:
     header = "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch"
     assert parse(header, GOOD)[1] == []
     assert [reason for reason, _, _ in parse(GOOD, header)[1]] == ["id"]
@@ -113,7 +113,7 @@ def test_the_last_line_needs_no_end(line_end: str) -> None:
     assert len(trades) == 2
 
 
-def test_milliseconds_are_told_from_microseconds_once_for_the_file() -> None:
+def test_the_unit_of_the_times_is_determined_once_per_file() -> None:
     refused: Refused = []
     parser = DumpParser(lambda *what: refused.append(what), NOW_US)
     (milli,) = parser.parse(GOOD.replace("1610064000278000", "1610064000278").encode(), 1)
@@ -122,13 +122,13 @@ def test_milliseconds_are_told_from_microseconds_once_for_the_file() -> None:
     assert [reason for reason, _, _ in refused] == ["time"]
 
 
-def test_a_first_time_of_no_unit_does_not_decide_the_unit() -> None:
+def test_an_implausible_first_time_does_not_determine_the_unit() -> None:
     trades, refused = parse(GOOD.replace("1610064000278000", str(EARLIEST_US // 1_000_000)), GOOD)
     assert [reason for reason, _, _ in refused] == ["time"]
     assert trades[0].times == [1610064000278000]
 
 
-def test_scales_stay_as_wide_as_they_were() -> None:
+def test_scales_never_become_narrower() -> None:
     parser = DumpParser(lambda *_: pytest.fail("refused"), NOW_US)
     parser.parse(GOOD.encode(), 1)
     for price in ("39432.00000000", "39432", "39432.5"):
@@ -137,7 +137,7 @@ def test_scales_stay_as_wide_as_they_were() -> None:
         assert to_decimal(trades.prices[0], 2) == Decimal(price)
 
 
-def test_amounts_that_fit_no_scale_together_come_in_parts() -> None:
+def test_amounts_that_do_not_fit_one_scale_are_returned_in_parts() -> None:
     small = GOOD.replace("39432.48000000", "0.000000000000000001")
     trades, refused = parse(GOOD, small, GOOD)
     assert not refused

@@ -42,7 +42,7 @@ def refused(reason: str) -> float:
     return sample(REFUSED, reason=reason)
 
 
-async def test_the_recording_is_brought_whole_and_then_the_feed_ends(recording: Path) -> None:
+async def test_the_feed_yields_the_whole_recording_and_ends(recording: Path) -> None:
     heard = await events(Replay(recording, speed=math.inf))
     trades = trades_of(heard)
     assert [trade.id for trade in trades] == list(range(FIRST, LAST + 1))
@@ -53,7 +53,7 @@ async def test_the_recording_is_brought_whole_and_then_the_feed_ends(recording: 
     assert all(len(event.trades) <= MOST_TRADES for event in heard if isinstance(event, TradesReceived))
 
 
-async def test_form_of_the_file_makes_no_difference(recording: Path, text: str, tmp_path: Path) -> None:
+async def test_the_form_of_the_file_makes_no_difference(recording: Path, text: str, tmp_path: Path) -> None:
     milli = re.sub(r"(1610064\d{6})\d{3},", r"\1,", text)
     forms = {"header": HEADER + text, "crlf": text.replace("\n", "\r\n"), "milli": HEADER + milli}
     plain = trades_of(await events(Replay(recording, speed=math.inf)))
@@ -70,7 +70,7 @@ async def test_form_of_the_file_makes_no_difference(recording: Path, text: str, 
 
 
 @pytest.mark.parametrize("speed", [1.0, 10.0])
-async def test_each_trade_is_heard_when_it_is_due(recording: Path, speed: float) -> None:
+async def test_each_trade_is_yielded_when_it_is_due(recording: Path, speed: float) -> None:
     time = VirtualTime()
     start = time.us
     async for event in Replay(recording, speed=speed, now=time.now, sleep=time.sleep).feed(["BTCUSDT"]):
@@ -82,7 +82,7 @@ async def test_each_trade_is_heard_when_it_is_due(recording: Path, speed: float)
     assert time.us - start == pytest.approx((LAST_US - FIRST_US) / speed, abs=5_010)
 
 
-async def test_the_clock_goes_on_while_no_trade_is_due(tmp_path: Path) -> None:
+async def test_the_clock_advances_while_no_trade_is_due(tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT-trades-quiet.csv"
     path.write_text("1,5.0,1.0,5.0,1610064000000000,True,True\n2,5.0,1.0,5.0,1610064010000000,True,True\n")
     time = VirtualTime()
@@ -91,14 +91,14 @@ async def test_the_clock_goes_on_while_no_trade_is_due(tmp_path: Path) -> None:
     assert clocks == [second * 1_000_000 for second in range(1, 11)] + [10_000_000]
 
 
-async def test_as_fast_as_possible_is_no_later_than_it_started(recording: Path) -> None:
+async def test_the_maximum_speed_never_waits(recording: Path) -> None:
     time = VirtualTime()
     start = time.us
     await events(Replay(recording, speed=math.inf, now=time.now, sleep=time.sleep))
     assert time.us == start
 
 
-async def test_malformed_lines_are_counted_and_the_rest_goes_on(text: str, tmp_path: Path) -> None:
+async def test_malformed_lines_are_counted_and_the_others_are_yielded(text: str, tmp_path: Path) -> None:
     lines = text.splitlines()
     lines[100] = lines[100].replace(",", ";")
     lines[200] = lines[200].replace("True", "true?").replace("False", "false?")
@@ -157,7 +157,7 @@ async def test_junk_at_the_end_hides_neither_history_nor_the_newest_trade(text: 
     assert await replay.history("BTCUSDT", LAST + 1, LAST + 10) is None
 
 
-async def test_lines_that_are_refused_hide_no_trade_from_history(text: str, tmp_path: Path) -> None:
+async def test_refused_lines_hide_no_trade_from_the_history(text: str, tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT-trades-junk.csv"
     lines = [f"{FIRST + 1500},refused\n{line}" for line in text.splitlines(keepends=True)]
     path.write_text("".join(lines))

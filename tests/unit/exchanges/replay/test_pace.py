@@ -29,6 +29,6 @@ def test_the_time_of_the_file_runs_from_its_first_trade_at_the_speed_of_the_repl
     assert pace.seconds(20_000_000) == 2.0
 
 
-def test_as_fast_as_possible_everything_is_due() -> None:
+def test_at_the_maximum_speed_every_trade_is_due() -> None:
     pace = Pace(math.inf, VirtualTime().now)
     assert pace.time_us(FIRST_US) == math.inf

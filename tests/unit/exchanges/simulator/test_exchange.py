@@ -16,7 +16,7 @@ START_US = 1_790_000_000_000_000
 async def feed_for(
     simulator: Simulator, time: VirtualTime, symbol: str, until_us: int
 ) -> list[TradesReceived | ClockAdvanced]:
-    """What a feed brings until the clock passes a time."""
+    """Return the events of a feed until the clock passes `until_us`."""
     heard: list[TradesReceived | ClockAdvanced] = []
     feed: AsyncGenerator[TradesReceived | ClockAdvanced, None] = simulator.feed([symbol])
     async for event in feed:
@@ -40,7 +40,7 @@ def trades_of(heard: list[TradesReceived | ClockAdvanced]) -> list[Trade]:
 
 
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "XMRUSDT", "FOOUSDT"])
-async def test_the_feed_is_what_history_says_later(symbol: str) -> None:
+async def test_the_history_later_has_exactly_the_trades_of_the_feed(symbol: str) -> None:
     time = VirtualTime(START_US)
     simulator = Simulator(1, now=time.now, sleep=time.sleep)
     heard = await feed_for(simulator, time, symbol, START_US + 60_000_000)
@@ -56,7 +56,7 @@ async def test_the_feed_is_what_history_says_later(symbol: str) -> None:
     assert (newest.id, newest.at_us) == (last, end_us)
 
 
-async def test_no_trade_comes_after_a_clock_that_has_passed_it() -> None:
+async def test_no_trade_arrives_after_a_clock_that_has_passed_it() -> None:
     time = VirtualTime(START_US)
     clock = 0
     simulator = Simulator(1, now=time.now, sleep=time.sleep)
@@ -97,7 +97,7 @@ async def test_the_future_is_not_history() -> None:
 
 
 @pytest.mark.parametrize("symbol", ["btcusdt", "B", "", "A" * 21, "BTC USDT", "BTC//USDT", "-BTC", "BTC\n"])
-async def test_what_is_not_spelled_like_a_symbol_is_unknown(symbol: str) -> None:
+async def test_a_text_not_spelled_like_a_symbol_is_unknown(symbol: str) -> None:
     with pytest.raises(UnknownSymbolError) as raised:
         await Simulator(1).check(["BTCUSDT", symbol])
     assert repr(symbol) in str(raised.value)

@@ -16,13 +16,13 @@ TIMES = st.integers(EPOCH_US, START_US)
 def test_the_same_arguments_give_the_same_trades(seed: int, symbol: str, time_us: int) -> None:
     first, again = MarketModel(seed, symbol), MarketModel(seed, symbol)
     id_ = first.first_id_from(time_us)
-    again.page(id_ + 5_000, id_ + 5_000)  # what was asked before makes no difference
+    again.page(id_ + 5_000, id_ + 5_000)  # earlier queries make no difference
     assert list(first.page(id_, id_ + 50)) == list(again.page(id_, id_ + 50))
 
 
 @given(SYMBOLS, TIMES, st.lists(st.integers(1, 400_000_000), min_size=1, max_size=5))
 @settings(max_examples=30, deadline=None)
-def test_ids_are_consecutive_and_times_ordered_over_any_split(symbol: str, start_us: int, spans: list[int]) -> None:
+def test_ids_are_consecutive_and_times_ordered_across_any_split(symbol: str, start_us: int, spans: list[int]) -> None:
     model = MarketModel(1, symbol)
     trades: list[Trade] = []
     position = start_us
@@ -38,7 +38,7 @@ def test_ids_are_consecutive_and_times_ordered_over_any_split(symbol: str, start
 
 @given(SYMBOLS, st.integers(0, 10**7))
 @settings(max_examples=30, deadline=None)
-def test_an_id_and_its_time_find_each_other(symbol: str, id_: int) -> None:
+def test_an_id_leads_to_its_time_and_back(symbol: str, id_: int) -> None:
     model = MarketModel(1, symbol)
     time_us = model.time_of(id_)
     assert model.first_id_from(time_us) <= id_ < model.first_id_from(time_us + 1)
@@ -70,6 +70,6 @@ def test_prices_stay_plausible_over_a_year_and_move_on_every_scale(symbol: str) 
     assert 0 < (max(minutes) - min(minutes)) / usual < 0.05
 
 
-def test_a_rate_of_its_own_for_tests_of_load() -> None:
+def test_the_rate_of_a_symbol_can_be_replaced() -> None:
     model = MarketModel(1, "BTCUSDT", trades_per_second=1000)
     assert sum(map(len, model.between(START_US, START_US + 10_000_000))) == pytest.approx(10_000, rel=0.1)
