@@ -26,11 +26,11 @@ class OperatorSettings(Environment):
     image_pull_secrets: tuple[str, ...] = setting((), "names of Secrets for pulling that image, separated by commas")
     kafka_mode: str = setting(
         "external",
-        "creator of the topics: Strimzi, from KafkaTopic objects, or the operator (external)",
+        "creator of the topics: Strimzi, from KafkaTopic objects, or, if external, the operator",
         choices=("strimzi", "external"),
     )
-    kafka_cluster: str = setting("", "name of the Kafka object whose topic operator creates the topics (strimzi)")
-    topics_create: bool = setting(True, "create missing topics; if false, wait for them (external)")
+    kafka_cluster: str = setting("", "for strimzi: name of the Kafka object whose topic operator creates the topics")
+    topics_create: bool = setting(True, "for external: create missing topics; if false, wait for them")
     topic_prefix: str = setting("trades", "first part of the name of every topic")
     topic_replication: int = setting(-1, "replicas of new topics; -1 for the broker's default", least=-1)
     connection_secret: str = setting(

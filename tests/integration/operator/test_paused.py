@@ -189,7 +189,7 @@ async def test_whether_it_was_drained_is_asked_when_nobody_has_said_so(
     await connected.patch(DEPLOYMENTS, PROCESSOR, {"spec": {"replicas": 0}})
     await settle(connected)
     await operate()
-    await connected.says("majors", "Paused", "True", "DrainTimeout", words="before the end")
+    await connected.says("majors", "Paused", "True", "DrainTimeout", words="before they had read everything")
     await rests(connected, "producer", "processor")
 
 

@@ -1,24 +1,13 @@
-"""Specs as a user writes them, and as a user gets them wrong."""
+"""Errors of a spec: the field, what was given, what was expected and what to do."""
 
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-import yaml
-from hypothesis import given
-from hypothesis import strategies as st
-from marketstream.exchanges.errors import UnknownSymbolError
-from marketstream.exchanges.simulator.exchange import Simulator
-from marketstream.local import manifest
 from marketstream.settings import Settings
-from marketstream_operator.resource.durations import UNITS, duration_s
 from marketstream_operator.resource.errors import SpecError
-from marketstream_operator.resource.spec import EXCHANGES, TUNING, Endpoints, Spec
+from marketstream_operator.resource.spec import TUNING, Spec
 from marketstream_operator.resource.validation import RESERVED_ENV, read_spec
-
-MANIFESTS = sorted((Path(__file__).parents[4] / "manifests").glob("*.yaml"))
 
 
 def spec(**more: Any) -> dict[str, Any]:
@@ -31,41 +20,6 @@ def test_the_least_that_a_spec_says() -> None:
     assert (read.freshness.max_age_s, read.retention.trades_s, read.retention.on_delete) == (60, 86_400, "delete")
     assert (read.producer, read.producer.log_level) == (read.processor, "info")
     assert read == Spec(exchange="binance", symbols=("BTCUSDT",))
-
-
-def test_what_was_given_comes_back_as_json() -> None:
-    """So it can be a part of a pod: quantities keep their form, and what was not given is not there."""
-    scheduling = {
-        "resources": {"requests": {"cpu": "1000m", "memory": 1024}, "limits": {}},
-        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
-            {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}}
-        ]}},
-        "tolerations": [{"operator": "Exists", "tolerationSeconds": 0, "effect": "NoExecute"}],
-        "env": [{"name": "A", "value": ""}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
-    }  # fmt: skip
-    read = read_spec(spec(producer=scheduling)).producer
-    del scheduling["resources"]["limits"]
-    assert msgspec.json.decode(msgspec.json.encode(read)) == scheduling
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("60s", 60), ("5m", 300), ("24h", 86_400), ("7d", 604_800), ("1h30m", 5_400), ("1d1h1m1s", 90_061), ("0s", 0)],
-)
-def test_a_duration(text: str, seconds: int) -> None:
-    assert duration_s(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "60", "s", "1.5h", "-1s", "1m1h", "1s ", " 1s", "1w", "1S", "٣s", "1s\n"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(SpecError, match=r"spec\.freshness\.maxAge: got .*, expected a duration .* as 60s, 5m"):
-        duration_s(text, "spec.freshness.maxAge")
-
-
-@given(st.lists(st.integers(0, 10**9 - 1), min_size=len(UNITS), max_size=len(UNITS)))
-def test_a_duration_is_the_sum_of_its_parts(parts: list[int]) -> None:
-    text = "".join(f"{part}{unit}" for part, unit in zip(parts, UNITS, strict=True))
-    assert duration_s(text) == sum(part * seconds for part, seconds in zip(parts, UNITS.values(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -163,44 +117,3 @@ def test_variables_that_can_be_set() -> None:
 def test_every_setting_of_the_services_is_reserved_or_tunes() -> None:
     assert {f.name.upper() for f in fields(Settings)} == RESERVED_ENV | set(TUNING)
     assert RESERVED_ENV.isdisjoint(TUNING)
-
-
-@pytest.mark.parametrize(
-    "symbol", ["BTCUSDT", "BTC/USDT", "BTC-USDT", "1INCH", "A" * 20, "A" * 21, "A", "A.B", "A/B/C", "/AB", "A-", "ab"]
-)
-async def test_the_simulator_is_asked_for_what_it_has(symbol: str) -> None:
-    try:
-        await Simulator(1).check([symbol])
-    except UnknownSymbolError:
-        with pytest.raises(SpecError):
-            read_spec(spec(exchange="simulator", symbols=[symbol]))
-    else:
-        read_spec(spec(exchange="simulator", symbols=[symbol]))
-
-
-def test_a_local_run_knows_the_same_fields_and_exchanges() -> None:
-    assert set(manifest.SPEC) == {field.encode_name for field in msgspec.structs.fields(Spec)}
-    assert set(manifest.ENDPOINTS) == {field.encode_name for field in msgspec.structs.fields(Endpoints)}
-    assert set(manifest.EXCHANGES) == set(EXCHANGES)
-
-
-@given(st.sampled_from(sorted(EXCHANGES)).flatmap(lambda name: st.tuples(st.just(name), symbols(name))))
-def test_a_local_run_takes_every_symbol_that_a_spec_may_name(named: tuple[str, str]) -> None:
-    exchange, symbol = named
-    read_spec(spec(exchange=exchange, symbols=[symbol]))
-    assert manifest._SYMBOL.fullmatch(symbol)
-
-
-def symbols(exchange: str) -> st.SearchStrategy[str]:
-    spelling = EXCHANGES[exchange]
-    spelled = st.from_regex(spelling.pattern, fullmatch=True, alphabet="AZ09/-")
-    return spelled.filter(lambda symbol: 2 <= len(symbol) <= spelling.longest)
-
-
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
-def test_an_example_is_read_by_the_operator_and_by_a_local_run(path: Path) -> None:
-    local = manifest.read_manifest(path)
-    documents = yaml.safe_load_all(path.read_text(encoding="utf-8"))
-    (stream,) = (document for document in documents if document["kind"] == "MarketStream")
-    read = read_spec(stream["spec"])
-    assert (read.exchange, read.symbols) == (local.exchange, local.symbols)
