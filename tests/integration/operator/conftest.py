@@ -20,10 +20,10 @@ from tests.harness.operator.running import CRD, Cluster, RunningOperator
 
 @pytest.fixture(scope="session")
 def assets(request: pytest.FixtureRequest) -> Assets:
-    """The programs of a control plane; skips where there are none and none can be built."""
+    """Return the programs of a control plane. Skip if there are none and none can be built."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     try:
-        with capture.global_and_fixture_disabled():  # a build takes minutes, and is to be seen
+        with capture.global_and_fixture_disabled():  # a build takes minutes: show its progress
             return find_assets(lambda message: print(f"\n{message}", file=sys.stderr, flush=True))
     except AssetsMissingError as error:
         unavailable(str(error))
@@ -38,7 +38,7 @@ async def apiserver(assets: Assets, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 async def namespace(apiserver: ApiServer) -> AsyncIterator[str]:
-    """A namespace that belongs to this test; afterwards its custom resources are gone, and the API serves again."""
+    """A namespace of this test alone. Afterwards its custom resources are deleted, and the API is served again."""
     name = await apiserver.namespace()
     yield name
     await apiserver.restore()
@@ -54,7 +54,7 @@ async def proxy(apiserver: ApiServer) -> AsyncIterator[Proxy]:
 
 @pytest.fixture(scope="session")
 async def kinds(apiserver: ApiServer) -> None:
-    """The API serves MarketStreams."""
+    """Make the API serve MarketStreams."""
     await apiserver.kubectl("apply", "-f", str(CRD))
     await apiserver.serves("/apis/marketstream.io/v1alpha1/marketstreams")
 
@@ -67,7 +67,7 @@ def strimzi_crds() -> Path:
 
 @pytest.fixture(scope="session")
 async def strimzi(apiserver: ApiServer, strimzi_crds: Path) -> None:
-    """The API serves the KafkaTopics of Strimzi."""
+    """Make the API serve the KafkaTopics of Strimzi."""
     await apiserver.kubectl("apply", "--server-side", "-f", str(strimzi_crds / "043-Crd-kafkatopic.yaml"))
     await apiserver.serves("/apis/kafka.strimzi.io/v1/kafkatopics")
 
@@ -80,7 +80,7 @@ def cluster(apiserver: ApiServer, namespace: str, kinds: None) -> Cluster:
 
 @pytest.fixture
 async def connected(cluster: Cluster, kafka: KafkaServer, redis_url: str) -> Cluster:
-    """The same, with a connection to real servers; nothing here speaks to PostgreSQL."""
+    """The test's own namespace, with a connection to a real Kafka and Redis. No test uses PostgreSQL."""
     await cluster.connect(kafka.address, "postgresql://nobody@127.0.0.1:1/none", redis_url)
     return cluster
 
@@ -90,7 +90,10 @@ Operate = Callable[..., Awaitable[RunningOperator]]
 
 @pytest.fixture
 async def operate(connected: Cluster, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Operate]:
-    """Starts an operator for the test's namespace, with these settings; `kubeconfig` may lead it through a proxy."""
+    """Return a function that starts an operator for the test's namespace with settings.
+
+    A `kubeconfig` may lead the operator through a proxy.
+    """
     async with AsyncExitStack() as stack:
 
         async def start(kubeconfig: Path | None = None, **environment: str) -> RunningOperator:
@@ -127,13 +130,16 @@ async def shared_market(
 
 @pytest.fixture
 async def market(shared_market: Market) -> AsyncIterator[Market]:
-    """A namespace with an operator that looks at everything every five seconds, and nothing else in it."""
+    """An empty namespace with an operator that resyncs every five seconds."""
     yield shared_market
     await shared_market.tidy()
 
 
 @pytest.fixture
 async def connected_to_nobody(cluster: Cluster) -> Cluster:
-    """The same, with a connection to servers that are not there: for tests of what the operator asks of Kubernetes."""
+    """The test's own namespace, with a connection to servers that do not exist.
+
+    It is for tests of the operator's requests to Kubernetes.
+    """
     await cluster.connect("127.0.0.1:1", "postgresql://nobody@127.0.0.1:1/none", "redis://127.0.0.1:1/0")
     return cluster

@@ -1,4 +1,4 @@
-"""What the operator makes of an API server that restarts, refuses, forgets, or falls silent."""
+"""The operator, while the API server restarts, refuses requests, forgets old versions or falls silent."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,14 +13,14 @@ from tests.harness.operator.running import CRD, STREAMS, Cluster, RunningOperato
 
 START_S = 60.0
 SEEN_S = 15.0
-"""Seconds until a change is acted on; three times the goal."""
+"""Seconds until the operator has acted on a change: three times the goal."""
 
 
 @pytest.fixture
 async def operator(
     connected_to_nobody: Cluster, strimzi: None, proxy: Proxy, tmp_path: Path
 ) -> AsyncIterator[Supervised]:
-    """An operator that looks at everything rarely, so that its watches must tell it."""
+    """An operator that resyncs rarely, and so depends on its watches."""
     environment = {**STRIMZI, "RESYNC_S": "300"}
     async with Supervised(tmp_path, proxy.kubeconfig(), connected_to_nobody.namespace, **environment) as operator:
         await operator.leading(START_S)
@@ -29,7 +29,7 @@ async def operator(
 
 @pytest.fixture
 async def majors(connected_to_nobody: Cluster, operator: Supervised) -> Cluster:
-    """With a stream that has all that it needs."""
+    """An operator with a stream that is complete."""
     await connected_to_nobody.stream("majors", ["BTCUSDT", "ETHUSDT"])
     await connected_to_nobody.has_deployments("majors", 4)
     await connected_to_nobody.says("majors", "SpecValid", "True")
@@ -37,12 +37,12 @@ async def majors(connected_to_nobody: Cluster, operator: Supervised) -> Cluster:
 
 
 def outcry(operator: RunningOperator) -> list[object]:
-    """What it has logged that would wake somebody: errors, and tracebacks."""
+    """Return the log lines of an operator that would alert somebody: errors and tracebacks."""
     return [line for line in operator.log() if line.get("level") in ("error", "critical") or "exception" in line]
 
 
 async def acts(cluster: Cluster, limit: float = SEEN_S) -> None:
-    """Its watches tell it of changes to MarketStreams and to children, and it acts."""
+    """Check that the operator acts on changes of MarketStreams and of children that only its watches report."""
     await cluster.change("majors", symbols=["BTCUSDT", "ETHUSDT", "SOLUSDT"])
     found = await cluster.has_deployments("majors", 6, limit)
     await cluster.delete("/apis/apps/v1/namespaces/{}/deployments", next(iter(found)))
@@ -52,7 +52,7 @@ async def acts(cluster: Cluster, limit: float = SEEN_S) -> None:
 async def test_a_short_restart_of_the_api_server_is_outlived(
     apiserver: ApiServer, majors: Cluster, operator: Supervised
 ) -> None:
-    """Shorter than the lease holds: the same process goes on."""
+    """An outage shorter than the lease: the same process continues."""
     pid = operator.pid
     await apiserver.stop_server()
     await asyncio.sleep(1)
@@ -60,7 +60,7 @@ async def test_a_short_restart_of_the_api_server_is_outlived(
 
     async with operator.kept_running():
         await acts(majors, limit=START_S)
-    if not operator.ends:  # the API server may take longer to start than the lease holds
+    if not operator.ends:  # the API server may take longer to start than the lease lasts
         assert operator.pid == pid
     assert set(operator.ends) <= {3}
     assert outcry(operator) == []
@@ -69,7 +69,7 @@ async def test_a_short_restart_of_the_api_server_is_outlived(
 async def test_a_long_restart_of_the_api_server_ends_it_and_the_next_goes_on(
     apiserver: ApiServer, majors: Cluster, operator: Supervised
 ) -> None:
-    """The lease cannot be renewed: the process ends with code 3, begins anew and waits for the API server."""
+    """The lease cannot be renewed: the process ends with code 3, is restarted and waits for the API server."""
 
     async def has_ended() -> bool:
         return operator.ends == [3]
@@ -154,12 +154,12 @@ async def test_the_pause_that_the_api_server_asks_for_is_kept(
 
     await until(has_its_topic, SEEN_S)
     others = [request.at - refused.at for request in writes(proxy) if request.at > refused.at]
-    assert not [after for after in others if 3 < after < 5]  # those under way end
+    assert not [after for after in others if 3 < after < 5]  # ends the watches under way
     assert [after for after in others if after >= 5]
 
 
 async def test_answers_that_are_lost_change_nothing(majors: Cluster, operator: Supervised, proxy: Proxy) -> None:
-    """Done and not told: doing it again is the same."""
+    """The server has written but its answer is lost: a second write changes nothing."""
     for path in ("/deployments/", "/kafkatopics/", "/status$"):
         proxy.lose("PATCH", path, count=2)
     proxy.lose("DELETE", "/deployments/", count=1)
@@ -175,7 +175,7 @@ async def test_answers_that_are_lost_change_nothing(majors: Cluster, operator: S
 async def test_lists_and_watches_that_are_refused_are_repeated(
     majors: Cluster, operator: Supervised, proxy: Proxy
 ) -> None:
-    """A burst of refusals while connections break, as when an API server comes back."""
+    """A burst of refusals while connections break, as after a restart of the API server."""
     refusals = [proxy.answer(status, "GET", "deployments|pods|marketstreams|kafkatopics") for status in (500,)]
     proxy.cut()
     await asyncio.sleep(5)
@@ -207,7 +207,7 @@ async def test_what_a_stuck_watch_does_not_tell_is_found_by_the_next_look(
 async def test_the_children_of_a_stream_whose_end_no_watch_has_told_are_not_made_again(
     apiserver: ApiServer, majors: Cluster, proxy: Proxy
 ) -> None:
-    """Else the operator and the garbage collector would work against each other until the next look."""
+    """Otherwise the operator and the garbage collector would work against each other until the next resync."""
     async with apiserver.controller_manager("garbage-collector-controller"):
         proxy.freeze("GET", "/marketstreams$", watch=True)
         await quiet(proxy, 2.0)
@@ -217,7 +217,7 @@ async def test_the_children_of_a_stream_whose_end_no_watch_has_told_are_not_made
         async def none() -> bool:
             return not await made(majors)
 
-        await until(none, 3 * 30)  # the collector looks for new kinds every 30 s
+        await until(none, 3 * 30)  # the collector discovers new kinds every 30 s
         await quiet(proxy, 2.0)
         assert await made(majors) == {}
         assert len([request for request in writes(proxy) if request.status == 201]) <= 1
@@ -225,7 +225,7 @@ async def test_the_children_of_a_stream_whose_end_no_watch_has_told_are_not_made
 
 @pytest.mark.soak
 async def test_a_stuck_watch_is_made_anew(majors: Cluster, operator: Supervised, proxy: Proxy) -> None:
-    """A silent connection is given up after 70 s: the API server sends a bookmark each minute."""
+    """The operator abandons a silent connection after 70 s: the API server sends a bookmark each minute."""
     await proxy.seen(lambda request: request.watch, 4)
     with proxy.freeze(watch=True):
         before = sum(request.watch for request in proxy.requests)

@@ -1,4 +1,4 @@
-"""Where the programs of the control plane are looked for, and what is said when they are nowhere."""
+"""The search for the programs of the control plane, and the message when none is found."""
 
 import os
 import shutil

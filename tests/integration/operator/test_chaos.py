@@ -1,4 +1,4 @@
-"""Whatever happens to it, the operator ends in exactly what the MarketStreams ask for."""
+"""After any sequence of faults and edits, the cluster ends exactly as the MarketStreams want it."""
 
 import asyncio
 import os
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.soak
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
 SETTLED_S = 180.0
-"""Seconds after the last fault: a lease that must run out, backoffs of up to a minute, and a resync."""
+"""Seconds after the last fault: for a lease to expire, for backoffs of up to a minute, and for a resync."""
 
 NAMES = ("majors", "minors", "others")
 ENVIRONMENT = {**STRIMZI, "RESYNC_S": "10", "DRAIN_LIMIT_S": "5"}
 
 
 class People:
-    """They make, change and delete MarketStreams, and meddle with what the operator has made."""
+    """People who create, change and delete MarketStreams, and edit the operator's objects."""
 
     def __init__(self, cluster: Cluster, rng: Random) -> None:
         self.cluster, self.rng = cluster, rng
@@ -45,7 +45,7 @@ class People:
         }  # fmt: skip
 
     async def act(self) -> None:
-        """One of them does something."""
+        """Make one random change."""
         name, dice = self.rng.choice(NAMES), self.rng.random()
         there = {stream["metadata"]["name"] for stream in (await self.cluster.get(STREAMS))["items"]}
         if name not in there:
@@ -69,7 +69,7 @@ class People:
 
 
 class Faults:
-    """What happens to the operators and to their API server."""
+    """Faults of the operators and of their API server."""
 
     def __init__(self, server: ApiServer, proxy: Proxy, operators: list[Supervised], rng: Random) -> None:
         self.server, self.proxy, self.operators, self.rng = server, proxy, operators, rng
@@ -123,13 +123,13 @@ class Faults:
 
 
 async def undisturbed(server: ApiServer, directory: Path, specs: dict[str, dict[str, Any]]) -> Objects:
-    """What an operator makes of these specs to which nothing happens."""
+    """Return the objects that an operator without faults creates for these specs."""
     cluster = Cluster(server, await server.namespace())
     await connect(cluster)
     async with Supervised(directory, server.kubeconfig(), cluster.namespace, **ENVIRONMENT) as operator:
         await operator.leading(60)
         for name, spec in specs.items():
-            # A stream that is paused from the beginning has its Deployments, too: without replicas.
+            # A stream that is paused from the beginning has Deployments as well, without replicas.
             await cluster.stream(name, **spec)
         count = sum(3 * len(spec["symbols"]) for spec in specs.values())
         await until(lambda: _has(cluster, count), 60)
@@ -169,7 +169,7 @@ async def test_random_faults_end_in_what_is_wanted(
             await happening
         proxy.heal()
         await apiserver.restore()
-        streams = (await cluster.get(STREAMS))["items"]  # an edit whose answer was lost may have been made
+        streams = (await cluster.get(STREAMS))["items"]  # an edit whose answer is lost may have been made
         specs = {stream["metadata"]["name"]: stream["spec"] for stream in streams}
         owners = {stream["metadata"]["uid"] for stream in streams}
         expected = await undisturbed(apiserver, tmp_path, specs)
@@ -192,7 +192,7 @@ async def test_random_faults_end_in_what_is_wanted(
 
 
 async def _unless_away(people: People) -> bool:
-    """People try something else later when the API server is away."""
+    """Ignore errors of an unavailable API server: people try something else later."""
     try:
         await people.act()
     except httpx.HTTPError:

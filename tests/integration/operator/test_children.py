@@ -1,4 +1,4 @@
-"""What a MarketStream is made into, as the API server has it."""
+"""The objects of a MarketStream, as the API server stores them."""
 
 from marketstream.local.kafka import KafkaServer
 from marketstream.settings import Settings
@@ -44,7 +44,7 @@ async def test_a_symbol_gets_a_producer_and_a_processor_that_belong_to_the_strea
 
 
 async def test_pods_pass_the_restricted_standard(market: Market) -> None:
-    """The API server itself is asked: a namespace that enforces it refuses what does not pass."""
+    """The API server itself checks it: a namespace that enforces the standard rejects other pods."""
     await market.stream("majors", ["BTCUSDT"])
     found = await market.has_deployments("majors", 2)
     restricted = await market.api.namespace()
@@ -107,7 +107,7 @@ async def test_symbols_come_and_go_without_a_touch_of_others(market: Market) -> 
 
 
 async def test_a_stream_made_anew_under_the_same_name_takes_what_is_left_of_the_old(market: Market) -> None:
-    """No garbage collector runs here: the children of the old one are still there."""
+    """No garbage collector is running, so the children of the old stream still exist."""
     await market.stream("majors", ["BTCUSDT"])
     await market.has_deployments("majors", 2)
     await market.delete(STREAMS, "majors")

@@ -1,4 +1,4 @@
-"""`marketstream-operator run`, as people start it: what it says when it cannot."""
+"""`marketstream-operator run` as people start it, and its messages when it cannot start."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ WRONG_USE = 2
 
 
 async def run(*arguments: str, **environment: str) -> tuple[int, list[str]]:
-    """Its exit code, and the lines that it wrote to standard error."""
+    """Return the exit code of the command, and its lines on standard error."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "marketstream_operator", *arguments,

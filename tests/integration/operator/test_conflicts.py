@@ -1,4 +1,4 @@
-"""Two MarketStreams that ask for the same symbol of an exchange."""
+"""Two MarketStreams that want the same symbol of an exchange."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from tests.harness.operator.running import PODS, STREAMS, Cluster, until
 
 
 async def running(cluster: Cluster, stream: str) -> list[str]:
-    """The symbols that have Deployments of the stream."""
+    """Return the symbols of the Deployments of a stream."""
     found = (await cluster.deployments(stream)).values()
     return sorted({one["metadata"]["annotations"][SYMBOLS] for one in found if one["spec"]["replicas"]})
 
@@ -23,12 +23,12 @@ async def runs(cluster: Cluster, stream: str, *symbols: str) -> None:
 
 
 async def a_second_later() -> None:
-    """Kubernetes knows the age of objects to the second."""
+    """Wait for more than a second: Kubernetes knows the age of objects to the second."""
     await asyncio.sleep(1.1)
 
 
 async def test_the_older_keeps_the_symbol_and_the_newer_runs_its_others(market: Market) -> None:
-    await market.stream("zeta", ["AAA", "BBB"])  # by its name it would be the second
+    await market.stream("zeta", ["AAA", "BBB"])  # it would come second in the order of names
     await runs(market, "zeta", "AAA", "BBB")
     await a_second_later()
     await market.stream("alpha", ["BBB", "CCC"])
@@ -43,7 +43,7 @@ async def test_the_older_keeps_the_symbol_and_the_newer_runs_its_others(market: 
 
 
 async def test_of_two_as_old_that_of_lesser_uid_keeps_it(market: Market) -> None:
-    """They are made until both are of the same second."""
+    """Create both until both have the same second of creation."""
     for number in range(20):
         names = [f"one-{number}", f"other-{number}"]
         made = [await market.stream(name, ["AAA"]) for name in names]
@@ -75,7 +75,7 @@ async def test_a_hand_over_waits_until_the_pods_of_the_older_are_gone(market: Ma
 
 
 async def test_the_newer_takes_over_from_one_that_is_deleted(market: Market) -> None:
-    """Its Deployments are still there until the garbage collector, which the test plays, has come."""
+    """Its Deployments exist until the test deletes them in place of the garbage collector."""
     await market.stream("older", ["AAA"])
     deployments = await market.has_deployments("older", 2)
     await a_second_later()

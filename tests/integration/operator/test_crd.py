@@ -1,4 +1,4 @@
-"""The CRD in a real API server: what it accepts, what it refuses and with which words, what kubectl shows of it."""
+"""The CRD in a real API server: accepted and rejected objects, messages, and output of kubectl."""
 
 import asyncio
 import json
@@ -29,9 +29,9 @@ OPENAPI = "apis/marketstream.io/v1alpha1"
 
 @pytest.fixture(scope="module")
 async def server(apiserver: ApiServer) -> ApiServer:
-    """The API with the CRD, applied as a user would."""
+    """An API server with the CRD, applied as a user would apply it."""
     await apiserver.kubectl("apply", "-f", str(FILES / "crd.yaml"))
-    for _ in range(200):  # kubectl wait stumbles over a definition without a status yet
+    for _ in range(200):  # kubectl wait fails for a definition that has no status yet
         if await established(apiserver) and OPENAPI in (await apiserver.request("GET", "/openapi/v3"))["paths"]:
             return apiserver
         await asyncio.sleep(0.1)
@@ -336,7 +336,7 @@ async def test_explain_describes_every_field(server: ApiServer) -> None:
 
 
 def undescribed(path: str, schema: dict[str, Any]) -> Iterator[str]:
-    """The fields at and below the path without a description that kubectl explain shows."""
+    """Yield the fields at and below the path that have no description."""
     if len(schema.get("description", "")) < 10:
         yield path
     inner = schema.get("items", schema)
@@ -353,7 +353,7 @@ async def test_explain_reads_well(server: ApiServer) -> None:
 
 @pytest.mark.parametrize("example", MANIFESTS)
 async def test_the_examples_are_accepted(server: ApiServer, namespace: str, example: str) -> None:
-    """What a manifest brings beside its MarketStream, as its namespace, is the user's own."""
+    """Only the MarketStream is checked: other objects in a manifest, such as its namespace, are the user's own."""
     for document in MANIFESTS[example]:
         if document["kind"] == "MarketStream":
             document["metadata"].pop("namespace", None)

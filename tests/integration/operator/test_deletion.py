@@ -1,4 +1,4 @@
-"""What is left of a MarketStream that is deleted: nothing, whether the operator is there or not."""
+"""The deletion of a MarketStream leaves nothing behind, with or without a running operator."""
 
 from tests.harness.operator.apiserver import ApiServer
 from tests.harness.operator.playing import TOPICS
@@ -9,7 +9,7 @@ GARBAGE_S = 60.0
 
 
 async def finalizers(cluster: Cluster) -> list[str]:
-    """Of all that the operator has made or seen."""
+    """Return the finalizers of all objects that the operator has created or seen."""
     found = [each for path in (STREAMS, DEPLOYMENTS, TOPICS) for each in (await cluster.get(path))["items"]]
     return [finalizer for each in found for finalizer in each["metadata"].get("finalizers", ())]
 
@@ -17,7 +17,7 @@ async def finalizers(cluster: Cluster) -> list[str]:
 async def test_deleting_with_the_operator_down_leaves_nothing_stuck(
     connected: Cluster, operate: Operate, strimzi: None, apiserver: ApiServer
 ) -> None:
-    """Children go by garbage collection, the topics too, but for those that are to be kept."""
+    """Garbage collection deletes the children, including topics that are not to be kept."""
     running = await operate(KAFKA_MODE="strimzi", KAFKA_CLUSTER="main")
     await connected.stream("majors", ["BTCUSDT", "ETHUSDT"])
     await connected.stream("kept", ["SOLUSDT"], retention={"onDelete": "keep"})
@@ -43,7 +43,7 @@ async def test_deleting_with_the_operator_down_leaves_nothing_stuck(
 async def test_a_deletion_that_waits_for_its_dependents_does_not_wait_for_ours(
     connected: Cluster, operate: Operate, apiserver: ApiServer
 ) -> None:
-    """In the foreground: kubectl delete --cascade=foreground, and Argo CD."""
+    """Deletion in the foreground, as by kubectl delete --cascade=foreground and by Argo CD."""
     await operate()
     await connected.stream("majors", ["BTCUSDT"])
     await connected.has_deployments("majors", 2)

@@ -1,4 +1,4 @@
-"""Leader election between real processes over a real API server: whatever happens to them, no two act."""
+"""Leader election between real processes and a real API server: under any fault, no two lead at once."""
 
 import asyncio
 import itertools
@@ -19,14 +19,14 @@ from tests.harness.operator.requests import Request
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces"
 REPLACED_S = 3 * 20.0
-"""Seconds after which a leader that was killed must have been replaced; three times the goal."""
+"""Seconds after which a killed leader must have been replaced: three times the goal."""
 
 GOES_ON_S = 10.0
-"""Seconds within which a leader that goes on writing has been heard of, on a machine that halts now and then."""
+"""Seconds within which a leader that continues writing has reported it, on a machine that halts now and then."""
 
 
 class Process:
-    """A candidate, and what it has said."""
+    """A candidate process and its output."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
         self.name = name
@@ -34,11 +34,11 @@ class Process:
         self._log = log
 
     def times(self, *what: str) -> list[float]:
-        """When it said any of this."""
+        """Return the times of its lines that contain one of these words."""
         return [float(words[1]) for words in self._lines() if words[0] in what]
 
     def versions(self) -> list[int]:
-        """The versions of the object that it wrote."""
+        """Return the versions of the object that this candidate has written."""
         return [int(words[2]) for words in self._lines() if words[0] == "wrote"]
 
     def _lines(self) -> list[list[str]]:
@@ -46,29 +46,29 @@ class Process:
         return [line.split() for line in whole.splitlines()]
 
     def signal(self, number: signal.Signals) -> float:
-        """Sends it; says when."""
+        """Send the signal and return the time."""
         at = time.monotonic()
         self._process.send_signal(number)
         return at
 
     def is_leading(self) -> bool:
-        """Whether it wrote within the last second."""
+        """Return True if this candidate has written within the last second."""
         return any(at > time.monotonic() - 1 for at in self.times("wrote")[-1:])
 
     async def ended(self, limit_s: float) -> int:
-        """Waits until it has ended; its exit code."""
+        """Wait until the process has ended, and return its exit code."""
         async with asyncio.timeout(limit_s):
             return await self._process.wait()
 
     async def kill(self) -> None:
-        """Ends it, if it has not ended."""
+        """Kill the process unless it has ended."""
         if self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
 
 
 class Replicas:
-    """Starts candidates, which all go through `proxy`, and checks in the end that never two of them led."""
+    """Candidates that all use `proxy`. The end checks that no two of them led at the same time."""
 
     def __init__(self, proxy: Proxy, namespace: str, user: str, directory: Path) -> None:
         self._proxy, self._namespace, self._user, self._directory = proxy, namespace, user, directory
@@ -87,20 +87,20 @@ class Replicas:
         return self.all[-1]
 
     def _answered(self, method: str) -> list[Request]:
-        """What was asked of the Lease, and done."""
+        """Return the successful requests to the Lease."""
         return [each for each in self._proxy.requests if (each.method, each.status) == (method, 200)
                 and each.resource.plural == "leases"]  # fmt: skip
 
     def looks(self) -> int:
-        """How often one who does not lead has looked whether it may."""
+        """Return the number of reads of the Lease by a candidate that does not lead."""
         return len(self._answered("GET"))
 
     def renewals(self, of: Process) -> list[Request]:
-        """By which it went on leading."""
+        """Return the renewals of the Lease by this candidate."""
         return [each for each in self._answered("PUT") if each.json["spec"]["holderIdentity"] == of.name]
 
     async def renewed(self, of: Process) -> None:
-        """Waits until it has renewed its lease once more: it will hold it for as long as it can from now on."""
+        """Wait for the next renewal of the lease: from then on, the lease lasts for as long as possible."""
         before = len(self.renewals(of))
         await until(lambda: len(self.renewals(of)) > before, GOES_ON_S)
 
@@ -113,7 +113,7 @@ class Replicas:
 
 @pytest.fixture
 async def replicas(apiserver: ApiServer, proxy: Proxy, namespace: str, tmp_path: Path) -> AsyncIterator[Replicas]:
-    """Candidates that may do with Leases what the operator may, and change the object that they write."""
+    """Candidates with the operator's rights on Leases, and the right to change the object that they write."""
     config_map = {"metadata": {"name": WRITES}}
     await apiserver.request("POST", f"/api/v1/namespaces/{namespace}/configmaps", config_map)
     user = await apiserver.service_account(namespace, "operator")
@@ -139,15 +139,15 @@ async def replicas(apiserver: ApiServer, proxy: Proxy, namespace: str, tmp_path:
 
 
 async def until(condition: Callable[[], object], limit_s: float) -> float:
-    """Waits until the condition holds; says when that was."""
+    """Wait until the condition holds, and return the time."""
     async with asyncio.timeout(limit_s):
-        while not condition():  # noqa: ASYNC110  what other processes do comes without an event
+        while not condition():  # noqa: ASYNC110  changes by other processes come without an event
             await asyncio.sleep(0.05)
     return time.monotonic()
 
 
 async def two(replicas: Replicas) -> tuple[Process, Process]:
-    """A leader and one who waits."""
+    """A leader and a candidate that waits."""
     leader = await replicas.start("first")
     await until(leader.is_leading, 30)
     before = replicas.looks()
@@ -190,7 +190,7 @@ async def test_a_leader_that_was_stopped_and_wakes_writes_nothing_and_ends(repli
     await until(other.is_leading, REPLACED_S)
     woken = leader.signal(signal.SIGCONT)
     assert await leader.ended(10) == EXIT_LOST
-    # What was sent before it was halted is done; nothing that it sent later is.
+    # Requests from before the halt are executed; none of the later ones is.
     assert [at for at in leader.times("wrote") if at >= woken] == []
     assert leader.times("refused")
     assert min(leader.times("refused")) >= woken

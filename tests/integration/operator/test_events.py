@@ -1,4 +1,4 @@
-"""Events as a real API server takes them and kubectl shows them, with no more rights than the operator has."""
+"""Events in a real API server and in kubectl, with no more rights than the operator has."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ EXPECTED_LIMIT_S = 10.0
 
 @pytest.fixture
 async def kubeconfig(apiserver: ApiServer, namespace: str) -> Path:
-    """Of an account that may create and patch Events, and nothing else."""
+    """An API client of an account that may create and patch Events, and nothing else."""
     user = await apiserver.service_account(namespace, "operator")
     rules = [{"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}]
     await apiserver.request("POST", f"{RBAC}/{namespace}/roles", {"metadata": {"name": "operator"}, "rules": rules})
@@ -36,7 +36,7 @@ async def kubeconfig(apiserver: ApiServer, namespace: str) -> Path:
 
 @pytest.fixture
 async def about(apiserver: ApiServer, namespace: str) -> dict[str, str]:
-    """An object to tell of."""
+    """An object that Events refer to."""
     made = await apiserver.request(
         "POST", f"/api/v1/namespaces/{namespace}/configmaps", {"metadata": {"name": "majors"}}
     )
@@ -51,7 +51,7 @@ async def about(apiserver: ApiServer, namespace: str) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def recording(kubeconfig: Path, instance: str = "pod-0") -> AsyncIterator[Recorder]:
-    """A recorder that sends in this block."""
+    """A recorder that sends its Events within this block."""
     api = Api(await configuration(kubeconfig, None), may_write=lambda: True)
     recorder = Recorder(api, "marketstream-operator", instance)
     task = asyncio.create_task(recorder.run())
@@ -64,7 +64,7 @@ async def recording(kubeconfig: Path, instance: str = "pod-0") -> AsyncIterator[
 
 
 async def events_when(apiserver: ApiServer, namespace: str, **counts: int) -> dict[str, Any]:
-    """The Events by reason, once they are there so many times."""
+    """Return the Events by reason, once each has the count that is expected."""
     events: dict[str, Any] = {}
     async with asyncio.timeout(EXPECTED_LIMIT_S):
         while {reason: event["count"] for reason, event in events.items()} != counts:

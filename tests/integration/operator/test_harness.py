@@ -1,4 +1,4 @@
-"""The API that the operator's tests run against is a real one, and can be broken and mended."""
+"""The API server of these tests is a real one, which can be broken and repaired."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ async def test_namespaces_differ(apiserver: ApiServer) -> None:
 
 @pytest.fixture
 async def widgets(apiserver: ApiServer) -> AsyncIterator[str]:
-    """The path of a group with the kind Widget, defined for this test."""
+    """Return the path of an API group with the kind Widget, which is defined for this test."""
     names = {"plural": "widgets", "singular": "widget", "kind": "Widget"}
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
@@ -115,7 +115,7 @@ async def test_a_restart_keeps_the_address_the_data_and_the_tokens(apiserver: Ap
     assert apiserver.url == url
     with pytest.raises(httpx.HTTPStatusError, match="forbidden"):
         await apiserver.request("GET", path, user=user)
-    # A version from before the restart is mostly too old by now: the server remembers no events from then.
+    # A version from before the restart is mostly too old by now: the server remembers no earlier events.
     listed = await apiserver.request("GET", path)
     assert [item["metadata"]["name"] for item in listed["items"]] == ["before"]
     async with asyncio.timeout(10), apiserver.watch(path, listed["metadata"]["resourceVersion"]) as events:
@@ -155,7 +155,7 @@ async def test_the_garbage_collector_deletes_what_a_deleted_object_owns(apiserve
         async def gone() -> None:
             assert (await apiserver.request("GET", path))["items"] == []
 
-        await _eventually(gone, 3 * 30)  # it looks for new kinds every 30 s
+        await _eventually(gone, 3 * 30)  # it discovers new kinds every 30 s
 
 
 async def _eventually(attempt: Callable[[], Coroutine[Any, Any, object]], limit: float = 20.0) -> None:

@@ -1,4 +1,4 @@
-"""A spec that passes the schema but cannot work: it is said, and what ran keeps running."""
+"""A spec that passes the schema but cannot work: the status reports it, and running pods keep running."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ async def test_the_last_good_version_keeps_running_and_the_status_says_why(
     assert await market.deployments() == before
     name = next(iter(before))
     await market.delete("/apis/apps/v1/namespaces/{}/deployments", name)
-    await market.has_deployments("majors", 4)  # it is kept, not only left
+    await market.has_deployments("majors", 4)  # it is still reconciled, not only left unchanged
     restored = dict.fromkeys(changes) | {"symbols": ["AAA", "BBB"]}
     await market.change("majors", **restored)
     await market.says("majors", "SpecValid", "True", "Valid")

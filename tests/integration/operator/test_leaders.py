@@ -1,5 +1,7 @@
-"""Two replicas of the operator: one acts, the other knows as much and takes over; a leader that was halted and wakes
-overwrites nothing."""
+"""Two replicas of the operator: one reconciles, and the other watches and takes over.
+
+A leader that was halted overwrites nothing when it wakes.
+"""
 
 import signal
 import time
@@ -20,7 +22,7 @@ TAKEN_OVER_S = 3 * 20.0
 
 
 class Replica:
-    """An operator with a proxy of its own, which tells who wrote what."""
+    """An operator with a proxy of its own, which records its writes."""
 
     def __init__(self, operator: Supervised, proxy: Proxy) -> None:
         self.operator = operator
@@ -60,13 +62,13 @@ async def test_both_watch_and_only_the_leader_writes(
     await connected_to_nobody.change("majors", symbols=["ETHUSDT"])
     await has_made(connected_to_nobody, "ETHUSDT")
 
-    for replica in replicas:  # the follower may be slow to begin
+    for replica in replicas:  # the follower may start slowly
         await replica.proxy.seen(lambda request: request.watch, 4, limit=START_S)
         watched = {request.resource.plural for request in replica.proxy.requests if request.watch}
         assert watched == {"marketstreams", "deployments", "pods", "kafkatopics"}
     assert len(writes(leader.proxy)) >= 8
     assert writes(follower.proxy) == []
-    assert follower.proxy.mutating() == []  # not even the Lease: it is held by another
+    assert follower.proxy.mutating() == []  # not even to the Lease, which another holds
 
 
 async def test_a_leader_that_is_killed_is_replaced(
@@ -97,7 +99,7 @@ async def test_a_leader_that_is_stopped_is_replaced_at_once(
 async def test_a_leader_that_was_halted_and_wakes_overwrites_nothing(
     connected_to_nobody: Cluster, replicas: tuple[Replica, Replica]
 ) -> None:
-    """It is halted in the middle of changing objects; what it has sent arrives long after another has changed them."""
+    """It is halted amid writes. Requests that it has sent arrive long after another leader has changed the objects."""
     cluster, (leader, follower) = connected_to_nobody, replicas
     await cluster.stream("majors", ["BTCUSDT", "ETHUSDT"])
     await has_made(cluster, "BTCUSDT", "ETHUSDT")
@@ -115,7 +117,7 @@ async def test_a_leader_that_was_halted_and_wakes_overwrites_nothing(
     before = await _versions(cluster)
     sent = len(writes(leader.proxy))
     held.lift()
-    # A write, not a look at everything that has come between.
+    # Wait for a write, not for a resync that happens to come in between.
     late = await leader.proxy.seen(
         lambda request: is_write(request) and request.resource.plural == "deployments" and request.status, 2
     )
@@ -123,14 +125,17 @@ async def test_a_leader_that_was_halted_and_wakes_overwrites_nothing(
 
     assert await leader.operator.end(0, limit=30) == 3
     assert {request.status for request in late} == {409}
-    assert len(writes(leader.proxy)) == sent  # what it had sent before, and nothing since
+    assert len(writes(leader.proxy)) == sent  # the requests from before the halt, and no others
     assert await _versions(cluster) == before
 
 
 async def test_what_a_halted_leader_has_made_too_late_is_put_right(
     connected_to_nobody: Cluster, replicas: tuple[Replica, Replica]
 ) -> None:
-    """A creation carries no version: it may arrive after another has pruned the object. The next look removes it."""
+    """A creation carries no version, so it may arrive after another leader has pruned the object.
+
+    The next resync deletes the object.
+    """
     cluster, (leader, follower) = connected_to_nobody, replicas
     held = leader.proxy.freeze("PATCH", "/deployments/")
     await cluster.stream("majors", ["BTCUSDT", "ETHUSDT"])

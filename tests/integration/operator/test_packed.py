@@ -1,4 +1,4 @@
-"""Many symbols in a pair: who lives where, and that nobody moves for the sake of another."""
+"""Several symbols in a pair: symbols stay in their pairs, and none moves for the sake of another."""
 
 from marketstream_operator.names import SYMBOLS
 
@@ -8,7 +8,7 @@ from tests.integration.operator.conftest import Operate
 
 
 async def packing(cluster: Cluster, stream: str = "majors") -> dict[str, str]:
-    """The symbols of each pair; those of its producer and processor are the same."""
+    """Return the symbols of each pair, which are the same for its producer and processor."""
     found: dict[str, set[str]] = {}
     for one in (await cluster.deployments(stream)).values():
         pair = one["metadata"]["labels"]["marketstream.io/pair"]

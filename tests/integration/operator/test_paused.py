@@ -1,4 +1,4 @@
-"""`paused: true`: producers stop, processors count what is left in Kafka, and stop."""
+"""`paused: true`: producers stop, then processors count the remaining trades in Kafka, and stop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -27,13 +27,13 @@ LONG = 40.0
 
 
 async def replicas(cluster: Cluster) -> dict[str, int]:
-    """How many pods of each role are wanted."""
+    """Return the number of wanted pods of each role."""
     found = await cluster.deployments("majors")
     return {name.rpartition("-")[2]: one["spec"]["replicas"] for name, one in found.items()}
 
 
 async def rests(cluster: Cluster, *roles: str) -> None:
-    """Waits until these roles are told to rest, and the others to run."""
+    """Wait until the Deployments of these roles have no replicas, and the others have one."""
 
     async def so_it_is() -> bool:
         return await replicas(cluster) == {role: int(role not in roles) for role in ("producer", "processor")}
@@ -48,7 +48,7 @@ async def put_records(kafka: KafkaServer, topic: str, count: int = 3) -> None:
 
 
 async def commit(kafka: KafkaServer, cluster: Cluster, topic: str, offset: int) -> None:
-    """As the pair's processor does it."""
+    """Commit an offset, as the processor of a pair does."""
     group = consumer_group(StreamKey(cluster.namespace, "majors"), PAIR)
     async with AIOKafkaConsumer(bootstrap_servers=kafka.address, group_id=group, enable_auto_commit=False) as consumer:
         partition = TopicPartition(topic, 0)
@@ -63,7 +63,7 @@ def symbol_topic(market: Market) -> str:
 
 @asynccontextmanager
 async def served(settings: Sequence[Settings]) -> AsyncIterator[list[asyncio.Event]]:
-    """A producer and a processor, as their containers would run. Setting an event ends one of them."""
+    """A producer and a processor, as their containers would run. Setting its event ends each of them."""
     stops = [asyncio.Event(), asyncio.Event()]
     producer, processor = settings
     tasks = [
@@ -81,7 +81,7 @@ async def served(settings: Sequence[Settings]) -> AsyncIterator[list[asyncio.Eve
 async def test_a_running_pair_is_drained_to_the_last_record_and_goes_on(
     market: Market, kafka: KafkaServer, database_url: str
 ) -> None:
-    """The services run in this process, with the environment of their containers."""
+    """The services run in the process of the test, with the environment of their containers."""
     await market.connect(kafka.address, database_url, market.redis_url, name="real")
     await market.stream("majors", [SYMBOL], connectionSecretRef={"name": "real"})
     await market.says("majors", "KafkaReady", "True")
@@ -96,7 +96,7 @@ async def test_a_running_pair_is_drained_to_the_last_record_and_goes_on(
         await market.change("majors", paused=True)
         await rests(market, "producer")
         await market.says("majors", "Paused", "False", "Draining")
-        await settle(market, PRODUCER)  # status.replicas omits pods that are being ended
+        await settle(market, PRODUCER)  # status.replicas omits terminating pods
         stops[0].set()
         await market.says("majors", "Paused", "False", "Draining", words="1 producer pod has not stopped yet")
         await market.delete(PODS, "ending")
@@ -134,7 +134,7 @@ async def test_processors_stop_only_when_what_is_committed_has_reached_the_end(
 
 
 async def test_producers_that_were_not_told_yet_may_still_write(market: Market) -> None:
-    """No pod is there: the controller of Deployments, which is not there either, may be about to make one."""
+    """There is no pod, but the controller of Deployments may be about to create one. None is running here."""
     await market.stream("majors", ["NEWUSDT"])  # nothing is in its topic
     await market.says("majors", "KafkaReady", "True")
     await market.has_deployments("majors", 2)
@@ -150,7 +150,7 @@ async def test_producers_that_were_not_told_yet_may_still_write(market: Market) 
 async def test_after_a_while_processors_stop_all_the_same(
     connected: Cluster, operate: Operate, kafka: KafkaServer, topic_prefix: str
 ) -> None:
-    await operate(DRAIN_LIMIT_S="10")  # what comes before must be seen, on a machine that halts now and then, too
+    await operate(DRAIN_LIMIT_S="10")  # what comes before must be seen even on a machine that halts now and then
     await connected.stream("majors", [SYMBOL])
     await connected.says("majors", "KafkaReady", "True")
     await connected.has_deployments("majors", 2)
@@ -161,7 +161,7 @@ async def test_after_a_while_processors_stop_all_the_same(
     message = await connected.says("majors", "Paused", "True", "DrainTimeout", LONG)
     assert "read on resume" in message
     await rests(connected, "producer", "processor")
-    await connected.change("majors", processor={"logLevel": "debug"})  # it is looked at again
+    await connected.change("majors", processor={"logLevel": "debug"})  # causes another reconcile
 
     async def looked_at() -> bool:
         return bool((await connected.get(STREAMS, "majors"))["status"]["observedGeneration"] == 3)
@@ -176,7 +176,7 @@ async def test_after_a_while_processors_stop_all_the_same(
 async def test_whether_it_was_drained_is_asked_when_nobody_has_said_so(
     connected: Cluster, operate: Operate, kafka: KafkaServer, topic_prefix: str
 ) -> None:
-    """An operator that is killed has stopped the processors, perhaps for the time limit, and not told."""
+    """A killed operator may have stopped the processors, perhaps at the time limit, without reporting it."""
     first = await operate()
     await connected.stream("majors", [SYMBOL])
     await connected.says("majors", "KafkaReady", "True")

@@ -1,5 +1,7 @@
-"""The roles that `make generate` writes are exactly what the operator uses: with them nothing is denied, and with one
-verb less something is."""
+"""The generated roles are exactly what the operator uses.
+
+With them, no request is denied; with one verb less, some request is.
+"""
 
 import asyncio
 import secrets
@@ -45,10 +47,10 @@ GRANTED = [
 
 
 def uses(request: Request) -> list[Use]:
-    """What a request needs to be allowed to do."""
+    """Return the verbs that a request needs."""
     of = request.resource
     if not of.plural:
-        return []  # discovery, which everyone may use
+        return []  # discovery, which is open to everyone
     resource = f"{of.plural}/{of.subresource}" if of.subresource else of.plural
     match request.method:
         case "GET" if request.watch:
@@ -56,14 +58,14 @@ def uses(request: Request) -> list[Use]:
         case "GET":
             verbs = ["get" if of.name else "list"]
         case "PATCH":
-            verbs = ["patch", "create"] if request.status == 201 else ["patch"]  # applied, and new
+            verbs = ["patch", "create"] if request.status == 201 else ["patch"]  # a new object, by apply
         case method:
             verbs = [{"POST": "create", "PUT": "update", "DELETE": "delete"}[method]]
     return [Use(resource, verb) for verb in verbs]
 
 
 async def grant(api: Api, namespace: str | None, allowed: Sequence[Rule], account_of: str) -> None:
-    """Grants the account of the operator these rules, in a namespace or everywhere for None."""
+    """Grant these rules to the account of the operator, in a namespace, or everywhere for None."""
     of = "" if namespace is None else f"/namespaces/{namespace}"
     kind, name = ("ClusterRole", account_of) if namespace is None else ("Role", ACCOUNT)
     path = f"{RBAC}{of}/{kind.lower()}"
@@ -77,7 +79,7 @@ async def grant(api: Api, namespace: str | None, allowed: Sequence[Rule], accoun
 
 
 def less(allowed: list[Rule], use: Use | None) -> list[Rule]:
-    """The rules without that verb."""
+    """Return the rules without a verb."""
     fewer = [
         {**rule, "verbs": [verb for verb in rule["verbs"] if use != Use(rule["resources"][0], verb)]}
         for rule in allowed
@@ -86,7 +88,7 @@ def less(allowed: list[Rule], use: Use | None) -> list[Rule]:
 
 
 def own_rules(without: Use | None = None) -> list[Rule]:
-    """Those of an operator that serves its own namespace."""
+    """Return the rules of an operator that serves its own namespace, without one verb."""
     return less([*rules("operatorNamespace"), *rules("watched"), *rules("strimzi")], without)
 
 
@@ -102,7 +104,7 @@ async def limited(
 
 
 async def live(cluster: Cluster, limit: float) -> None:
-    """A life in which the operator does all that it can do."""
+    """Take the operator through everything that it can do."""
     await cluster.stream("majors", ["BTCUSDT", "ETHUSDT"])
     await cluster.has_deployments("majors", 4, limit)
     await cluster.says("majors", "SpecValid", "True", limit=limit)
@@ -111,7 +113,7 @@ async def live(cluster: Cluster, limit: float) -> None:
     await cluster.change("majors", paused=True)
     await cluster.says("majors", "Ready", "False", "Paused", limit=limit)
     await cluster.change("majors", paused=False, symbols=["ETHUSDT"], connectionSecretRef={"name": "none"})
-    await cluster.says("majors", "SpecValid", "False", limit=limit)  # told by an Event, too
+    await cluster.says("majors", "SpecValid", "False", limit=limit)  # also reported by an Event
     await cluster.change("majors", connectionSecretRef=None)
     await cluster.says("majors", "SpecValid", "True", limit=limit)
     await until(lambda: _has_topics(cluster, "ethusdt"), limit)
@@ -154,7 +156,7 @@ async def test_with_one_verb_less_something_is_denied(
     await grant(cluster.api, cluster.namespace, own_rules(use), cluster.namespace)
 
     def is_denied(request: Request) -> bool:
-        # What is applied is a patch and, of a new object, a creation: the server refuses the patch for both.
+        # An apply is a patch and, of a new object, a creation: the server refuses the patch for both.
         needed = {*uses(request), *([Use(request.resource.plural, "create")] if request.method == "PATCH" else [])}
         return request.status == 403 and use in needed
 
@@ -193,7 +195,7 @@ async def test_served_namespaces_need_their_roles_and_no_more(
     watch = "*" if serves == "all" else served.namespace
     async with limited(cluster, proxy, tmp_path, **EXTERNAL, WATCH_NAMESPACES=watch) as operator:
         await operator.leading(60)
-        # Nobody collects the children of other tests, and who serves everything waits for them to go.
+        # Nobody collects the children of other tests, and an operator that serves everything waits for them to end.
         await other.stream("majors", [f"A{secrets.token_hex(4).upper()}"], **ref)
         await served.stream("minors", [f"B{secrets.token_hex(4).upper()}"], **ref)
         await served.has_deployments("minors", 2, 60)
@@ -212,8 +214,10 @@ async def test_served_namespaces_need_their_roles_and_no_more(
 async def test_a_namespace_that_refuses_is_left_alone_and_holds_up_no_other(
     connected_to_nobody: Cluster, apiserver: ApiServer, proxy: Proxy, lost: Use | None, tmp_path: Path
 ) -> None:
-    """As one that was deleted, and its RoleBinding with it. Or only the Deployments cannot be listed: its streams,
-    which can, must not be taken for streams without any."""
+    """The namespace was deleted together with its RoleBinding, or only its Deployments cannot be listed.
+
+    Streams of such a namespace must not be taken for streams without Deployments.
+    """
     cluster = connected_to_nobody
     served, other = await fed(cluster, apiserver), await fed(cluster, apiserver)
     await grant(apiserver, cluster.namespace, rules("operatorNamespace"), cluster.namespace)
@@ -240,7 +244,7 @@ async def test_a_namespace_that_refuses_is_left_alone_and_holds_up_no_other(
         await served.has_deployments("majors", 4)
         await proxy.seen(lambda request: not request.watch and request.resource.plural == "pods", 3)
         assert [request for request in writes(proxy) if f"/{other.namespace}/" in request.path] == []
-        assert await operator.metric("marketstream_operator_watch_missed_total") == 0  # watches go on, too
+        assert await operator.metric("marketstream_operator_watch_missed_total") == 0  # the watches continue as well
         said = [str(line["event"]) for line in operator.log()]
         assert sum("namespace refused" in line for line in said) == 1
 
@@ -253,7 +257,7 @@ async def test_a_namespace_that_refuses_is_left_alone_and_holds_up_no_other(
 async def test_strimzi_needs_its_role_in_kafkas_namespace_only(
     connected_to_nobody: Cluster, apiserver: ApiServer, strimzi: None, proxy: Proxy, tmp_path: Path
 ) -> None:
-    """A MarketStream elsewhere is told that it cannot be served there."""
+    """The status of a MarketStream elsewhere reports that it cannot be served there."""
     cluster = connected_to_nobody
     other = await fed(cluster, apiserver)
     await grant(apiserver, cluster.namespace, own_rules(), cluster.namespace)

@@ -1,4 +1,4 @@
-"""The proxy before the API passes everything on, keeps account of it, and breaks what it is asked to break."""
+"""The proxy of the API forwards and records requests, and breaks those that a test chooses."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.harness.operator.servers import trust
 
 @pytest.fixture
 async def client(apiserver: ApiServer, proxy: Proxy) -> AsyncIterator[httpx.AsyncClient]:
-    """An admin who goes through the proxy."""
+    """An admin who uses the proxy."""
     headers = {"Authorization": f"Bearer {apiserver.token()}"}
     async with httpx.AsyncClient(
         base_url=proxy.url, verify=trust(apiserver.certificate), headers=headers, timeout=10, trust_env=False

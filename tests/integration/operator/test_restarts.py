@@ -1,4 +1,4 @@
-"""Killed at a random point of a reconcile and started again, the operator ends in the same objects."""
+"""An operator that is killed at a random point of a reconcile and restarted ends with the same objects."""
 
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.harness.operator.proxy import Proxy
 from tests.harness.operator.running import Cluster, until
 
 SETTLED = 60.0
-"""Seconds within which everything must be as it should, a start of the operator included."""
+"""Seconds within which all objects must be as expected, including a start of the operator."""
 
 FIRST = {"symbols": ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]}
 PACKED = {**FIRST, "symbolsPerPair": 2}
@@ -21,13 +21,13 @@ LIVES: dict[str, list[dict[str, Any]]] = {
     "single": [FIRST, {"symbols": ["ETHUSDT", "ADAUSDT"], "producer": {"labels": {"team": "a"}}}],
     "packed": [PACKED, {"symbols": ["XRPUSDT", "ADAUSDT", "BTCUSDT", "DOTUSDT"], "retention": {"trades": "2h"}}],
 }
-"""The specs that a stream has, one after the other."""
+"""The specs of a stream, one after the other."""
 
 POINTS = [pytest.param(seed, marks=[pytest.mark.soak] if seed >= 5 else []) for seed in range(50)]
 
 
 async def cluster_of(apiserver: ApiServer) -> Cluster:
-    """A new namespace that has a connection to servers that nobody asks."""
+    """Return a new namespace with a connection to servers that no test uses."""
     cluster = Cluster(apiserver, await apiserver.namespace())
     await cluster.connect("127.0.0.1:1", "postgresql://nobody@127.0.0.1:1/none", "redis://127.0.0.1:1/0")
     return cluster
@@ -44,7 +44,7 @@ async def bring(cluster: Cluster, spec: dict[str, Any], is_new: bool) -> None:
 async def undisturbed(
     apiserver: ApiServer, kinds: None, strimzi: None, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[tuple[Objects, int]]]:
-    """What each spec of each life ends in, and after how many writes, when nothing happens to the operator."""
+    """The objects and the number of writes after each spec of each life, without a fault."""
     found: dict[str, list[tuple[Objects, int]]] = {}
     for life, specs in LIVES.items():
         cluster = await cluster_of(apiserver)
@@ -65,7 +65,7 @@ async def undisturbed(
 
 
 async def _is_told(cluster: Cluster) -> bool:
-    """Whether the status speaks of the newest spec: it is written when all else is."""
+    """Return True if the status is that of the newest spec: it is written after everything else."""
     return ("SpecValid", "True", "Valid") in await says(cluster, "majors")
 
 

@@ -1,4 +1,4 @@
-"""The roles: what the cluster's own roles may do with MarketStreams, and that the operator's rules are accepted."""
+"""The rights of the cluster's own roles on MarketStreams, and the role of the operator."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 async def allowed(server: ApiServer, user: str, namespace: str, verb: str, resource: str = "marketstreams") -> bool:
-    """Whether the user may do that with what is the operator's."""
+    """Return True if a user may use this verb on resources of marketstream.io."""
     return await server.allowed(user, namespace, verb, resource, "marketstream.io")
 
 
 async def bound(server: ApiServer, namespace: str, role: str) -> str:
-    """A new account that has the cluster's role in the namespace."""
+    """Return a new account that has a role of the cluster in the namespace."""
     user = await server.service_account(namespace, role)
     await server.request(
         "POST",
@@ -62,7 +62,7 @@ async def test_the_roles_of_the_cluster_include_market_streams(
 
 
 async def test_the_rules_of_the_operator_are_a_role(apiserver: ApiServer, kinds: None, namespace: str) -> None:
-    """With them its account may read MarketStreams and write their status, and may not change what people wrote."""
+    """With these rules, its account may read MarketStreams and write their status, but not change their specs."""
     user = await apiserver.service_account(namespace, "operator")
     everything = [*rules("operatorNamespace"), *rules("watched"), *rules("strimzi")]
     await apiserver.request(

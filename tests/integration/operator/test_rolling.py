@@ -1,4 +1,4 @@
-"""When pods roll: at once for what the stream says, a few at a time for what the operator brings."""
+"""Rolls of pods: all at once for a change of the spec, a few at a time for one of the operator's settings."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ def image_of(deployment: Any) -> str:
 
 
 async def rolled(cluster: Cluster, image: str) -> set[str]:
-    """The pairs of which a Deployment has the image."""
+    """Return the pairs of which a Deployment has the image."""
     found = (await cluster.deployments()).values()
     return {one["metadata"]["labels"]["marketstream.io/pair"] for one in found if image_of(one) == image}
 
@@ -50,7 +50,7 @@ async def test_a_new_image_rolls_a_few_pairs_at_a_time_and_all_in_the_end(connec
     for pairs in (2, 4, 5):
         await has_rolled(connected, "services:2", pairs)
         if pairs == MOST:
-            await asyncio.sleep(6)  # a look at everything gives no more than there is room for
+            await asyncio.sleep(6)  # a resync grants no more turns than there are
             await connected.says("majors", "Progressing", "True")
         assert len(await unsettled(connected)) <= MOST
         await settle(connected)
@@ -73,7 +73,7 @@ async def test_a_pair_that_is_not_ready_needs_no_turn(connected: Cluster, operat
     await connected.says("majors", "Ready", "False")
     await first.end()
     await operate(SERVICES_IMAGE="services:2", MAX_ROLLING_PAIRS="1")
-    await has_rolled(connected, "services:2", 2)  # the one that has the turn, and the one that needs none
+    await has_rolled(connected, "services:2", 2)  # the pair that has the turn, and the pair that needs none
     await connected.says("majors", "Progressing", "True", "WaitingForTurn")
     assert any("bbb" in pair for pair in await rolled(connected, "services:2"))
 
@@ -103,11 +103,11 @@ async def test_pairs_that_are_stuck_hold_up_no_others_but_an_image_that_does_not
     await connected.says("broken", "Progressing", "True", "RollingOut")
     await first.end()
     await operate(SERVICES_IMAGE="services:2", MAX_ROLLING_PAIRS=str(MOST))
-    await has_rolled(connected, "services:2", 2 + MOST)  # the stuck ones, and as many others as there are turns
+    await has_rolled(connected, "services:2", 2 + MOST)  # the stuck pairs, and as many others as there are turns
     for name, one in (await connected.deployments()).items():
         if image_of(one) == "services:2":
             await get_stuck(connected, name)
-    await asyncio.sleep(6)  # a look at everything gives no more turns
+    await asyncio.sleep(6)  # a resync grants no more turns than that
     assert len(await rolled(connected, "services:2")) == 2 + MOST
     await settle(connected)
     await has_rolled(connected, "services:2", 6)

@@ -1,8 +1,7 @@
-"""The operator with many MarketStreams: how fast it is beside a bare client, how much memory it takes, and that it
-writes nothing when there is nothing to write.
+"""The operator with many MarketStreams: its speed compared with a bare client, its memory, and no needless writes.
 
-Strimzi's CRDs make a topic an object like any other, so that everything that the operator waits for is the API server,
-and the bare client applies the KafkaTopics as well. No controllers run.
+With Strimzi's CRDs, topics are objects like any other, so the operator waits for nothing but the API server, and the
+bare client applies the KafkaTopics as well. No controllers are running.
 """
 
 import asyncio
@@ -42,7 +41,7 @@ LEAST_RATIO = 0.6
 
 
 class Run(NamedTuple):
-    """How long it took to apply everything, and the CPU time of the process that did."""
+    """The seconds that it took to apply everything, and the CPU seconds of the process."""
 
     seconds: float
     cpu_s: float
@@ -50,7 +49,7 @@ class Run(NamedTuple):
 
 @pytest.fixture
 async def server(assets: Assets, strimzi_crds: Path, tmp_path: Path) -> AsyncIterator[ApiServer]:
-    """An API server of its own: what it holds would slow the others' tests down."""
+    """A separate API server: its many objects would slow down other tests."""
     async with ApiServer(tmp_path / "kubernetes", assets) as server:
         for crd in (CRD, strimzi_crds / "043-Crd-kafkatopic.yaml"):
             await server.kubectl("apply", "--server-side", "-f", str(crd))
@@ -60,7 +59,7 @@ async def server(assets: Assets, strimzi_crds: Path, tmp_path: Path) -> AsyncIte
 
 
 async def bare(server: ApiServer) -> Run:
-    """The bare client applies everything, in a namespace of its own, and it is removed again."""
+    """Let the bare client apply everything in a namespace of its own, which is then removed."""
     namespace = await server.namespace()
     command = [sys.executable, "-m", "tests.harness.operator.bare", str(server.kubeconfig()), namespace]
     process = await asyncio.create_subprocess_exec(
@@ -74,13 +73,13 @@ async def bare(server: ApiServer) -> Run:
 
 
 async def count(cluster: Cluster, path: str) -> int:
-    """How many there are, without reading them."""
+    """Return the number of objects, without reading them."""
     found = await cluster.api.request("GET", path.format(cluster.namespace), query={"limit": "1"})
     return len(found["items"]) + found["metadata"].get("remainingItemCount", 0)
 
 
 async def written(server: ApiServer) -> Counter[str]:
-    """The requests that may have changed something, but for those of Leases, as the API server itself counts."""
+    """Return the number of writes, except to Leases, as the API server itself counts them."""
     headers = {"Authorization": f"Bearer {server.token()}"}
     text = (await server.client.get("/metrics", headers=headers)).text
     counts = Counter[str]()
@@ -97,7 +96,7 @@ async def test_many_streams(server: ApiServer, tmp_path: Path) -> None:
     for number in range(STREAMS):
         await cluster.stream(name_of(number), **spec_of(number, SYMBOLS))
 
-    await bare(server)  # an API server that has just begun is slower
+    await bare(server)  # an API server that has just started is slower
     before = await bare(server)
     environment = {**STRIMZI, "RESYNC_S": str(RESYNC_S)}
     async with RunningOperator(tmp_path, server.kubeconfig(), cluster.namespace, **environment) as operator:
@@ -106,7 +105,7 @@ async def test_many_streams(server: ApiServer, tmp_path: Path) -> None:
         cpu = sum(process.cpu_times()[:2])
 
         async def all_there() -> bool:
-            await asyncio.sleep(0.5)  # a look costs the API server something, too
+            await asyncio.sleep(0.5)  # a resync costs the API server time as well
             return await count(cluster, DEPLOYMENTS) + await count(cluster, TOPICS) == OBJECTS
 
         await until(all_there, LIMIT_S)
@@ -114,7 +113,7 @@ async def test_many_streams(server: ApiServer, tmp_path: Path) -> None:
 
         async def rests() -> bool:
             at_first = await written(server)
-            await asyncio.sleep(12)  # longer than between two reads of Redis
+            await asyncio.sleep(12)  # longer than the interval between two reads of Redis
             return await written(server) == at_first
 
         await until(rests, LIMIT_S)

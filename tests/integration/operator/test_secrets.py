@@ -1,4 +1,4 @@
-"""Secrets that come later than the MarketStream that needs them."""
+"""Secrets that are created later than the MarketStream that needs them."""
 
 from marketstream.local.kafka import KafkaServer
 

@@ -1,4 +1,4 @@
-"""The status of a MarketStream: how it is, said at once, and no more often than needed."""
+"""The status of a MarketStream: it is accurate, written at once, and no more often than needed."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ async def test_a_stream_becomes_ready_when_its_pods_are(market: Market) -> None:
     await market.has_deployments("majors", 4)
     await market.says("majors", "Ready", "False", "NotAllReady")
     await settle(market, f"{BTC}-producer")
-    await market.says("majors", "ProducersReady", "False", words="1 of 2")  # a count is said at once, too
+    await market.says("majors", "ProducersReady", "False", words="1 of 2")  # a count is reported at once as well
     await settle(market)
     await market.says("majors", "Ready", "True", "Running")
     await market.says("majors", "Progressing", "False", "Settled")
@@ -62,7 +62,7 @@ async def test_fresh_while_trades_are_heard_and_stale_when_the_feed_dies_althoug
     await market.says("majors", "Fresh", "Unknown", "NotHeardYet")
     async with heard(market.redis_url, "BTCUSDT", "ETHUSDT"):
         await market.says("majors", "Fresh", "True", "Heard")
-    # The feed of one dies. Instead of waiting for half a minute, the other clock is moved.
+    # One feed dies. Instead of waiting half a minute, the test moves the other clock.
     async with heard(market.redis_url, "ETHUSDT"):
         await market.hear("BTCUSDT", 31.0)
         message = await market.says("majors", "Fresh", "False", "Stale")
@@ -106,7 +106,7 @@ async def test_what_is_heard_is_in_the_status(market: Market) -> None:
     assert symbol["lastTradeTime"] == status["lastTradeTime"]
     rate = status["tradesPerSecond"]
     assert rate == symbol["tradesPerSecond"] == float(f"{rate:.2g}")
-    assert 3 < rate < 30  # ten, but for halts of the machine at the first or the last read
+    assert 3 < rate < 30  # ten, unless the machine halts at the first or the last read
 
 
 async def test_a_quiet_market_is_not_stale(market: Market) -> None:
@@ -198,7 +198,7 @@ async def test_a_stream_that_begins_badly_says_so_in_an_event(market: Market) ->
         return "there is no Secret missing" in await events()
 
     await until(told)
-    assert "(x2" not in await events()  # several conditions say it; it is told once
+    assert "(x2" not in await events()  # several conditions have this message, but there is one Event
 
 
 async def test_trades_that_go_on_are_written_once_a_minute_at_most(market: Market) -> None:

@@ -1,4 +1,4 @@
-"""How the operator begins, says how it is, and ends."""
+"""The start, the health and the end of the operator."""
 
 import signal
 import time
@@ -29,7 +29,7 @@ async def test_sigterm_ends_it_within_seconds_and_gives_the_lease_back(connected
         assert time.monotonic() - begun < 3 * 5
         said = [line["event"] for line in operator.log() if line.get("level") not in ("info", "debug")]
         assert said == []
-        # The next leads at once: it finds no holder whose lease it would wait for to run out.
+        # The next leads at once: there is no holder whose lease must expire first.
         await operator.start()
         await operator.leading()
         assert "another replica holds the lease" not in [line["event"] for line in operator.log()]
@@ -62,7 +62,7 @@ async def test_sigterm_ends_it_while_the_api_server_does_not_answer(
 
 
 async def test_its_health_is_served_before_anything_else(connected: Cluster, tmp_path: Path) -> None:
-    """Without an API server it waits, alive and not ready to lead anything."""
+    """Without an API server, the operator waits: it is alive but not ready."""
     kubeconfig = connected.api.kubeconfig_for("https://127.0.0.1:1")
     async with RunningOperator(tmp_path, kubeconfig, connected.namespace) as operator:
 
@@ -88,7 +88,7 @@ async def test_it_is_ready_and_counts_what_it_does(connected: Cluster, tmp_path:
         assert await operator.metric("marketstream_operator_reconcile_seconds_count") >= 1
         assert await operator.metric("marketstream_operator_api_requests_total") >= 5
 
-        async def idle() -> bool:  # what it has made, its watches may just be telling it
+        async def idle() -> bool:  # its watches may still be reporting its own writes
             return await operator.metric("marketstream_operator_queue_depth") == 0
 
         await until(idle)
@@ -108,7 +108,7 @@ async def test_it_is_not_ready_when_it_cannot_look_at_everything(
 
             await until(not_ready, 90)
             assert (await ask(operator, "/readyz")).status_code == 503
-            assert (await ask(operator, "/healthz")).status_code == 200  # to restart it would help nobody
+            assert (await ask(operator, "/healthz")).status_code == 200  # a restart would not help
 
         async def ready() -> bool:
             return (await ask(operator, "/readyz")).status_code == 200

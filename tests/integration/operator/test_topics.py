@@ -44,7 +44,7 @@ async def test_topics_are_made_in_kafka_and_never_deleted(market: Market, kafka:
     await market.change("majors", symbols=["XRPUSDT"])
     await market.has_deployments("majors", 2)
     await market.delete(STREAMS, "majors")
-    await market.stream("majors", ["DOGEUSDT"])  # looked at after those
+    await market.stream("majors", ["DOGEUSDT"])  # reconciled after those
     await market.says("majors", "KafkaReady", "True", "TopicsReady")
     assert {xrp, ada} <= await topics_of(kafka, market.topic_prefix)
 
@@ -54,7 +54,7 @@ async def test_topics_that_somebody_else_makes_are_waited_for(
 ) -> None:
     await operate(TOPICS_CREATE="false")
     await connected.stream("majors", ["BTCUSDT"])
-    await connected.has_deployments("majors", 2)  # the pods wait for it, too
+    await connected.has_deployments("majors", 2)  # the pods wait for the topic as well
     topic = f"{topic_prefix}.simulator.btcusdt"
     assert topic in await connected.says("majors", "KafkaReady", "False", "TopicsNotReady")
     assert await topics_of(kafka, topic_prefix) == set()
@@ -82,7 +82,7 @@ async def test_without_kafka_pods_are_made_all_the_same_and_topics_when_it_is_th
 ) -> None:
     await market.connect("127.0.0.1:1", "postgresql://x@127.0.0.1:1/x", market.redis_url, name="away")
     await market.stream("majors", ["BTCUSDT"], connectionSecretRef={"name": "away"})
-    await market.has_deployments("majors", 2, KAFKA_S - 1)  # they do not wait for it
+    await market.has_deployments("majors", 2, KAFKA_S - 1)  # the Deployments do not wait for Kafka
     await market.says("majors", "KafkaReady", "False", "KafkaUnavailable")
     await market.says("majors", "Degraded", "True", "KafkaUnavailable")
     base = await market.get("/api/v1/namespaces/{}/secrets", "marketstream-connection")
@@ -93,7 +93,7 @@ async def test_without_kafka_pods_are_made_all_the_same_and_topics_when_it_is_th
 
 @pytest.fixture
 async def strimzi_market(connected: Cluster, operate: Operate, strimzi: None) -> Cluster:
-    """The same with an operator that leaves topics to Strimzi."""
+    """A namespace with an operator that leaves topics to Strimzi."""
     await operate(**STRIMZI)
     return connected
 
@@ -111,7 +111,7 @@ async def has_topics(cluster: Cluster, *symbols: str) -> dict[str, Any]:
 
 
 async def make_ready(cluster: Cluster) -> None:
-    """As Strimzi's topic operator does it."""
+    """Mark KafkaTopics as ready, as Strimzi's topic operator does."""
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-03-01T12:00:00Z"}
     for topic in (await cluster.get(TOPICS))["items"]:
         await put_status(cluster, TOPICS, topic["metadata"]["name"], {"conditions": [ready]})
@@ -148,7 +148,7 @@ async def test_kafka_topics_follow_the_symbols_and_strimzi_says_when_they_are_th
 
     await until(changed)
     await cluster.patch(TOPICS, topic["metadata"]["name"], {"spec": {"config": {"retention.ms": "1"}}})
-    await until(changed)  # it is taken back
+    await until(changed)  # the operator undoes it
 
 
 async def test_topics_that_are_to_be_kept_belong_to_nobody_and_stay(strimzi_market: Cluster) -> None:
@@ -176,7 +176,7 @@ async def test_topics_that_are_to_be_kept_belong_to_nobody_and_stay(strimzi_mark
 async def test_a_topic_that_is_to_be_kept_from_now_on_stays_though_its_symbol_goes_at_once(
     strimzi_market: Cluster,
 ) -> None:
-    """An ownerReference that is left would let it go with the stream, long after."""
+    """With an ownerReference, the topic would later be deleted together with the stream."""
     cluster = strimzi_market
     await cluster.stream("majors", ["BTCUSDT", "ETHUSDT"])
     topics = await has_topics(cluster, "btcusdt", "ethusdt")
@@ -193,7 +193,7 @@ async def test_a_topic_that_is_to_be_kept_from_now_on_stays_though_its_symbol_go
     async def owned() -> bool:
         return all("ownerReferences" in topic["metadata"] for topic in (await kafka_topics(cluster)).values())
 
-    await until(owned)  # those of symbols that come back too
+    await until(owned)  # topics of symbols that return as well
 
 
 async def test_a_stream_where_strimzi_makes_no_topics_is_told(

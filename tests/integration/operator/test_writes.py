@@ -1,4 +1,4 @@
-"""No write without a reason; and what is the operator's, it takes back."""
+"""The operator writes only with a reason, and undoes edits of its own fields."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ TAKEN_BACK_S = 15.0
 async def test_quiet_resyncs_write_nothing_but_the_lease(
     connected: Cluster, operate: Operate, proxy: Proxy, redis_url: str
 ) -> None:
-    """Ten streams with quantities that the API server rewrites, and with trades that are heard all the time."""
+    """Ten streams with quantities that the API server rewrites, and with trades that arrive all the time."""
     running = await operate(proxy.kubeconfig(), RESYNC_S=str(RESYNC_S))
     rewritten = {"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"cpu": "0.5e1"}}}
     symbols = [f"S{number}" for number in range(10)]
@@ -31,11 +31,11 @@ async def test_quiet_resyncs_write_nothing_but_the_lease(
         for number in range(10):
             await connected.says(f"stream-{number}", "Ready", "True")
             await connected.says(f"stream-{number}", "Fresh", "True")
-        await quiet(proxy, 2.0)  # Events come after the status
+        await quiet(proxy, 2.0)  # Events follow the status
         before = await connected.deployments()
         looks = await running.metric("marketstream_operator_reconciles_total")
         proxy.requests.clear()
-        # With the one that comes after them, they have ended; each is followed by a reconcile of every stream.
+        # The start of the next resync proves the end of those. After each one, every stream is reconciled.
         await proxy.seen(lambda request: request.path.endswith("/deployments") and not request.watch, RESYNCS + 1, 90)
 
         async def all_looked_at() -> bool:

@@ -1,4 +1,4 @@
-"""What of the libraries' log lines reaches the operator's log."""
+"""The log lines of libraries that reach the operator's log."""
 
 import logging
 import ssl

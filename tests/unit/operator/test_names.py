@@ -18,7 +18,7 @@ from marketstream_operator.names import (
 )
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""A name of an object that is a label as well."""
+"""A name of an object that is also a value of a label."""
 
 
 def test_documented_names_stay() -> None:

@@ -1,4 +1,4 @@
-"""Programs rely on the reasons of conditions: each is in the documentation."""
+"""Every reason of a condition is in the documentation: programs rely on reasons."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import marketstream_operator
 PACKAGE = Path(marketstream_operator.__file__).parent
 DOCUMENT = Path(__file__).parents[3] / "docs/reference/marketstream.md"
 PLACE = {"Found": 2, "Problem": 0, "Pause": 0, "TopicState": 1}
-"""Which argument of what makes a reason is the reason."""
+"""The position of the reason among the arguments of each class that carries one."""
 
 
 def reasons() -> Iterator[str]:

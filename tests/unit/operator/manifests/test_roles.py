@@ -1,4 +1,4 @@
-"""The list of what the operator does, and the roles made from it."""
+"""The permissions of the operator, and the roles that are generated from them."""
 
 from typing import get_args
 
@@ -11,7 +11,7 @@ from tests.harness.operator.roles import rules
 
 
 def test_the_operator_may_do_this_and_nothing_else() -> None:
-    """A change here is one that whoever installs the operator wants to know of."""
+    """A change here concerns everyone who installs the operator."""
     granted = {
         (scope, rule["apiGroups"][0], rule["resources"][0], verb)
         for scope in get_args(Scope)

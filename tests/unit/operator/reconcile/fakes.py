@@ -44,7 +44,7 @@ class Objects:
         self.deleted: list[str] = []
         self.refusal: ApiError | None = None
         self.exists = True
-        """The answer to the question if a MarketStream still exists."""
+        """False if the API server reports that the MarketStream no longer exists."""
         self._versions = itertools.count(100)
 
     async def apply(self, _kind: Kind, _namespace: str, name: str, body: dict[str, Any]) -> dict[str, Any]:

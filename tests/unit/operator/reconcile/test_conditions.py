@@ -1,4 +1,4 @@
-"""From what was found to what the status says: every condition and reason."""
+"""From the findings of a reconcile to the status: every condition and reason."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ HEALTHY = tuple(child(pair.id, role) for pair in PAIRS for role in ("producer", 
 
 
 def view(**changes: Any) -> View:
-    """Two pairs that run and are heard, but for the changes."""
+    """Return the findings of two healthy pairs with data, but for the changes."""
     readings = {"AAA": HEARD, "BBB": HEARD}
     usual = View(generation=3, topics=READY, pairs=PAIRS, live=HEALTHY, readings=readings)
     return msgspec.structs.replace(usual, **changes)
@@ -226,7 +226,7 @@ def test_times_are_utc() -> None:
 
 
 def test_a_status_is_written_whole() -> None:
-    """As a merge patch: null removes what is no longer known."""
+    """In a merge patch, null removes a value that is no longer known."""
     written = msgspec.to_builtins(status_of(view(readings={}), {}, NOW))
     assert set(written) == set(msgspec.to_builtins(Status()))
     assert written["lastTradeTime"] is None

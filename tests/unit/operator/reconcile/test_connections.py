@@ -1,4 +1,4 @@
-"""The Secrets of a connection: what they must hold, and how often they are read."""
+"""The Secrets of a connection: their required keys, and how often they are read."""
 
 import base64
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ GOOD = {"KAFKA_BOOTSTRAP": "kafka:9092", "DATABASE_URL": "postgresql://u:p@db/ma
 
 
 class Secrets:
-    """The API server, as far as Secrets go; None: there is no such Secret."""
+    """An API server with Secrets. None stands for a missing Secret."""
 
     def __init__(self, **held: dict[str, str] | None) -> None:
         self.held = held
@@ -45,7 +45,7 @@ def spec(secret: str | None = None) -> Spec:
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The clock: its only item, to be moved by hand."""
+    """A clock to be moved by hand: its only item is the time."""
     clock = [1000.0]
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     return clock

@@ -28,7 +28,7 @@ def deployments_of(cluster: Cluster, image: str = "services:1") -> Deployments:
 
 
 def observe(cluster: Cluster, **changes: Any) -> list[Deployment]:
-    """Observe all Deployments anew, with these changes."""
+    """Observe newer versions of all Deployments, with these changes."""
     found = [msgspec.structs.replace(each, version=1000, **changes) for each in cluster.observed.deployments(KEY)]
     for each in found:
         cluster.observed.see(DEPLOYMENT, each)

@@ -1,4 +1,4 @@
-"""A pause ends, whatever Kafka says."""
+"""The end of a pause, even if Kafka fails."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -25,7 +25,7 @@ CONNECTION = Connection({}, {}, Settings(), "")
 
 
 class NoPods:
-    """An API that has no pod."""
+    """An API without pods."""
 
     async def list(self, *_: Any) -> AsyncIterator[Any]:
         for pod in ():
@@ -50,4 +50,4 @@ async def test_a_kafka_that_cannot_be_asked_ends_in_a_time_out_that_says_so(
         drains = Drains(NoPods(), OperatorSettings(drain_limit_s=limit_s))  # type: ignore[arg-type]
         pause = await drains.stage(KEY, SPEC, PAIRS, [PROCESSOR], "NotPaused", CONNECTION)
         assert (pause.reason, str(error) in pause.message) == (reason, True)
-        assert len(asked) == ABREAST, "what is asked after a failure only takes time"
+        assert len(asked) == ABREAST, "requests after a failure would only take time"

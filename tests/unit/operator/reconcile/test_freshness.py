@@ -1,4 +1,4 @@
-"""What is made of the times that a processor writes into Redis."""
+"""Freshness, rates and completeness from the live state that a processor writes to Redis."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ def heard(at: float, last_id: int | None = None, *, traded: float | None = None,
 
 
 def verdicts(pulse: Pulse, *reads: LiveStatus | None, begin: float = START) -> list[bool | None]:
-    """What it says after each read, five seconds apart."""
+    """Return the verdict after each read; the reads are five seconds apart."""
     found = []
     for number, stream in enumerate(reads):
         pulse.read(stream, begin + number * POLL_S, MAX_AGE_S)
@@ -84,7 +84,7 @@ def test_ids_are_consecutive_so_their_difference_is_the_rate() -> None:
         pulse.read(heard(START, 1_000 + rate * second), START + second, MAX_AGE_S)
         if second == 60:
             assert pulse.reading.trades_per_second == pytest.approx(10)
-    verdicts(pulse, heard(START, 5))  # another exchange, or a simulator that begins anew
+    verdicts(pulse, heard(START, 5))  # another exchange, or a restarted simulator
     assert pulse.reading.trades_per_second is None
 
 
@@ -107,7 +107,7 @@ HASH = {"heard_until": str(START), "last_trade_time": str(START)}
 
 
 class Cache:
-    """A Redis, and the pipeline to it: answers by the symbol that is asked for."""
+    """A Redis and its pipeline, with answers by symbol."""
 
     def __init__(self, **answers: Any) -> None:
         self.answers = answers
@@ -233,7 +233,7 @@ async def test_a_redis_that_comes_back_while_another_is_closed_is_read(caches: d
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  it reads again without an event
+        while not condition():  # noqa: ASYNC110  a read comes without an event
             await asyncio.sleep(0.001)
 
 

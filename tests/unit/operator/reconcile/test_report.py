@@ -1,4 +1,4 @@
-"""When a status is written, and how many MarketStreams are counted as what."""
+"""Writes of a status, and the metrics that count MarketStreams."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -32,7 +32,7 @@ def said(message: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("fraction", ["", ".5", ".123456"])
 def test_times_in_a_message_are_no_news(fraction: str) -> None:
-    """The log lines of the services tell them to the microsecond."""
+    """Log lines of the services have times to the microsecond."""
     before, after = said(f"at 2026-03-01T12:00:00{fraction}Z: it fails"), said("at 2026-03-01T12:00:59.75Z: it fails")
     assert not _is_news(after, before)
     assert _is_news(said(f"at 2026-03-01T12:00:00{fraction}Z: it fails otherwise"), before)
@@ -43,13 +43,13 @@ def stream(name: str) -> MarketStream:
 
 
 def counted(metric: str, label: str) -> dict[str, float]:
-    """What is counted, without those that are none."""
+    """Return the values of a metric that are not 0, by one of its labels."""
     (family,) = [each for each in REGISTRY.collect() if each.name == metric]
     return {sample.labels[label]: sample.value for sample in family.samples if sample.value}
 
 
 async def test_streams_are_counted_by_what_somebody_must_look_at() -> None:
-    """One that rests as it is told to is no alert; one that is silent is, however well its pods are."""
+    """A paused stream is no cause for an alert. A silent one is, even if all its pods are healthy."""
 
     async def patch_status(_: object, namespace: str, name: str, version: str, status: object) -> dict[str, Any]:
         meta = {"namespace": namespace, "name": name, "uid": name, "resourceVersion": version, "generation": 1}

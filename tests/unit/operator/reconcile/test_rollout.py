@@ -1,4 +1,4 @@
-"""Whose turn it is to roll when the operator's own settings have changed."""
+"""Turns for pairs to roll after a change of the operator's own settings."""
 
 from marketstream_operator.cluster.observed import Observed
 from marketstream_operator.cluster.projections import Deployment
@@ -10,7 +10,7 @@ MAJORS, MINORS = StreamKey("markets", "majors"), StreamKey("markets", "minors")
 
 
 class World:
-    """What the operator observes of the producers of some pairs."""
+    """The observed producers of some pairs."""
 
     def __init__(self) -> None:
         self.observed = Observed()
@@ -46,7 +46,7 @@ def test_no_more_than_there_is_room_for_and_the_next_when_one_has_settled() -> N
     for pair in ("a", "b"):
         world.has(MAJORS, pair, is_settled=False, generation=2)
     assert rollout.settle(MAJORS) == set()
-    assert rollout.may_roll(MAJORS, "a"), "a pair that rolls has its turn until it has settled"
+    assert rollout.may_roll(MAJORS, "a"), "a rolling pair keeps its turn until it has settled"
     world.has(MAJORS, "a", generation=2)
     assert rollout.settle(MAJORS) == {MAJORS, MINORS}
     assert [rollout.may_roll(MINORS, "d"), rollout.may_roll(MAJORS, "c")] == [True, False]
@@ -79,7 +79,7 @@ def test_a_new_leader_counts_what_rolls_but_not_what_is_new_or_fails() -> None:
 
 
 def test_a_new_leader_does_not_count_what_is_stuck_nor_what_gets_stuck_that_rolled_before_it_came() -> None:
-    """Else a stream whose new version does not start would hold up the rolls of all others for ever."""
+    """Otherwise a stream whose new version does not start would block the rolls of all others forever."""
     world = World()
     world.has(MAJORS, "stuck", is_settled=False, is_stuck=True, generation=2)
     world.has(MAJORS, "rolls", is_settled=False, generation=2)
@@ -94,7 +94,7 @@ def test_a_new_leader_does_not_count_what_is_stuck_nor_what_gets_stuck_that_roll
 
 
 def test_a_pair_that_gets_stuck_on_its_turn_keeps_it() -> None:
-    """So that an image that does not start comes no further."""
+    """An image that does not start spreads no further."""
     world = World()
     world.has(MAJORS, "first", is_settled=False, generation=2)
     world.has(MAJORS, "next")
@@ -102,7 +102,7 @@ def test_a_pair_that_gets_stuck_on_its_turn_keeps_it() -> None:
     rollout.begin()
     world.has(MAJORS, "first", generation=2)
     assert rollout.settle(MAJORS) == set()
-    assert rollout.may_roll(MAJORS, "first"), "a turn of its own, after the one that was taken over"
+    assert rollout.may_roll(MAJORS, "first"), "a turn of its own, after the turn that was taken over"
     world.has(MAJORS, "first", is_settled=False, is_stuck=True, generation=3)
     assert not rollout.may_roll(MAJORS, "next")
     assert rollout.settle(MAJORS) == set()

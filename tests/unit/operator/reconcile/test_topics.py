@@ -1,4 +1,4 @@
-"""What one stream's topics say of another's: nothing."""
+"""Topics of several streams: the state of one stream does not leak into another."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ async def test_a_kafka_that_refuses_one_streams_login_is_asked_for_another(monke
         refused = await external.ensure(OWNER, SPEC, SPEC.symbols, connection("wrong"))
         assert refused.reason == "KafkaUnavailable"
         assert (await external.ensure(OWNER, SPEC, SPEC.symbols, connection("right"))).is_ready
-    assert asked == ["wrong", "right"], "neither is asked again at once"
+    assert asked == ["wrong", "right"], "neither Kafka receives another request at once"
 
 
 @pytest.mark.parametrize("cause", [None, OSError("no route"), OSError("no leader of trades.binance.btcusdt")])
@@ -79,7 +79,7 @@ async def test_topics_that_were_there_long_ago_are_forgotten(monkeypatch: pytest
 
 
 class Deletions:
-    """An API of which only deletions are wanted."""
+    """An API that only deletes."""
 
     def __init__(self) -> None:
         self.names: list[str] = []

@@ -23,7 +23,7 @@ def spec(**more: Any) -> dict[str, Any]:
 
 
 def test_what_was_given_comes_back_as_json() -> None:
-    """So it can be a part of a pod: quantities keep their form, and what was not given is not there."""
+    """It can become part of a pod: quantities keep their form, and absent fields stay absent."""
     scheduling = {
         "resources": {"requests": {"cpu": "1000m", "memory": 1024}, "limits": {}},
         "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
