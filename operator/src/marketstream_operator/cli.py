@@ -78,7 +78,7 @@ class _RefusedLogins(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         from marketstream.kafka.errors import REFUSED_LOGIN
@@ -86,9 +86,9 @@ class _RefusedLogins(logging.Filter):
         if not (isinstance(record.args, tuple) and record.args and isinstance(record.args[-1], REFUSED_LOGIN)):
             return False
         message, now = record.getMessage(), time.monotonic()
-        if now - self._told.get(message, now - REFUSED_S) < REFUSED_S:
+        if now - self._logged_at.get(message, now - REFUSED_S) < REFUSED_S:
             return False
-        self._told[message] = now
+        self._logged_at[message] = now
         return True
 
 

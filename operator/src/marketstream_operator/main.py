@@ -107,19 +107,21 @@ class Operator:
         health.add("kubernetes", self._problem)
         metrics.QUEUE_DEPTH.set_function(lambda: len(self._queue))
         metrics.LEADER.set_function(self._election.holds)
-        beside: list[asyncio.Task[None]] = []
+        background: list[asyncio.Task[None]] = []
         try:
             await self._wait_for(self._kinds)
             self._knows_kinds = True
-            beside.append(asyncio.create_task(self._recorder.run(), name="events"))
-            beside += [asyncio.create_task(watches.run(), name=f"watches of {watches}") for watches in self._watches]
-            for task in beside:
+            background.append(asyncio.create_task(self._recorder.run(), name="events"))
+            background += [
+                asyncio.create_task(watches.run(), name=f"watches of {watches}") for watches in self._watches
+            ]
+            for task in background:
                 health.watch(task.get_name(), task)
             await self._election.run(self._lead)
         finally:
-            for task in beside:
+            for task in background:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(*background, return_exceptions=True)
             await self._api.close()
 
     async def _wait_for(self, kinds: tuple[Kind, ...]) -> None:

@@ -30,7 +30,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     generation: int
     error: SpecError | None = None
-    """The error of the spec. With an error, the last good version keeps running."""
+    """The error of the spec. While there is one, the last good version keeps running."""
     conflicts: Mapping[str, StreamKey] = msgspec.field(default_factory=dict)
     """Symbols that an older MarketStream runs, with that MarketStream."""
     handed_over: Sequence[str] = ()
@@ -59,12 +59,14 @@ class Found(NamedTuple):
     message: str
 
 
-def status_of(view: View, before: Mapping[str, Condition], now: str, told: Collection[str] = ()) -> Status:
-    """Return the status. `before` are the conditions of the previous status, and `told` are its symbols.
+def status_of(view: View, before: Mapping[str, Condition], now: str, symbols_before: Collection[str] = ()) -> Status:
+    """Return the status. `before` are the conditions of the previous status, `symbols_before` its symbols.
 
     A condition whose status has changed gets the time `now`; the others keep their times.
     """
-    last_fresh = before.get("Fresh") if view.readings.keys() <= set(told) else None  # it covers only these symbols
+    last_fresh = (
+        before.get("Fresh") if view.readings.keys() <= set(symbols_before) else None
+    )  # it covers only these symbols
     found = [*_conditions(view, last_fresh)]
     conditions = tuple(_timed(view.generation, each, before.get(each.type), now) for each in found)
     by_type = {each.type: each for each in found}

@@ -25,7 +25,7 @@ from marketstream_operator.plan.desired import Pair
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
-ABREAST: Final = 8
+PARALLEL_GROUPS: Final = 8
 """Consumer groups whose offsets are requested at the same time."""
 
 KAFKA_S: Final = 5.0
@@ -113,7 +113,7 @@ class Drains:
     async def _behind(self, key: StreamKey, spec: Spec, pairs: Sequence[Pair], connection: Connection) -> str:
         """Return a message that names pairs whose processors are behind; empty if none are.
 
-        It checks ABREAST pairs at a time, and stops at the first ones behind. Raises BrokerError, SettingsError.
+        PARALLEL_GROUPS pairs are checked at a time, up to the first that are behind. Raises BrokerError, SettingsError.
         """
 
         async def behind(pair: Pair) -> int:
@@ -122,8 +122,8 @@ class Drains:
             positions = await group_positions(connection.settings, group, topics, KAFKA_S)
             return sum(not position.is_at_end for position in positions.values())
 
-        for start in range(0, len(pairs), ABREAST):
-            part = pairs[start : start + ABREAST]
+        for start in range(0, len(pairs), PARALLEL_GROUPS):
+            part = pairs[start : start + PARALLEL_GROUPS]
             counts = await asyncio.gather(*map(behind, part), return_exceptions=True)
             for failed in counts:
                 if isinstance(failed, BaseException):

@@ -145,7 +145,7 @@ class Reconciler:
     async def _arrange(self, stream: MarketStream, wanted: Wanted, error: SpecError | None) -> View:
         key, owner = stream.key, Owner(stream.key, stream.uid)
         spec, connection = wanted
-        mine, conflicts, awaited = self._shared_out(key, spec)
+        mine, conflicts, awaited = self._split_symbols(key, spec)
         live = self._cluster.observed.deployments(key)
         pairs = [Pair(*entry) for entry in pack(mine, spec.symbols_per_pair, _packing(live)).items()]
         before = conditions_of(stream)
@@ -179,7 +179,7 @@ class Reconciler:
             "redis_problem": freshness.problem(key),
         }  # fmt: skip
 
-    def _shared_out(self, key: StreamKey, spec: Spec) -> tuple[list[str], dict[str, StreamKey], list[str]]:
+    def _split_symbols(self, key: StreamKey, spec: Spec) -> tuple[list[str], dict[str, StreamKey], list[str]]:
         """Return the symbols to run, the symbols that an older MarketStream runs, and the symbols that wait.
 
         A symbol waits until the pods of another MarketStream have stopped running it.

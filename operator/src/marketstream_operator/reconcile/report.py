@@ -43,7 +43,7 @@ class Reporter:
         self._api = api
         self._observed = observed
         self._recorder = recorder
-        self._told: dict[StreamKey, float] = {}
+        self._written_at: dict[StreamKey, float] = {}
         self._newest: dict[StreamKey, Status] = {}
         for ready in ("True", "False", "Paused"):
             metrics.STREAMS.labels(ready).set_function(partial(self._count, "Ready", ready))
@@ -61,7 +61,7 @@ class Reporter:
 
     def forget(self, key: StreamKey) -> None:
         """Forget a MarketStream that was deleted."""
-        self._told.pop(key, None)
+        self._written_at.pop(key, None)
         self._newest.pop(key, None)
 
     async def report(self, stream: MarketStream, view: View) -> None:
@@ -71,32 +71,32 @@ class Reporter:
         process that has just started, and knows no rates yet, also waits STATUS_S seconds before such a write.
         """
         before = conditions_of(stream)
-        told = [str(each.get("name")) for each in stream.status.get("symbols") or ()]
-        status = status_of(view, before, time_text(time.time()), told)
+        symbols_before = [str(each.get("name")) for each in stream.status.get("symbols") or ()]
+        status = status_of(view, before, time_text(time.time()), symbols_before)
         self._newest[stream.key] = status
         written = as_json(status)
         if written == {name: stream.status.get(name) for name in written}:
             return
         now = time.monotonic()
-        if not _is_news(written, stream.status) and now - self._told.setdefault(stream.key, now) < STATUS_S:
+        if not _is_news(written, stream.status) and now - self._written_at.setdefault(stream.key, now) < STATUS_S:
             return
         answer = await self._api.patch_status(MARKET_STREAM, *stream.key, str(stream.version), written)
-        self._told[stream.key] = time.monotonic()
+        self._written_at[stream.key] = time.monotonic()
         self._observed.see_stream(stream_of(answer))
         self._record(stream, before, status)
 
     def _record(self, stream: MarketStream, before: Mapping[str, Condition], status: Status) -> None:
         """Record changes of conditions as Events, for `kubectl describe`."""
-        told = set[str]()
+        recorded = set[str]()
         for condition in status.conditions:
             good, last = GOOD.get(condition.type), before.get(condition.type)
             turned = last is None or (last.status, last.reason) != (condition.status, condition.reason)
-            if good is None or not turned or condition.status == "Unknown" or condition.message in told:
+            if good is None or not turned or condition.status == "Unknown" or condition.message in recorded:
                 continue
             is_good = condition.status == good
             if last is None and is_good == (condition.type in AT_FIRST):
                 continue
-            told.add(condition.message)
+            recorded.add(condition.message)
             tone: Literal["Normal", "Warning"] = "Normal" if is_good or condition.reason in AS_WANTED else "Warning"
             self._recorder.record(stream.about, tone, condition.reason, condition.message)
 

@@ -11,13 +11,13 @@ from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile import drain
-from marketstream_operator.reconcile.drain import ABREAST, Drains
+from marketstream_operator.reconcile.drain import PARALLEL_GROUPS, Drains
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
 KEY = StreamKey("markets", "majors")
 SPEC = Spec(exchange="binance", symbols=("BTCUSDT",), paused=True)
-PAIRS = [Pair(f"p{number}", (f"S{number}",)) for number in range(3 * ABREAST)]
+PAIRS = [Pair(f"p{number}", (f"S{number}",)) for number in range(3 * PARALLEL_GROUPS)]
 PROCESSOR = Deployment(
     KEY, "majors-p0-processor", "u", 1, "p0", "processor", "binance", ("S0",), "o", "d", "s", "m", 1, 1, True, True
 )
@@ -50,4 +50,4 @@ async def test_a_kafka_that_cannot_be_asked_ends_in_a_time_out_that_says_so(
         drains = Drains(NoPods(), OperatorSettings(drain_limit_s=limit_s))  # type: ignore[arg-type]
         pause = await drains.stage(KEY, SPEC, PAIRS, [PROCESSOR], "NotPaused", CONNECTION)
         assert (pause.reason, str(error) in pause.message) == (reason, True)
-        assert len(asked) == ABREAST, "requests after a failure would only take time"
+        assert len(asked) == PARALLEL_GROUPS, "requests after a failure would only take time"
