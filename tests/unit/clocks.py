@@ -1,10 +1,10 @@
-"""Time that tests move: who sleeps moves it."""
+"""Virtual time that only sleeping advances."""
 
 import asyncio
 
 
 class VirtualTime:
-    """A clock (Unix µs) and a sleep that share one time, which only sleeping moves."""
+    """A clock (Unix µs) and a sleep, of which the sleep advances the clock."""
 
     def __init__(self, start_us: int = 1_790_000_000_000_000) -> None:
         self.us = start_us

@@ -1,4 +1,4 @@
-"""Random trades of a market, as records, and everything that can be compared in a candle and in a store."""
+"""Random trades of a market as records, and the comparable content of candles and stores."""
 
 import random
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 
 
 def history(rng: random.Random, size: int) -> list[Trade]:
-    """Consecutive ids with times that follow them, a few windows long."""
+    """Return trades with consecutive ids and times in the order of the ids, a few windows long."""
     time, trades = EPOCH + rng.randrange(WINDOW_US), []
     for trade_id in range(1_000, 1_000 + size):
         time += rng.choice((0, 1, 50_000, 400_000, 2_000_000))
@@ -22,7 +22,7 @@ def history(rng: random.Random, size: int) -> list[Trade]:
 
 
 def split(rng: random.Random, trades: Sequence[Trade], sizes: Sequence[int]) -> list[Trades]:
-    """The trades as records of random sizes."""
+    """Return the trades as records of random sizes."""
     records, start = [], 0
     while start < len(trades):
         end = start + rng.choice(sizes)

@@ -1,4 +1,4 @@
-"""Trades as hypothesis makes them."""
+"""Strategies of hypothesis for trades."""
 
 from hypothesis import strategies as st
 from marketstream.market.number import MAX_SCALE, MAX_VALUE

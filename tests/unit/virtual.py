@@ -1,4 +1,4 @@
-"""An event loop in which waiting takes no time: when nothing is left to do, its clock goes on to the next timer."""
+"""An event loop in which waiting takes no time: if nothing is left to do, its clock advances to the next timer."""
 
 import asyncio
 import functools
@@ -28,7 +28,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """Stands for the module `time`, from EPOCH on."""
+    """Replaces the module `time`; its time begins at EPOCH."""
 
     @staticmethod
     def monotonic() -> float:
@@ -40,12 +40,12 @@ class VirtualClock:
 
 
 def now_us() -> int:
-    """The virtual time, Unix µs."""
+    """Return the virtual time in Unix µs."""
     return VirtualClock.time_ns() // 1_000
 
 
 def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Runs an async test in virtual time."""
+    """Run an async test in virtual time."""
 
     @functools.wraps(test)
     def run(*arguments: Any, **named: Any) -> None:
@@ -56,7 +56,7 @@ def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
 
 async def seconds_until(condition: Callable[[], object], limit_s: float) -> float:
-    """Waits until the condition holds, and says when that was; fails after `limit_s` seconds."""
+    """Wait until the condition holds, and return the time of that. Fail after `limit_s` seconds."""
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110  in virtual time this costs nothing
             await asyncio.sleep(0.05)

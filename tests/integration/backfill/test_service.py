@@ -18,11 +18,11 @@ from redis.asyncio import Redis
 from tests.harness.clients import query, within
 
 SYMBOLS = ("BTCUSDT", "SOLUSDT")
-LIMIT_S = 3 * 60  # three times the goal, which is also for how long the exchange is asked for what it lacks
+LIMIT_S = 3 * 60  # three times the goal, which equals the patience of the backfill
 
 
 class Faulty(Simulator):
-    """A simulator whose feed loses trades, and whose history can lack some for good."""
+    """A simulator whose feed loses trades, and whose history can lack some permanently."""
 
     def __init__(self, lost_for_good: range | None = None) -> None:
         super().__init__(7, trades_per_second=40)

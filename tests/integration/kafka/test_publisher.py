@@ -32,7 +32,7 @@ async def test_after_a_failure_a_new_client_goes_on(settings: Settings, topic_pr
     try:
         first = await publisher.send(topic, beat(1))
         assert await first is True
-        # The broker holds no sequence beyond the one it knows: what a producer meets whose broker lost its log's end.
+        # The broker rejects a gap in the sequence, as it does after it has lost the end of its log.
         client = publisher._client
         partition = next(iter(client._txn_manager._sequence_numbers))
         client._txn_manager.increment_sequence_number(partition, 10)

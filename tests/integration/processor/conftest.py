@@ -10,7 +10,7 @@ from tests.integration.processor.market import EXCHANGE, SYMBOL, Market
 
 @pytest.fixture
 def settings(kafka: KafkaServer, database_url: str, redis_url: str, topic_prefix: str) -> Settings:
-    """Of a processor of one symbol."""
+    """Return the settings of a processor of one symbol."""
     return Settings(
         kafka_bootstrap=kafka.address,
         database_url=database_url,
@@ -25,7 +25,7 @@ def settings(kafka: KafkaServer, database_url: str, redis_url: str, topic_prefix
 
 @pytest.fixture
 async def market(settings: Settings) -> Market:
-    """An empty topic of the symbol."""
+    """Create an empty topic of the symbol."""
     market = Market(settings)
     await ensure_topics(settings, [market.topic])
     return market

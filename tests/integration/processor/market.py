@@ -1,4 +1,4 @@
-"""A symbol whose trades are made by hand, and a processor of it that runs in this process."""
+"""A symbol whose records are written by hand, and its processor, which runs in this process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,24 +24,24 @@ LIMIT_S: Final = 15
 
 
 def trade(trade_id: int, window: float, price: int = 100) -> Trade:
-    """A trade at a time in windows since EPOCH."""
+    """Return a trade at a time in windows since EPOCH."""
     return Trade(trade_id, 1, EPOCH + int(window * WINDOW_US), price, 5, taker_buy=True)
 
 
 def record(*trades: Trade) -> bytes:
-    """A record of these trades, heard when the last of them happened."""
+    """Return a record of these trades, received when the last of them happened."""
     columns = Trades.of(trades, PRICE_SCALE, QUANTITY_SCALE)
     return encode(TradesRecord(EXCHANGE, SYMBOL, max(columns.times), columns))
 
 
 def heartbeat(window: float) -> bytes:
-    """A heartbeat at a time in windows since EPOCH."""
+    """Return a heartbeat at a time in windows since EPOCH."""
     time = EPOCH + int(window * WINDOW_US)
     return encode(Heartbeat(EXCHANGE, SYMBOL, time, time, -1))
 
 
 def quiet(newest_id: int, window: float) -> bytes:
-    """The exchange's word, at a time in windows since EPOCH, that no trade has followed this one."""
+    """Return the proof, at a time in windows since EPOCH, that no trade has followed this one."""
     time = EPOCH + int(window * WINDOW_US)
     return encode(Quiet(EXCHANGE, SYMBOL, time, newest_id, time))
 
@@ -56,13 +56,13 @@ class Market:
         """The offset of the next record."""
 
     async def publish(self, *records: bytes) -> None:
-        """Adds records to the topic."""
+        """Add records to the topic."""
         await produce(self.settings.kafka_bootstrap, self.topic, *records)
         self.end += len(records)
 
     @asynccontextmanager
     async def processed(self) -> AsyncIterator[None]:
-        """A processor runs in this block, and ends in good order after it."""
+        """Run a processor in the block, and stop it gracefully afterwards."""
         stop = asyncio.Event()
         processor = asyncio.create_task(run_processor(self.settings, stop, history=None))
         try:
@@ -72,7 +72,7 @@ class Market:
             await asyncio.wait_for(processor, LIMIT_S)
 
     async def stored(self, pool: asyncpg.Pool) -> None:
-        """Returns when everything published is stored; the last record must close a window."""
+        """Wait until everything published is stored; the last record must close a window."""
 
         async def position_is_end() -> None:
             position = await pool.fetchval("SELECT position FROM progress WHERE topic = $1", self.topic)

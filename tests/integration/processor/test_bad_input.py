@@ -22,7 +22,7 @@ GOOD = [trade(trade_id, 0.5 + trade_id / 2, price=100 + trade_id) for trade_id i
 
 
 def columns(**changes: Any) -> Trades:
-    """Two trades that follow the first half of GOOD, but for the changes."""
+    """Return two trades that follow the first half of GOOD, except for the changes."""
     times = [GOOD[6].time, GOOD[7].time]
     sound = Trades(PRICE_SCALE, QUANTITY_SCALE, 6, times, [1, 10_000], [7, 7], b"\1\0")
     return msgspec.structs.replace(sound, **changes)
@@ -33,7 +33,7 @@ def holding(trades: Trades, exchange: str = EXCHANGE, symbol: str = SYMBOL) -> b
 
 
 def raw(*fields: Any) -> bytes:
-    """A record put together by hand."""
+    """Return a record put together by hand."""
     return msgspec.msgpack.encode(fields)
 
 
@@ -104,7 +104,7 @@ async def test_a_record_without_a_value_is_set_aside(market: Market, pool: async
 
 
 async def test_bad_records_among_good_ones_that_go_on_from_each_other(market: Market, pool: asyncpg.Pool) -> None:
-    """All are there before the reader, which may take them together."""
+    """All records exist before the reader starts, so it may read them together."""
     trades = [trade(trade_id, 1 + trade_id / 100, price=100 + trade_id) for trade_id in range(40)]
     singles = [record(trade) for trade in trades]
     seconds = holding(columns(times=[time // 1_000_000 for time in TIMES], first_id=30))
@@ -145,5 +145,5 @@ async def test_the_greatest_numbers_that_fit_are_exact(market: Market, pool: asy
     async with market.processed():
         await market.publish(record(*trades), heartbeat(3))
         await market.stored(pool)
-    with localcontext(prec=100):  # of the reference, not of what it is compared with
+    with localcontext(prec=100):  # for the reference, not for the values compared with it
         await assert_stored(pool, trades)

@@ -1,4 +1,4 @@
-"""A database that refuses or takes no writes while a processor runs: nothing ends, and nothing is lost."""
+"""While a processor runs, a database refuses logins or writes: nothing ends, and nothing is lost."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -31,14 +31,14 @@ pytestmark = pytest.mark.parametrize(
 
 
 class Trouble(Protocol):
-    """What begins with True and ends with False."""
+    """A change of the database that True begins and False ends."""
 
     async def __call__(self, settings: Settings, *, is_on: bool) -> None: ...
 
 
 @pytest.fixture
 async def own_pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
-    """Connections to the test's database that no trouble keeps out for long."""
+    """Return connections to the test's database that recover soon after any trouble."""
     opened = await open_pool(settings, size=1)
     yield opened
     await close_pool(opened)
@@ -80,7 +80,7 @@ async def test_a_claim_and_a_commit_are_tried_again_by_the_same_pool(
         writer = Writer(pool)
         await trouble(settings, is_on=True)
 
-        async def both_say_so() -> None:  # the first use of a session that has ended says that
+        async def both_say_so() -> None:  # the first use of a session that has ended raises an error
             with pytest.raises(StoreUnavailableError, match=said):
                 await writer.claim({KEY: "a topic"})
             with pytest.raises(StoreUnavailableError, match=said):

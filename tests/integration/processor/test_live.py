@@ -1,4 +1,4 @@
-"""What Redis shows: what PostgreSQL holds and the trades of now, also after Redis lost everything, and never less."""
+"""Redis shows the candles in PostgreSQL and the newest trades, never less, even after it lost its data."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,18 +21,18 @@ from tests.integration.processor.market import EXCHANGE, KEY, LIMIT_S, SYMBOL, M
 KEYS = Keys.of(EXCHANGE, SYMBOL)
 START = EPOCH // 1_000_000
 TRADES = [trade(trade_id, 0.5 + trade_id / 4, price=39_400 + trade_id) for trade_id in range(20)]
-"""Six windows; the last trade is in the sixth, which is open."""
+"""Return trades in six windows, of which the last one is open."""
 
 
 @pytest.fixture
 async def redis(market: Market) -> AsyncIterator[Redis]:
-    """Looks into the Redis of this test."""
+    """Return a client of the test's Redis."""
     async with Redis.from_url(market.settings.redis_url, decode_responses=True) as client:
         yield client
 
 
 async def shown(redis: Redis) -> dict[str, Any]:
-    """Everything in Redis of the symbol, but for what says how fresh it is."""
+    """Return everything in Redis of the symbol, except for its freshness."""
     held: dict[str, Any] = {key: await redis.get(key) for key in (KEYS.price, Keys.short(SYMBOL)[0])}
     for key in (KEYS.current_candle, KEYS.last_candle, *Keys.short(SYMBOL)[1:], KEYS.status):
         held[key] = await redis.hgetall(key)
@@ -41,7 +41,7 @@ async def shown(redis: Redis) -> dict[str, Any]:
 
 
 async def shows(redis: Redis, key: str, **fields: object) -> None:
-    """Returns when the hash has these fields, and whatever others."""
+    """Wait until the hash has at least these fields."""
 
     async def it_does() -> None:
         held = await redis.hgetall(key)
@@ -51,7 +51,7 @@ async def shows(redis: Redis, key: str, **fields: object) -> None:
 
 
 async def begin(market: Market, redis: Redis) -> None:
-    """The trades are in the topic, and their live state in Redis."""
+    """Publish the trades and wait for their live state in Redis."""
     await market.publish(record(*TRADES[:10]), record(*TRADES[10:]))
     await shows(redis, KEYS.current_candle, window_start=START + 50, trade_count=2, close=394.19)
     await shows(redis, KEYS.last_candle, window_start=START + 40)
@@ -75,7 +75,7 @@ async def test_the_candles_shown_are_those_of_the_trades_and_of_the_table(
 
 
 def as_text(value: Any) -> str:
-    """As the API would say it."""
+    """Return the candle as the API would."""
     match value:
         case None:
             return ""
@@ -104,7 +104,7 @@ async def test_what_a_restart_took_is_written_again(market: Market, redis: Redis
 
 
 async def is_shown_again(redis: Redis, before: dict[str, Any]) -> None:
-    """Returns when all of it is there again, although no trade came."""
+    """Wait until everything is restored, although no trade arrives."""
     assert all(before.values())
 
     async def is_as_before() -> None:
@@ -122,7 +122,7 @@ async def test_an_owner_with_an_older_fence_shows_nothing_more(
     async with market.processed():
         await begin(market, redis)
         fence = int(await redis.hget(KEYS.status, "fence") or "0")
-        await redis.hset(KEYS.status, "fence", str(fence + 1))  # what the claim of a later owner does
+        await redis.hset(KEYS.status, "fence", str(fence + 1))  # as the claim of a later owner does
         before = await shown(redis)
         await market.publish(record(trade(20, 6.5)), heartbeat(9))
         await market.stored(pool)
@@ -132,7 +132,7 @@ async def test_an_owner_with_an_older_fence_shows_nothing_more(
 
 
 async def test_redis_that_has_outlived_the_database_is_written_again(market: Market, redis: Redis) -> None:
-    """It was away at the claim, and knows a fence from before PostgreSQL was restored from a backup."""
+    """Redis was unreachable at the claim, and holds a fence from before PostgreSQL was restored from a backup."""
     market.settings = market.settings.but(kafka_session_timeout_ms=1_000)
     async with market.processed():
         await begin(market, redis)
@@ -142,7 +142,7 @@ async def test_redis_that_has_outlived_the_database_is_written_again(market: Mar
 
 
 async def test_a_new_owner_never_shows_less(market: Market, redis: Redis) -> None:
-    """It shows nothing until it has read what the owner before could have shown."""
+    """A new owner publishes nothing until it has read everything that the owner before could have published."""
     async with market.processed():
         await begin(market, redis)
     before = await shown(redis)

@@ -1,4 +1,4 @@
-"""A processor before it can begin: what it says meanwhile, and how long it waits."""
+"""The start of a processor: its readiness until it can begin, and the limit of its patience."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ NOT_YET = {"start": "Kafka, its topics or PostgreSQL are not available yet"}
 
 @asynccontextmanager
 async def starting(settings: Settings) -> AsyncIterator[Health]:
-    """A processor is started in this block."""
+    """Start a processor in the block."""
     stop, health = asyncio.Event(), Health()
     processor = asyncio.create_task(run_processor(settings, stop, history=None, health=health))
     try:

@@ -65,6 +65,6 @@ async def is_ready(client: httpx.AsyncClient) -> bool:
     try:
         answer = await client.get("/readyz")
     except httpx.TransportError:
-        return False  # it does not listen yet
+        return False  # the process does not listen yet
     assert answer.is_success or "start" in answer.text
     return answer.is_success

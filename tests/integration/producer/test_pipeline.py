@@ -1,4 +1,4 @@
-"""When a producer is ready, with an exchange that speaks Binance's protocol and whose only symbol is not traded.
+"""The readiness of a producer, with an exchange that speaks Binance's protocol and whose only symbol is not traded.
 
 Nothing is published, so there is no Kafka.
 """
@@ -22,7 +22,7 @@ from tests.harness.binance.listener import IMPATIENT, until
 from tests.harness.binance.server import BinanceServer
 
 SYMBOL = "BTCUSDT"
-SILENCE_S = 2.0  # for four pings to be answered
+SILENCE_S = 2.0  # long enough for answers to four pings
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ async def test_a_quiet_market_is_ready_and_nothing_is_claimed_of_it(quiet: Binan
 
 
 async def test_a_connection_that_is_half_open_is_not_ready_until_there_is_another(quiet: BinanceServer) -> None:
-    patient = dataclasses.replace(IMPATIENT, pong_s=60)  # the feed itself does not give the connection up
+    patient = dataclasses.replace(IMPATIENT, pong_s=60)  # so that the feed itself does not give up the connection
     async with reading(quiet, patient) as read:
         quiet.half_open()
         await until(lambda: read.feed_problem() is not None)

@@ -1,4 +1,4 @@
-"""The producer against a real Kafka: what it published is read back by a plain consumer."""
+"""The producer against a real Kafka, whose topics are read back by a plain consumer."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ def settings(kafka: KafkaServer, topic_prefix: str) -> Settings:
 
 @contextlib.asynccontextmanager
 async def producing(settings: Settings, exchange: Exchange, health: Health | None = None) -> AsyncIterator[None]:
-    """A producer inside the block; it is stopped gracefully behind it."""
+    """Run a producer in the block, and stop it gracefully afterwards."""
     stop, ready = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(run_producer(settings, stop, exchange=exchange, health=health, ready=ready))
     waiting = asyncio.create_task(ready.wait())
@@ -49,7 +49,7 @@ async def producing(settings: Settings, exchange: Exchange, health: Health | Non
 
 
 def heartbeats_cover_what_is_before_them(records: list[Record]) -> None:
-    """No trade comes after a heartbeat whose clock has passed it, and each names the greatest id before it."""
+    """Check that no trade is older than a heartbeat before it, and that heartbeats name the greatest id before them."""
     clock, greatest = 0, -1
     for record in records:
         if isinstance(record, TradesRecord):

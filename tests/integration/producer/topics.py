@@ -1,4 +1,4 @@
-"""Reading a topic as any other consumer would, not by this project's own code."""
+"""Read a topic as any other consumer would, without this project's own consumer."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ LIMIT_S = 60
 
 
 async def read_until(bootstrap: str, topic: str, enough: Callable[[list[Record]], bool]) -> list[Record]:
-    """The topic's records from its first on, as soon as they are `enough`."""
+    """Return the topic's records from the first one on, as soon as they are `enough`."""
     partition = TopicPartition(topic, 0)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
@@ -32,5 +32,5 @@ def trades_in(records: list[Record]) -> list[Trade]:
 
 
 def last_clock(records: list[Record]) -> int:
-    """What the last heartbeat says, 0 where there is none."""
+    """Return the clock of the last heartbeat, or 0 if there is none."""
     return next((record.closes_before_us for record in reversed(records) if isinstance(record, Heartbeat)), 0)

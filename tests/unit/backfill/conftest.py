@@ -9,6 +9,6 @@ from tests.unit.virtual import VirtualClock
 
 @pytest.fixture(autouse=True)
 def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock of all that takes part."""
+    """Give virtual time to all modules that take part."""
     for module in (attempts, pages, service, symbol):
         monkeypatch.setattr(module, "time", VirtualClock)

@@ -1,4 +1,4 @@
-"""How the beginning of a symbol that was never seen before is reached; in virtual time."""
+"""The beginning of a new symbol is reached; in virtual time."""
 
 import asyncio
 
@@ -16,12 +16,12 @@ from tests.unit.virtual import seconds_until, virtually
 
 
 def early(trade_id: int) -> Trade:
-    """A trade of a market whose tenth is the first of a window."""
+    """Return a trade of a market of which trade 10 is the first of a window."""
     return trade(trade_id, (trade_id - 10) / 10)
 
 
 def begun(key: SymbolKey) -> OwnedSymbol:
-    """A symbol that was never seen before, of which trade 50 is heard."""
+    """Return a new symbol of which trade 50 was received."""
     owned = owner(key)
     hear(owned, early(50))
     return owned

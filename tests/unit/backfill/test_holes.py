@@ -1,4 +1,4 @@
-"""How holes are filled, tried again and given up; in virtual time."""
+"""Holes are filled, retried and given up; in virtual time."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ async def test_a_history_that_never_answers_keeps_no_other_symbol_waiting() -> N
     first, other = known(), known(OTHER)
     exchange = Exchange(map(trade, range(300)), (FIRST.symbol, OTHER.symbol))
     exchange.broken.add(FIRST.symbol)
-    hear(first, trade(290))  # the newest hole of all
+    hear(first, trade(290))  # the newest hole of all symbols
     hear(other, trade(200))
     async with backfilled(exchange, first, other):
         await seconds_until(lambda: is_whole(other), 20)
@@ -56,7 +56,7 @@ async def test_below_a_stray_id_only_what_the_exchange_has_come_to_is_given_up()
 
 @virtually
 async def test_an_old_hole_is_filled_although_the_market_goes_on_below_a_stray_id() -> None:
-    """Every trade that is heard is another begin of the hole below the stray id, and so a hole never tried before."""
+    """Every trade received moves the begin of the hole below the stray id, which is then a hole never tried before."""
     owned, exchange = known(), Exchange(map(trade, range(2_000)))
     hear(owned, trade(5), trade(6, 2), trade(STRAY, 3))
     async with backfilled(exchange, owned):

@@ -1,4 +1,4 @@
-"""What is asked of symbols that are quiet, and what follows from the answers; in virtual time."""
+"""Questions about quiet symbols, and the effects of the answers; in virtual time."""
 
 import asyncio
 from dataclasses import fields
@@ -43,7 +43,7 @@ async def test_a_quiet_market_is_proven_quiet_and_its_windows_are_closed() -> No
 
 
 class InAggregates(Exchange):
-    """Has the trades from id 6 on as aggregates of three, and none that begins before what is asked for."""
+    """Has the trades from id 6 on as aggregates of three, and returns none that begins before the requested id."""
 
     def __init__(self) -> None:
         super().__init__(map(trade, range(66)))

@@ -1,4 +1,4 @@
-"""An exchange whose history does what a test says, symbols of which it has the trades, and backfill between both."""
+"""An exchange whose history does what a test says, owned symbols, and a backfill between them."""
 
 import asyncio
 import contextlib
@@ -27,13 +27,13 @@ STRAY = 500_000
 
 
 def trade(trade_id: int, after_s: float | None = None) -> Trade:
-    """A trade some seconds after EPOCH: a tenth for each id, where nothing else is said."""
+    """Return a trade some seconds after EPOCH: by default a tenth of a second for each id."""
     time_us = EPOCH + int((trade_id / 10 if after_s is None else after_s) * 1e6)
     return Trade(trade_id, 1, time_us, 100, 5, taker_buy=True)
 
 
 class Exchange(Simulator):
-    """Has the trades that it is given, in pages of PAGE."""
+    """Has the given trades, in pages of PAGE."""
 
     def __init__(self, trades: Iterable[Trade] = (), symbols: Iterable[str] = (FIRST.symbol,)) -> None:
         super().__init__(1)
@@ -42,9 +42,9 @@ class Exchange(Simulator):
         self.broken: set[str] = set()
         self.refused: set[str] = set()
         self.behind_us = 0
-        """By how much its clock is behind."""
+        """The µs by which its clock is behind."""
         self.says_newest = False
-        """Whether it says what is newest even of symbols whose history is broken."""
+        """True if it reports the newest trade even of symbols whose history is broken."""
         self.asked: list[tuple[str, int]] = []
         self.asked_newest = 0
 
@@ -69,7 +69,7 @@ class Exchange(Simulator):
 
 
 class Topics:
-    """Takes what is published and counts it at once."""
+    """Applies published records to their symbols at once."""
 
     def __init__(self, *owned: OwnedSymbol) -> None:
         self._owned = {symbol.topic: symbol for symbol in owned}
@@ -82,18 +82,18 @@ class Topics:
 
 
 def known(key: SymbolKey = FIRST) -> OwnedSymbol:
-    """A symbol of which trade 0 is stored."""
+    """Return a symbol of which trade 0 is stored."""
     return owner(key, Progress(closed_until=EPOCH // WINDOW_US, counted=(Run(0, 0, EPOCH - 1, EPOCH - 1),)))
 
 
 def hear(owned: OwnedSymbol, *trades: Trade) -> None:
-    """The feed brings these."""
+    """Apply trades as if the feed had brought them."""
     apply(owned, record(*trades, key=owned.key))
 
 
 @contextlib.asynccontextmanager
 async def backfilled(exchange: Exchange, *owned: OwnedSymbol, quiet_s: float = QUIET_S) -> AsyncIterator[list[float]]:
-    """Backfill runs in this block; gives the times at which it said that a verdict has changed."""
+    """Run a backfill in the block, which receives the times at which a verdict has changed."""
     verdicts: list[float] = []
     publisher: Publisher = Topics(*owned)  # type: ignore[assignment]
     backfill = Backfill(exchange, publisher, lambda: owned, lambda: verdicts.append(VirtualClock.monotonic()), quiet_s)

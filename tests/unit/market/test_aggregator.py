@@ -1,4 +1,4 @@
-"""Properties of the whole core: however the trades arrive, the candles are the same, and completeness is true."""
+"""Properties of the whole core: the candles do not depend on the arrival of trades, and completeness is true."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from tests.harness.scenarios import EPOCH, FAR, GRACE_US, PRICE_SCALE, QUANTITY_
 
 
 def run(scenario: Scenario, store: MemoryStore) -> None:
-    """Reads the log as a processor does: it commits, is killed, and goes on from the resume offset."""
+    """Read the log as a processor does, which commits, is killed, and resumes from the resume offset."""
     reading = Reading(scenario, store.progress)
     for commit in reading.read():
         if commit is None:
@@ -52,22 +52,22 @@ def test_the_account_stored_is_that_of_the_trades_delivered(scenario: Scenario) 
 
 
 Shown = tuple[int, int]
-"""Before which window all are complete, and until when something was heard."""
+"""The window before which all are complete, and the time (Unix µs) up to which trades or their absence are known."""
 
 
 def shown(aggregator: Aggregator) -> Shown:
-    """What Redis says of how far the symbol has come."""
+    """Return the progress of the symbol as Redis shows it."""
     newest = aggregator.ledger.newest_run()
     return aggregator.ledger.complete_until() or 0, newest.high_time if newest is not None else 0
 
 
 def run_watched(scenario: Scenario, store: MemoryStore) -> None:
-    """Reads the log as `run` does. Where an owner has read again what the one before had read, it shows no less."""
+    """Read the log as `run` does, and check that an owner shows no less than the owner before at the same offset."""
     best: dict[int, Shown] = {}
 
     def look(reading: Reading) -> None:
         if reading.offset < store.progress.position:
-            return  # nothing is shown before that
+            return  # nothing is published before that
         now, before = shown(reading.aggregator), best.get(reading.offset, (0, 0))
         assert all(more >= less for more, less in zip(now, before, strict=True))
         best[reading.offset] = now
@@ -83,7 +83,7 @@ def run_watched(scenario: Scenario, store: MemoryStore) -> None:
 
 
 def assert_true_beyond_the_end(scenario: Scenario, store: MemoryStore) -> None:
-    """No false claim, where the exchange's word proves what no trade has: after the last there was none."""
+    """Check that every complete row is true, where the exchange proves that no trade followed the last one."""
     after = Trade(scenario.trades[-1].id + 1, 1, FAR + WINDOW_US, 1, 1, taker_buy=True)
     truth = reference_candles([*scenario.trades, after], PRICE_SCALE, QUANTITY_SCALE)
     assert all(row == truth[start] for start, row in store.rows().items() if row.complete)
@@ -226,7 +226,7 @@ def test_the_exchange_can_prove_a_market_quiet_and_a_first_window_whole() -> Non
 
 
 def restarted(store: MemoryStore) -> Aggregator:
-    """The aggregator of the next owner, when nothing is left to read."""
+    """Return the aggregator of the next owner, which has nothing left to read."""
     assert store.progress.resume_offset == store.progress.position
     return Aggregator(store.progress, grace_us=GRACE_US, max_id_jump=10**6, max_holes=1_000)
 

@@ -1,4 +1,4 @@
-"""The open candle of a longer interval is what the reference says of its children."""
+"""The open candle of a longer interval agrees with the reference model."""
 
 from decimal import Decimal
 
@@ -11,17 +11,17 @@ from marketstream.market.window import INTERVALS, ROLLUPS, Interval
 
 from tests.harness.model import Row, reference_rollup
 
-START = 1_609_977_600  # a midnight: every interval begins there
+START = 1_609_977_600  # a midnight, at which every interval begins
 
 
 def child(start: int, **changes: object) -> RolledUp:
-    """A candle of one window."""
+    """Return a candle of one window."""
     candle = RolledUp(start, "10", "12", "9", "11", "3", "30", "1", 5, 1, 5, complete=True, incomplete_reason=None)
     return candle._replace(**changes)  # type: ignore[arg-type]
 
 
 def empty(start: int, price: str, last_id: int) -> RolledUp:
-    """A window proven to hold no trades."""
+    """Return the candle of a window proven to hold no trades."""
     return RolledUp(
         start, price, price, price, price, "0", "0", "0", 0, last_id + 1, last_id, complete=True, incomplete_reason=None
     )
@@ -33,7 +33,7 @@ prices = st.decimals("0.01", 10**6, places=4).map(decimal_text)
 
 @st.composite
 def families(draw: st.DrawFn) -> tuple[Interval, list[RolledUp]]:
-    """An interval and some of the children of one of its windows."""
+    """Draw an interval and some of the children of one of its windows."""
     interval = draw(st.sampled_from(ROLLUPS))
     step = INTERVALS[interval.children or ""].seconds
     starts = range(START, START + interval.seconds, step)

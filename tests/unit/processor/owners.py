@@ -1,4 +1,4 @@
-"""Owned symbols without servers: claimed by hand, and given the records of their topic by hand."""
+"""Owned symbols without servers: tests claim them and apply the records of their topics."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -21,30 +21,30 @@ KEY: Final = SymbolKey("simulator", "BTCUSDT")
 
 @dataclass(frozen=True)
 class Message:
-    """What the consumer hands over, as far as the processor looks at it."""
+    """A message of a topic, with the attributes that the processor reads."""
 
     offset: int
     value: bytes
 
 
 def us(window: float) -> int:
-    """A time in windows since EPOCH as Unix µs."""
+    """Return a time in windows since EPOCH as Unix µs."""
     return EPOCH + round(window * WINDOW_US)
 
 
 def at(trade_id: int, window: float, price: int = 100) -> Trade:
-    """A trade at a time in windows since EPOCH."""
+    """Return a trade at a time in windows since EPOCH."""
     return Trade(trade_id, 1, us(window), price, 5, taker_buy=True)
 
 
 def record(*trades: Trade, key: SymbolKey = KEY, received_us: int | None = None) -> bytes:
-    """A record of these trades, heard when the last of them happened."""
+    """Return a record of these trades, received when the last of them happened."""
     columns = Trades.of(trades, PRICE_SCALE, QUANTITY_SCALE)
     return encode(TradesRecord(*key, max(columns.times) if received_us is None else received_us, columns))
 
 
 def heartbeat(window: float, key: SymbolKey = KEY) -> bytes:
-    """A heartbeat at a time in windows since EPOCH."""
+    """Return a heartbeat at a time in windows since EPOCH."""
     return encode(Heartbeat(*key, us(window), us(window), -1))
 
 
@@ -54,18 +54,18 @@ def owner(
     newest_closed: StoredCandle | None = None,
     offsets: Offsets | None = None,
 ) -> OwnedSymbol:
-    """A symbol just claimed."""
+    """Return a symbol that was just claimed."""
     topic = f"trades.{key.exchange}.{key.symbol}".lower()
     claim = Claim(1, 0, progress or Progress())
     return OwnedSymbol(key, topic, claim, newest_closed, offsets or Offsets(0, 0), Settings())
 
 
 def apply(owned: OwnedSymbol, *records: bytes, offset: int | None = None) -> None:
-    """The topic's next records, or those from this offset on."""
+    """Apply the topic's next records, or records from the offset on."""
     first = owned.position if offset is None else offset
     Batch(owned, [Message(first + index, value) for index, value in enumerate(records)]).apply()
 
 
 def counted(owned: OwnedSymbol) -> list[tuple[int, int]]:
-    """The runs of ids that are counted."""
+    """Return the runs (low, high) of the counted ids."""
     return [(run.low, run.high) for run in owned.ledger.counted]

@@ -1,4 +1,4 @@
-"""What a claim tells the consumer group."""
+"""The offsets that a claim commits to the consumer group."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -20,7 +20,7 @@ TOPIC = "trades.simulator.btcusdt"
 
 
 class Servers:
-    """PostgreSQL, Redis and Kafka, as far as a claim needs them."""
+    """PostgreSQL, Redis and Kafka, with the methods that a claim calls."""
 
     def __init__(self, stored: int, end: int) -> None:
         self._claim = Claim(1, 0, Progress(position=stored, resume_offset=min(stored, 3)))

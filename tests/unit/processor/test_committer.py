@@ -1,4 +1,4 @@
-"""Nothing that was taken from a symbol is lost, sent out of order or sent in too large a piece."""
+"""No commit taken from a symbol is lost, sent out of order or sent in too large a transaction."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ SYMBOLS = [SymbolKey("simulator", f"SYMBOL{number}") for number in range(5)]
 
 
 class Database:
-    """Keeps what is sent, once it may answer."""
+    """Keeps the commits that are sent, once it may answer."""
 
     def __init__(self) -> None:
         self.sent: list[dict[SymbolKey, Numbered]] = []
@@ -38,7 +38,7 @@ class Database:
 
 
 class Group:
-    """A consumer group that takes offsets when it is told to."""
+    """A consumer group that accepts offsets if the test says so."""
 
     def __init__(self) -> None:
         self.takes = True
@@ -60,7 +60,7 @@ def committer_of(database: Database, *owned: OwnedSymbol) -> Committer:
 
 
 def with_candles(key: SymbolKey, number: int) -> OwnedSymbol:
-    """A symbol with this many candles that wait for a commit."""
+    """Return a symbol with this many candles that wait for a commit."""
     owned = owner(key)
     trades = [at(window, window + 0.5) for window in range(number)]
     apply(owned, record(*trades, key=key), heartbeat(number + 2, key))

@@ -13,7 +13,7 @@ RECLAIM_S = 0.01
 
 @pytest.fixture
 def holdings() -> Holdings:
-    """Holdings that own the one symbol that is assigned."""
+    """Return holdings that own the one assigned symbol."""
     holdings, owned = Holdings(), owner()
     holdings.assign({owned.topic})
     holdings.wants_claim.clear()

@@ -1,4 +1,4 @@
-"""The price that is shown is that of the newest trade, however late it comes."""
+"""The published price is that of the newest trade, however late it arrives."""
 
 from decimal import Decimal
 from typing import Any
@@ -20,7 +20,7 @@ def shown(owned: OwnedSymbol) -> tuple[str | None, str | None]:
 
 
 def closed(*, is_stored: bool) -> OwnedSymbol:
-    """Three trades whose windows are closed by a heartbeat."""
+    """Return a symbol with three trades whose windows a heartbeat has closed."""
     owned = owner()
     apply(owned, record(at(1, 0.5, 101), at(2, 1.5, 102), at(3, 1.6, 103)), heartbeat(5))
     if is_stored:
@@ -48,7 +48,7 @@ def test_a_late_trade_that_is_not_the_newest_leaves_the_price_alone() -> None:
 
 
 def test_a_hole_filled_after_a_restart_leaves_the_price_alone() -> None:
-    """The newest trade is that of the row then: nothing newer was read since the claim."""
+    """The newest trade is that of the stored candle: nothing newer was read since the claim."""
     row: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close"), Decimal("1.09"))
     row |= dict.fromkeys(("volume", "quote_volume", "taker_buy_volume"), Decimal(1))
     row |= {"exchange": KEY.exchange, "symbol": KEY.symbol, "window_start": us(3) // WINDOW_US * WINDOW_S}

@@ -1,4 +1,4 @@
-"""Which windows have changed is told until it is heard."""
+"""Changed windows are published until a write succeeds."""
 
 import asyncio
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from tests.unit.processor.owners import KEY, apply, at, owner, record
 
 
 class Redis:
-    """Answers each write with the next of these; without one, it is away. Claims it answers with `claimed`."""
+    """Answers each write with the next outcome, is unavailable at None, and answers claims with `claimed`."""
 
     def __init__(self, *outcomes: Outcome | None, claimed: Outcome = "ok") -> None:
         self._outcomes = iter(outcomes)
@@ -42,7 +42,7 @@ class Redis:
 
 
 class Kafka:
-    """A topic that is read up."""
+    """An empty topic."""
 
     async def offsets(self, topics: Iterable[str]) -> dict[str, Offsets]:
         return {topic: Offsets(0, 0) for topic in topics}
@@ -101,7 +101,7 @@ async def test_what_changes_while_a_write_is_on_its_way_is_told_in_the_next_fram
 
 @pytest.mark.parametrize("redis", [Redis("fenced"), Redis(claimed="fenced")], ids=["at a write", "at the claim"])
 async def test_a_symbol_that_redis_calls_another_s_is_claimed_anew_when_it_is_still_owned(redis: Redis) -> None:
-    """Redis holds the fences of a database that was there before a backup was restored."""
+    """Redis holds a fence from before the database was restored from a backup."""
     owned, holdings = owner(), Holdings()
     apply(owned, record(at(1, 0.5)))
     publisher = publisher_of(owned, redis, holdings)

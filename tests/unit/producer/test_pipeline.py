@@ -1,4 +1,4 @@
-"""The order of what a producer sends, with a Kafka that answers when the test says so."""
+"""The order in which a producer sends records, with a Kafka that answers when the test says so."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ async def test_no_heartbeat_before_kafka_has_the_trades(kafka: Kafka) -> None:
     stop = asyncio.Event()
     task = await run(Script(received(1, NOW_US), ClockAdvanced("A1", NOW_US + 9), None), stop)
     await kafka.until(lambda records: len(records) == 1)
-    # Many intervals of heartbeats pass on the loop's own clock: nothing else marks that none is sent.
+    # Many intervals of heartbeats pass. No event would mark that none is sent.
     await asyncio.sleep(0.1)
     ((record, answer),) = kafka.sent
     assert isinstance(record, TradesRecord)
