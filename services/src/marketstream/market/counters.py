@@ -16,9 +16,9 @@ class Counters:
         self.late = 0
         """Of those counted: in a window that was already closed."""
         self.partial = 0
-        """Rejected: in an aggregate of which some ids were counted before."""
+        """Refused: in an aggregate of which some ids were counted before."""
         self.settled = 0
-        """Rejected: with an id that is no longer accounted for."""
+        """Refused: with an id that is no longer accounted for."""
         self.unordered = 0
         """Of those counted: with a time that contradicts the order of the ids."""
 

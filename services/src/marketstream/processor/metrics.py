@@ -6,7 +6,7 @@ _SYMBOL = ("exchange", "symbol")
 
 TRADES = Counter(
     "marketstream_processor_trades_total",
-    "Trades by outcome: counted, duplicate (dropped), partial or settled (rejected);"
+    "Trades by outcome: counted, duplicate (dropped), partial or settled (refused);"
     " of those counted, again: jumped, late and unordered",
     (*_SYMBOL, "outcome"),
 )
