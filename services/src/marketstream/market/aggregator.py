@@ -72,14 +72,14 @@ class Aggregator:
             return
         for trade in trades:
             self._count_one(trade, trades.price_scale, trades.quantity_scale, offset)
-        self._hear(max(trades.times))
+        self._advance(max(trades.times))
 
     def heartbeat(self, closes_before_us: int) -> None:
         """Close the windows that ended at least a grace before `closes_before_us` (Unix µs, the exchange's clock).
 
         No trade with an earlier time is still expected. A heartbeat proves nothing about the windows it closes.
         """
-        self._hear(closes_before_us)
+        self._advance(closes_before_us)
 
     def quiet(self, newest_id: int, until_us: int) -> None:
         """Apply the proof that the exchange knew of no trade after `newest_id` up to `until_us` (Unix µs).
@@ -88,7 +88,7 @@ class Aggregator:
         are missing, and no window closes before they had a chance to arrive.
         """
         if self.ledger.confirm_quiet(newest_id, until_us):
-            self._hear(until_us)
+            self._advance(until_us)
 
     def take(self, position: int) -> Commit:
         """Return everything to store since the last call; `position` is the offset after the last record applied.
@@ -150,7 +150,7 @@ class Aggregator:
         run.high_time = window_run.high_time = last_time
         self.counters.counted += size
         if last_time >= self._closes_next_us:
-            self._hear(last_time)
+            self._advance(last_time)
         return True
 
     def _extend_across(self, trades: Trades, offset: int) -> bool:
@@ -178,7 +178,7 @@ class Aggregator:
             self._extend_part(trades.cut(start, end), window, offset)
             start = end
         self.counters.counted += len(times)
-        self._hear(times[-1])
+        self._advance(times[-1])
         return True
 
     def _extend_part(self, part: Trades, window: int, offset: int) -> None:
@@ -267,7 +267,7 @@ class Aggregator:
         if last is None or (closed.close_time, closed.close_id) > (last.close_time, last.close_id):
             self._last_closed = closed
 
-    def _hear(self, time_us: int) -> None:
+    def _advance(self, time_us: int) -> None:
         """Advance the watermark to `time_us` and close the windows that ended at least a grace before it."""
         self._heard_us = max(self._heard_us, time_us)
         closed_until = window_of(self._heard_us - self._grace_us)

@@ -32,11 +32,17 @@ class _Published:
 
     def __init__(self) -> None:
         self.gate: int | None = None
+        """The offset up to which records must be applied before the first write; None before the claim in Redis."""
         self.beginnings = 0
+        """The number of beginnings of the topic for which the gate holds."""
         self.muted = False
+        """True once Redis has reported a later owner."""
         self.paused_until = 0.0
+        """The monotonic time before which nothing is written, after a write that met a key of another type."""
         self.seen: tuple[Any, ...] = ()
+        """The values by which a change is noticed."""
         self.at = 0.0
+        """The monotonic time of the last write."""
 
 
 class LivePublisher:
