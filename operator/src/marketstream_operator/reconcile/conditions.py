@@ -140,7 +140,7 @@ def _progressing(view: View) -> Found:
     if rolling:
         return Found("Progressing", "True", "RollingOut", f"{_number(rolling, 'Deployment')} still rolling out")
     if view.error is not None:
-        return Found("Progressing", "False", "Settled", "nothing changes until the spec can work")
+        return Found("Progressing", "False", "Settled", "nothing changes until the spec is valid")
     return Found("Progressing", "False", "Settled", "the Deployments match the spec")
 
 
@@ -170,12 +170,12 @@ def _spec_valid(view: View) -> Found:
             "SpecValid", "False", "Conflict",
             f"{_some(list(view.conflicts))}: already run by the {older}; list each symbol in only one MarketStream",
         )  # fmt: skip
-    return Found("SpecValid", "True", "Valid", "the spec can work")
+    return Found("SpecValid", "True", "Valid", "the spec is valid")
 
 
 def _kafka(view: View) -> Found:
     if view.topics is None:
-        return Found("KafkaReady", "Unknown", "NotAsked", "the topics are not checked until the spec can work")
+        return Found("KafkaReady", "Unknown", "NotAsked", "the topics are not checked until the spec is valid")
     return Found("KafkaReady", "True" if view.topics.is_ready else "False", view.topics.reason, view.topics.message)
 
 
@@ -201,7 +201,7 @@ def _fresh(view: View, last: Condition | None) -> Found:
         return Found("Fresh", "Unknown", "RedisUnavailable", f"cannot read freshness from Redis: {problem}")
     readings = view.readings
     if view.error is not None and not readings:
-        return Found("Fresh", "Unknown", "NotAsked", "freshness is not checked until the spec can work")
+        return Found("Fresh", "Unknown", "NotAsked", "freshness is not checked until the spec is valid")
     stale = {symbol: reading for symbol, reading in readings.items() if reading.is_fresh is False}
     if stale:
         heard = max((reading.heard_until or 0 for reading in stale.values()), default=0)

@@ -25,7 +25,7 @@ class Condition(Struct, frozen=True, kw_only=True, rename="camel"):
         Annotated[str, Meta(max_length=63)],
         about(
             "Ready: all pairs are running. Progressing: a change or a rollout is under way. Degraded: something is "
-            "wrong, such as a failing pod. SpecValid: the spec can work. KafkaReady: the topics exist. ProducersReady, "
+            "wrong, such as a failing pod. SpecValid: the spec is valid. KafkaReady: the topics exist. ProducersReady, "
             "ProcessorsReady: their pods are ready. Fresh: data arrives from the exchange. Paused: the stream is "
             "paused."
         ),
