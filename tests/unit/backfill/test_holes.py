@@ -55,7 +55,7 @@ async def test_below_a_stray_id_only_what_the_exchange_has_come_to_is_given_up()
 
 
 @virtually
-async def test_an_old_hole_is_filled_although_the_market_goes_on_below_a_stray_id() -> None:
+async def test_an_old_hole_is_filled_although_trading_continues_below_a_stray_id() -> None:
     """Every trade received moves the begin of the hole below the stray id, which is then a hole never tried before."""
     owned, exchange = known(), Exchange(map(trade, range(2_000)))
     hear(owned, trade(5), trade(6, 2), trade(STRAY, 3))

@@ -64,15 +64,39 @@ async def test_a_page_of_which_nothing_is_left_publishes_nothing() -> None:
     assert topics.records == []
 
 
+class Silent(Topics):
+    """Kafka answers `says` to a record that nobody reads; None: it does not answer."""
+
+    def __init__(self, says: bool | None, *owned: object) -> None:
+        super().__init__(*owned)  # type: ignore[arg-type]
+        self._says = says
+
+    async def send(self, topic: str, value: bytes) -> "asyncio.Future[bool]":  # noqa: ARG002
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self._says is not None:
+            answer.set_result(self._says)
+        return answer
+
+
 @virtually
 async def test_trades_that_are_not_counted_in_time_are_an_error() -> None:
-    class Lost(Topics):
-        async def send(self, topic: str, value: bytes) -> "asyncio.Future[bool]":  # noqa: ARG002
-            answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            answer.set_result(False)
-            return answer
-
     owned = known()
     with pytest.raises(NotCountedError, match="2 trades of FIRST from id 1 on were not counted within 10 s"):
-        await pages_to(Lost(owned)).publish(owned, page_of(trade(1), trade(2)))
+        await pages_to(Silent(True, owned)).publish(owned, page_of(trade(1), trade(2)))
     assert VirtualClock.monotonic() == pytest.approx(APPLIED_LIMIT_S, abs=0.1)
+
+
+@virtually
+async def test_a_topic_that_kafka_does_not_answer_for_delays_others_by_a_limit() -> None:
+    owned = known()
+    with pytest.raises(NotCountedError, match="Kafka does not take the trades of FIRST"):
+        await pages_to(Silent(None, owned)).publish(owned, page_of(trade(1)))
+    assert VirtualClock.monotonic() == pytest.approx(APPLIED_LIMIT_S, abs=0.1)
+
+
+@virtually
+async def test_a_record_that_kafka_refuses_is_an_error_at_once() -> None:
+    owned = known()
+    with pytest.raises(NotCountedError, match="Kafka does not take the trades of FIRST"):
+        await pages_to(Silent(False, owned)).publish(owned, page_of(trade(1)))
+    assert VirtualClock.monotonic() == pytest.approx(0, abs=0.1)

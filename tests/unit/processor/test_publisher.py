@@ -100,7 +100,7 @@ async def test_what_changes_while_a_write_is_on_its_way_is_told_in_the_next_fram
 
 
 @pytest.mark.parametrize("redis", [Redis("fenced"), Redis(claimed="fenced")], ids=["at a write", "at the claim"])
-async def test_a_symbol_that_redis_calls_another_s_is_claimed_anew_when_it_is_still_owned(redis: Redis) -> None:
+async def test_a_symbol_with_a_higher_fence_in_redis_is_claimed_again_if_it_is_still_owned(redis: Redis) -> None:
     """Redis holds a fence from before the database was restored from a backup."""
     owned, holdings = owner(), Holdings()
     apply(owned, record(at(1, 0.5)))

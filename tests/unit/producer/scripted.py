@@ -48,6 +48,9 @@ class Kafka:
     def silence_s(self) -> float:
         return 0.0 if self.acknowledge else 31.0
 
+    def stuck(self) -> dict[str, tuple[float, str]]:
+        return {}
+
     async def send(self, topic: str, value: bytes) -> "asyncio.Future[bool]":
         assert topic == "trades.simulator.a1"
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

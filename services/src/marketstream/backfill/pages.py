@@ -45,10 +45,16 @@ class Pages:
         for start in range(0, len(trades), RECORD_TRADES):
             part = Trades.of(trades[start : start + RECORD_TRADES], page.price_scale, page.quantity_scale)
             record = TradesRecord(self._exchange, account.symbol, received_us, part)
-            await asyncio.wait([await self._publisher.send(account.topic, encode(record))])
+            await self._send(account, encode(record))
         metrics.TRADES.labels(self._exchange, account.symbol).inc(sum(trade.n for trade in trades))
         await _wait_until_counted(account, trades)
         return trades[0].id
+
+    async def _send(self, account: Account, record: bytes) -> None:
+        answer = await self._publisher.send(account.topic, record)
+        await asyncio.wait([answer], timeout=APPLIED_LIMIT_S)
+        if not (answer.done() and answer.result()):  # a topic in trouble must not keep other symbols waiting
+            raise NotCountedError(f"Kafka does not take the trades of {account.symbol} that were fetched")
 
 
 def _sound(page: Trades, received_us: int) -> list[Trade]:

@@ -1,12 +1,13 @@
 """The processor's side of Kafka: a member of a consumer group that decides itself where it reads each topic."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, TopicAuthorizationFailedError
 
 from marketstream.kafka.client import connection
 from marketstream.kafka.errors import BrokerUnavailableError
@@ -20,6 +21,15 @@ POLL_S: Final = 0.5
 
 POLL_RECORDS: Final = 1_000
 """Maximum messages of a poll. Other work, such as the heartbeats of the group, waits while they are applied."""
+
+METADATA_S: Final = 10.0
+"""Seconds between two requests for the cluster's metadata: a topic that was created again is noticed within them."""
+
+DENIED_S: Final = 10.0
+"""Seconds after which a topic that this user may not read is tried again."""
+
+OFFSETS_S: Final = 5.0
+"""Seconds for Kafka to report the offsets of topics."""
 
 STOP_LIMIT_S: Final = 2.0
 """Maximum seconds for leaving the group."""
@@ -48,6 +58,9 @@ class Consumer:
         revoked: Callable[[set[str]], None],
     ) -> None:
         self._topics = topics
+        self._denied: dict[str, float] = {}
+        self._problems: dict[str, tuple[float, str]] = {}
+        self._check_at_s = 0.0
         self._listener = _Listener(self, assigned, revoked)
         self._client = AIOKafkaConsumer(
             **connection(settings),
@@ -61,6 +74,7 @@ class Consumer:
             heartbeat_interval_ms=max(settings.kafka_session_timeout_ms // 5, 100),
             # Every topic has one partition, so the range assignor would assign all of them to the first member.
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            metadata_max_age_ms=int(METADATA_S * 1000),
             fetch_max_bytes=16 * 1024 * 1024,
             max_partition_fetch_bytes=1024 * 1024,
         )
@@ -87,25 +101,78 @@ class Consumer:
 
         Raises BrokerUnavailableError when Kafka is unavailable or refuses.
         """
+        self._retry_denied()
+        self._check_topics()
         try:
             batches = await self._client.getmany(timeout_ms=int(POLL_S * 1000), max_records=POLL_RECORDS)
+        except TopicAuthorizationFailedError as error:
+            self._deny(str(error.args[0]) if error.args else "")
+            return {}
         except (KafkaError, OSError) as error:
             raise BrokerUnavailableError(f"cannot read from Kafka: {error}") from error
         return {partition.topic: messages for partition, messages in batches.items()}
 
-    async def offsets(self, topics: Iterable[str], limit_s: float = 10.0) -> dict[str, Offsets]:
-        """Return the first and the next offset of each topic.
+    async def offsets(self, topics: Iterable[str]) -> dict[str, Offsets]:
+        """Return the first and the next offset of each topic that Kafka reports them for.
 
-        Raises BrokerUnavailableError when Kafka does not report them within `limit_s` seconds.
+        Kafka is asked for all topics at once, and for one after the other when that fails: a topic that is missing or
+        may not be read harms no other. Raises BrokerUnavailableError when Kafka reports none.
         """
         partitions = [TopicPartition(topic, 0) for topic in topics]
         try:
-            async with asyncio.timeout(limit_s):
+            return await self._offsets(partitions)
+        except BrokerUnavailableError:
+            if len(partitions) < 2:
+                raise
+        each = await asyncio.gather(*(self._offsets([one]) for one in partitions), return_exceptions=True)
+        found: dict[str, Offsets] = {}
+        for offsets in each:
+            if isinstance(offsets, dict):
+                found |= offsets
+            elif not isinstance(offsets, BrokerUnavailableError):
+                raise offsets
+        if not found:
+            raise next(error for error in each if isinstance(error, BrokerUnavailableError))
+        return found
+
+    async def _offsets(self, partitions: list[TopicPartition]) -> dict[str, Offsets]:
+        try:
+            async with asyncio.timeout(OFFSETS_S):
                 begins = await self._client.beginning_offsets(partitions)
                 ends = await self._client.end_offsets(partitions)
         except (KafkaError, OSError, TimeoutError, ValueError) as error:
-            raise BrokerUnavailableError(f"cannot read topic offsets from Kafka: {error or 'timed out'}") from error
+            names = ", ".join(partition.topic for partition in partitions[:3])
+            raise BrokerUnavailableError(
+                f"cannot read the offsets of {names} from Kafka: {str(error) or 'timed out'}"
+            ) from error
         return {partition.topic: Offsets(begins[partition], ends[partition]) for partition in partitions}
+
+    def problems(self) -> dict[str, tuple[float, str]]:
+        """Return the topics that cannot be read: for how many seconds that has been known, and why."""
+        now = time.monotonic()
+        return {topic: (now - since_s, why) for topic, (since_s, why) in self._problems.items()}
+
+    def _check_topics(self) -> None:
+        """Compare the topics with the cluster's metadata, at most once a second."""
+        now = time.monotonic()
+        if now < self._check_at_s:
+            return
+        self._check_at_s = now + 1.0
+        known = self._client._client.cluster.topics()  # noqa: SLF001 - aiokafka's own topics() asks Kafka each time
+        why = {topic: "Kafka does not have the topic" for topic in self._topics if topic not in known}
+        why |= dict.fromkeys(self._denied, "this user may not read the topic")
+        self._problems = {topic: (self._problems.get(topic, (now,))[0], text) for topic, text in why.items()}
+
+    def _deny(self, topic: str) -> None:
+        if topic not in self._denied:
+            log.error("topic not authorized, will retry", topic=topic, retry_s=DENIED_S)
+        self._denied[topic] = time.monotonic() + DENIED_S
+        self.pause([topic])
+
+    def _retry_denied(self) -> None:
+        for topic in [topic for topic, due_s in self._denied.items() if time.monotonic() >= due_s]:
+            del self._denied[topic]
+            self.resume([topic])
 
     def read_from(self, topic: str, offset: int) -> bool:
         """Begin to read an assigned topic at the offset. Return False if it is no longer assigned."""

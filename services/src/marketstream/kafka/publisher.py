@@ -1,23 +1,22 @@
 """The producer's side of Kafka: publish records in order, and report which of them Kafka has acknowledged.
 
-The publisher uses aiokafka's idempotent producer, which retries until an unavailable broker returns. Other errors,
-such as a sequence number that the broker does not expect, would fail every later record of the topic as well. After
-such an error the publisher replaces the client and gives up the unacknowledged records. They become a hole, which the
-processor fills from the exchange's history.
+All topics share one client, and each topic has a lane of its own (lane.py), so that a topic that is missing, refused or
+without a leader delays no other. A record whose acknowledgement was lost is sent again. Kafka may then hold the record
+twice, or behind younger ones: ids undo both (docs/adr/0017-lanes-instead-of-idempotence.md).
 """
 
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError
 
 from marketstream.backoff import delays
 from marketstream.kafka.client import connection
 from marketstream.kafka.errors import BrokerRefusedError
+from marketstream.kafka.lane import Lane, Outgoing
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -29,8 +28,15 @@ MOST_UNACKNOWLEDGED: Final = 5_000
 MOST_BYTES: Final = 16 * 1024 * 1024
 """Maximum bytes of unacknowledged records, before compression; beyond it `send` waits."""
 
+LEAST_RECORDS: Final = 50
+LEAST_BYTES: Final = 32 * 1024
+"""Records and bytes that a stuck topic may always keep in memory."""
+
 BATCH_BYTES: Final = 512 * 1024
 """Maximum bytes of a batch, before compression: below the megabyte that brokers accept by default."""
+
+WATCH_S: Final = 1.0
+"""Seconds between two checks of the topics and of the client."""
 
 CLOSE_S: Final = 2.0
 """Seconds for which a graceful close waits for acknowledgements."""
@@ -49,116 +55,124 @@ class Publisher:
         most_unacknowledged: int = MOST_UNACKNOWLEDGED,
         on_failure: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`on_failure` is called with the number of records given up each time a client is discarded."""
+        """`on_failure` is called with the number of records given up each time that happens."""
         self._settings = settings
         self._most = most_unacknowledged
         self._on_failure = on_failure
         self._client: Any = None
         self._opening = asyncio.Lock()
-        # Unacknowledged records, oldest first: the answer of `send`, the time it was sent, and the record's bytes.
-        self._waiting: dict[asyncio.Future[bool], tuple[float, int]] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._records = 0
         self._bytes = 0
         self._room = asyncio.Event()
         self._room.set()
-        self._discarding: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def unacknowledged(self) -> int:
         """Number of unacknowledged records."""
-        return len(self._waiting)
+        return self._records
 
     def silence_s(self) -> float:
         """Return the seconds for which the oldest unacknowledged record has waited for Kafka; 0 if there is none."""
-        oldest = next(iter(self._waiting.values()), None)
-        return 0.0 if oldest is None else time.monotonic() - oldest[0]
+        since_s = [record.since_s for lane in self._lanes.values() if (record := lane.oldest()) is not None]
+        return time.monotonic() - min(since_s) if since_s else 0.0
+
+    def stuck(self) -> dict[str, tuple[float, str]]:
+        """Return the topics whose records Kafka does not take: for how many seconds each, and why."""
+        now = time.monotonic()
+        return {lane.topic: (now - lane.stuck_since_s, lane.problem) for lane in self._lanes.values() if lane.problem}
 
     async def start(self) -> None:
         """Connect, however long it takes."""
         await self._open()
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch(), name="kafka topics")
 
     async def send(self, topic: str, value: bytes) -> "asyncio.Future[bool]":
-        """Send a record after all earlier ones of its topic. Waits while too many are unacknowledged.
+        """Send a record after all earlier ones of its topic.
 
-        The answer becomes True when Kafka has acknowledged the record, and False when it was given up. Answers of a
-        topic arrive in the order of its records. Await them with asyncio.wait, which does not cancel them.
+        It waits while too many records are unacknowledged, but never for a topic that is stuck. The answer becomes True
+        when Kafka has acknowledged the record, and False when it was given up. Await answers with asyncio.wait, which
+        does not cancel them.
 
         Raises BrokerRefusedError for a record that is too large for Kafka.
         """
         if len(value) > BATCH_BYTES:
             raise BrokerRefusedError(f"a record for {topic} has {len(value)} bytes: expected at most {BATCH_BYTES}")
-        while self._is_full():
+        lane = self._lanes.get(topic)
+        if lane is None:
+            lane = self._lanes[topic] = Lane(topic, lambda: self._client, self._settle, BATCH_BYTES // 2)
+        while self._is_full() and not lane.problem:
             self._room.clear()
             await self._room.wait()
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting[answer] = (time.monotonic(), len(value))
+        record = Outgoing(value)
+        self._records += 1
         self._bytes += len(value)
         try:
-            await self._hand_over(topic, value, answer)
+            await lane.add(record)
         except BaseException:
-            self._settle(answer, acknowledged=False)
+            lane.forget(record)
             raise
-        return answer
+        if lane.problem:
+            lane.shed(*self._share())
+        return record.answer
 
     async def close(self, limit_s: float = CLOSE_S) -> None:
         """Wait up to `limit_s` seconds for acknowledgements, then disconnect and give up the remaining records."""
-        if self._waiting:
-            await asyncio.wait(list(self._waiting), timeout=limit_s)
+        answers = [record.answer for lane in self._lanes.values() if not lane.problem for record in lane.records()]
+        if answers:
+            await asyncio.wait(answers, timeout=limit_s)
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        if self._records:
+            log.warning("unacknowledged records given up at close", records=self._records)
+        for lane in self._lanes.values():
+            lane.give_up()
         client, self._client = self._client, None
         if client is not None:
-            if self._waiting:
-                log.warning("unacknowledged records given up at close", records=len(self._waiting))
-                self._give_up()
             await _discard(client)
-        if self._discarding:
-            await asyncio.wait(self._discarding)
 
-    async def _hand_over(self, topic: str, value: bytes, answer: "asyncio.Future[bool]") -> None:
+    async def _watch(self) -> None:
+        """Find the topics that got stuck, and replace a client that has failed."""
         while True:
-            client = self._client or await self._open()
-            if answer.done():  # given up with an earlier client
-                return
-            try:
-                sent = await client.send(topic, value, partition=0)
-            except KafkaTimeoutError:
-                continue  # the buffer is full because the broker is unavailable: nothing is lost by waiting
-            except KafkaError as error:
-                self._fail(client, error)
-                return
-            sent.add_done_callback(partial(self._answered, client, answer))
-            return
+            await asyncio.sleep(WATCH_S)
+            for lane in list(self._lanes.values()):
+                lane.watch()
+                if lane.problem:
+                    lane.shed(*self._share())
+            self._room.set()  # senders check again: a topic that got stuck no longer counts
+            client = self._client
+            if client is not None and _is_broken(client):
+                log.error("Kafka client failed, replacing it")
+                self._client = None
+                await _discard(client)
+                for lane in list(self._lanes.values()):
+                    lane.recall()
+                await self._open()
 
-    def _answered(self, client: Any, answer: "asyncio.Future[bool]", done: "asyncio.Future[Any]") -> None:
-        error = done.exception()
-        if error is not None:
-            self._fail(client, error)
-        self._settle(answer, acknowledged=error is None)
-
-    def _settle(self, answer: "asyncio.Future[bool]", *, acknowledged: bool) -> None:
-        _, size = self._waiting.pop(answer, (0.0, 0))
-        self._bytes -= size
-        if not answer.done():
-            answer.set_result(acknowledged)
+    def _settle(self, record: Outgoing, acknowledged: bool) -> None:
+        self._records -= 1
+        self._bytes -= len(record.value)
+        if not acknowledged:
+            self._on_failure(1)
+        if not record.answer.done():
+            record.answer.set_result(acknowledged)
         if not self._is_full():
             self._room.set()
 
     def _is_full(self) -> bool:
-        return len(self._waiting) >= self._most or self._bytes >= MOST_BYTES
+        """Return True if too much is unacknowledged, without the records of stuck topics."""
+        if self._records < self._most and self._bytes < MOST_BYTES:
+            return False
+        well = [lane for lane in self._lanes.values() if not lane.problem]
+        return sum(map(len, well)) >= self._most or sum(lane.size for lane in well) >= MOST_BYTES
 
-    def _give_up(self) -> None:
-        self._on_failure(len(self._waiting))
-        for answer in list(self._waiting):
-            self._settle(answer, acknowledged=False)
-
-    def _fail(self, client: Any, error: BaseException) -> None:
-        """Discard a client, once, and give up the records that it has not delivered."""
-        if client is not self._client:
-            return
-        log.error("Kafka client failed, replacing it", error=repr(error), records_given_up=len(self._waiting))
-        self._client = None
-        self._give_up()
-        task = asyncio.create_task(_discard(client))
-        self._discarding.add(task)
-        task.add_done_callback(self._discarding.discard)
+    def _share(self) -> tuple[int, int]:
+        """Return how many records and bytes each stuck topic may keep."""
+        stuck = max(1, sum(1 for lane in self._lanes.values() if lane.problem))
+        return max(self._most // stuck, LEAST_RECORDS), max(MOST_BYTES // stuck, LEAST_BYTES)
 
     async def _open(self) -> Any:
         async with self._opening:
@@ -168,7 +182,7 @@ class Publisher:
                 client = AIOKafkaProducer(
                     **connection(self._settings),
                     client_id="marketstream-producer",
-                    enable_idempotence=True,
+                    enable_idempotence=False,
                     acks="all",
                     compression_type="zstd",
                     linger_ms=1,
@@ -194,8 +208,8 @@ class Publisher:
 async def _discard(client: Any) -> None:
     """Disconnect without waiting for unsent records.
 
-    aiokafka's own stop() waits for them, forever if the broker is unavailable (aio-libs/aiokafka issue 1101). A sender
-    that kept running would deliver old records after new ones. So this function uses aiokafka's private attributes.
+    aiokafka's own stop() waits for them, forever if the broker is unavailable (aio-libs/aiokafka issue 1101). So this
+    function uses aiokafka's private attributes.
     """
     client._closed = True  # noqa: SLF001
     for part in (client._sender, client.client):  # noqa: SLF001
@@ -204,3 +218,9 @@ async def _discard(client: Any) -> None:
                 await part.close()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("Kafka client did not close cleanly", error=repr(error))
+
+
+def _is_broken(client: Any) -> bool:
+    """Return True if the client's sending task has ended: such a client accepts records, but sends none."""
+    task = client._sender.sender_task  # noqa: SLF001
+    return task is not None and task.done()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from marketstream.backoff import delays
-from marketstream.kafka.consumer import Consumer
+from marketstream.kafka.consumer import Consumer, Offsets
 from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.postgres.errors import StoreUnavailableError
 from marketstream.postgres.writer import SymbolKey, Writer
@@ -40,6 +40,7 @@ class Claimer:
         self._live = live
         self._consumer = consumer
         self._committer = committer
+        self._without_offsets: set[str] = set()
 
     async def run(self) -> None:
         """Claim symbols whenever some wait for it, until cancelled."""
@@ -58,17 +59,31 @@ class Claimer:
                 await asyncio.sleep(delay)
 
     async def claim(self) -> None:
-        """Claim all symbols that wait for it now. Raise StoreUnavailableError or BrokerUnavailableError on failure."""
+        """Claim all symbols that wait for it now.
+
+        Raises StoreUnavailableError, or BrokerUnavailableError when Kafka did not report the offsets of some topics.
+        The symbols of the other topics are claimed then.
+        """
         topics = {self._keys[topic]: topic for topic in sorted(self._holdings.unclaimed)}
-        if not topics:
-            return
+        doubtful = [topic for topic in topics.values() if topic in self._without_offsets]
+        if doubtful:  # a claim of a topic that cannot be read would only raise its fence
+            found = await self._offsets(doubtful)
+            topics = {key: topic for key, topic in topics.items() if topic not in doubtful or topic in found}
+        if topics:
+            await self._claim(topics)
+        if missing := self._holdings.unclaimed & self._without_offsets:
+            raise BrokerUnavailableError(f"Kafka does not report the offsets of {', '.join(sorted(missing)[:3])}")
+
+    async def _claim(self, topics: Mapping[SymbolKey, str]) -> None:
         assignment = self._holdings.assignments
-        claims = await self._writer.claim(topics, await self._known_fences(topics))
+        claims = await self._writer.claim(dict(topics), await self._known_fences(topics))
         newest = await self._writer.newest_closed(topics)
-        offsets = await self._consumer.offsets(topics.values())
+        offsets = await self._offsets(topics.values())
         for key, topic in topics.items():
             # If topics were assigned again meanwhile, another process may have claimed it in between: claim it again.
             if self._holdings.assignments != assignment or topic not in self._holdings.unclaimed:
+                continue
+            if topic not in offsets:
                 continue
             owned = OwnedSymbol(key, topic, claims[key], newest.get(key), offsets[topic], self._settings)
             if self._consumer.read_from(topic, owned.position):
@@ -77,6 +92,16 @@ class Claimer:
                 if stored <= offsets[topic].end:  # otherwise the topic was deleted and created again
                     self._committer.claimed(topic, stored)
                 log.info("symbol claimed", **key._asdict(), fence=owned.fence, offset=owned.position)
+
+    async def _offsets(self, topics: Collection[str]) -> dict[str, Offsets]:
+        """Return the offsets that Kafka reports, and remember the topics that it reports none for."""
+        try:
+            found = await self._consumer.offsets(topics)
+        except BrokerUnavailableError:
+            self._without_offsets |= set(topics)
+            raise
+        self._without_offsets = (self._without_offsets - set(topics)) | (set(topics) - found.keys())
+        return found
 
     async def _known_fences(self, keys: Collection[SymbolKey]) -> dict[SymbolKey, int]:
         """Return the fences that Redis holds, or none if Redis is unreachable.

@@ -16,7 +16,7 @@ from marketstream.kafka.admin import ensure_topics
 from marketstream.kafka.consumer import Consumer
 from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.kafka.publisher import Publisher
-from marketstream.kafka.topics import topic_names
+from marketstream.kafka.topics import topic_names, topic_problem
 from marketstream.postgres.connect import Pool, check_address, close_pool, lazy_pool, wait_for
 from marketstream.postgres.migrate import migrate
 from marketstream.postgres.writer import SymbolKey, Writer
@@ -144,6 +144,7 @@ class _Processor:
         for name, task in tasks.items():
             self._health.watch(name, task)
         self._health.add("commits", lambda: _commit_problem(committer))
+        self._health.add("topics", lambda: topic_problem(consumer.problems()))
         try:
             await run_until(stop, *tasks.values(), end_s=END_TASKS_S)
         finally:

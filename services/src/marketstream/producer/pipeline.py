@@ -25,7 +25,7 @@ from marketstream.exchanges.errors import ExchangeError, FeedError, PermanentErr
 from marketstream.exchanges.refusals import Refusals
 from marketstream.kafka.admin import ensure_topics
 from marketstream.kafka.publisher import Publisher
-from marketstream.kafka.topics import topic_name
+from marketstream.kafka.topics import topic_name, topic_problem
 from marketstream.producer import metrics
 from marketstream.producer.pack import Packer
 from marketstream.settings import Settings
@@ -52,6 +52,7 @@ class _Symbol:
         self.trades = metrics.TRADES.labels(symbol)
         self.records = metrics.RECORDS.labels(symbol)
         self.heartbeats = metrics.HEARTBEATS.labels(symbol)
+        self.stuck_s = metrics.STUCK.labels(symbol)
 
 
 class Pipeline:
@@ -104,9 +105,19 @@ class Pipeline:
         return None if self._ended or silence < SILENCE_S else f"the feed has been silent for {silence:.0f} s"
 
     def kafka_problem(self) -> str | None:
-        """Return a problem if Kafka has not acknowledged records for long."""
+        """Return a problem if Kafka takes no records, of one symbol or of all."""
+        if problem := topic_problem(self._publisher.stuck()):
+            return problem
         silence = self._publisher.silence_s()
         return None if silence < SILENCE_S else f"Kafka has not acknowledged a record for {silence:.0f} s"
+
+    async def measure(self) -> None:
+        """Update the metric of stuck topics every second, until cancelled."""
+        while True:
+            stuck = self._publisher.stuck()
+            for symbol in self._symbols.values():
+                symbol.stuck_s.set(stuck[symbol.topic][0] if symbol.topic in stuck else 0)
+            await asyncio.sleep(1.0)
 
     async def read(self) -> None:
         """Read the feed until cancelled, and restart it when it breaks.

@@ -46,7 +46,7 @@ async def run_producer(
         started.set()
         if ready is not None:
             ready.set()
-        await run_until(stop, reading, pipeline.send(), *map(pipeline.beat, symbols))
+        await run_until(stop, reading, pipeline.send(), pipeline.measure(), *map(pipeline.beat, symbols))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await pipeline.send_packed()

@@ -1,0 +1,274 @@
+"""The records of one topic on their way to Kafka, so that a topic in trouble delays no other.
+
+While all is well a record goes straight to the client that all topics share. A topic is *stuck* when it is missing, or
+when Kafka refuses or does not acknowledge its records. Those wait here in order, and one after the other is tried at
+growing intervals. When Kafka acknowledges one, the others follow. Records beyond the topic's share of memory are given
+up, oldest first: they become a hole, which backfill fills.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+
+from marketstream.backoff import delays
+from marketstream.telemetry import logger
+
+log = logger(__name__)
+
+STALL_S: Final = 5.0
+"""Seconds without an acknowledgement after which a topic is stuck."""
+
+FIRST_RETRY_S: Final = 0.2
+MOST_RETRY_S: Final = 5.0
+"""Seconds between two attempts on a stuck topic, doubling from the first to the most."""
+
+FIND_S: Final = 2.0
+"""Seconds for Kafka to say where a topic is."""
+
+
+class Outgoing:
+    """One record, when it was given to the publisher (monotonic seconds), and the answer that its sender awaits."""
+
+    __slots__ = ("answer", "since_s", "value")
+
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+        self.answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.since_s = time.monotonic()
+
+
+class Lane:
+    """The way of one topic of one partition. `settle` is told each record that has come to its end.
+
+    `most_unanswered` bounds the bytes that are with the client at a time, so that handing a record over never waits.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        client: Callable[[], Any],
+        settle: Callable[[Outgoing, bool], None],
+        most_unanswered: int,
+    ) -> None:
+        self.topic = topic
+        self.problem = ""
+        """Why the topic is stuck; empty while it is well."""
+        self.stuck_since_s = 0.0
+        self.size = 0
+        """Bytes of all records of the topic that have not come to their end."""
+        self._client = client
+        self._settle = settle
+        self._most_unanswered = most_unanswered
+        self._waiting: deque[Outgoing] = deque()
+        self._with_client: dict[Outgoing, Any] = {}
+        self._unanswered = 0
+        self._heard_s = time.monotonic()
+        self._answered = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._with_client)
+
+    def records(self) -> list[Outgoing]:
+        """Return all records of the topic that have not come to their end."""
+        return [*self._with_client, *self._waiting]
+
+    def oldest(self) -> Outgoing | None:
+        """Return the record that has waited longest; None when none does."""
+        with_client = next(iter(self._with_client), None)
+        waiting = self._waiting[0] if self._waiting else None
+        found = [record for record in (with_client, waiting) if record is not None]
+        return min(found, key=lambda record: record.since_s, default=None)
+
+    async def add(self, record: Outgoing) -> None:
+        """Take a record in, behind all others of the topic. It does not wait for Kafka."""
+        self.size += len(record.value)
+        client = self._client()
+        is_clear = self._draining is None and not self.problem
+        if is_clear and client is not None and self._fits(record) and _knows(client, self.topic):
+            try:
+                await self._hand_over(client, record)
+            except KafkaError as error:
+                self._waiting.appendleft(record)
+                self._stick(error)
+        else:
+            self._waiting.append(record)
+        if self._waiting:
+            self._drain()
+
+    def watch(self) -> None:
+        """Notice that Kafka has acknowledged nothing for too long; call it about every second."""
+        oldest = self.oldest()
+        if oldest is None or self.problem or time.monotonic() - max(oldest.since_s, self._heard_s) <= STALL_S:
+            return
+        error = KafkaTimeoutError(f"no acknowledgement for {STALL_S:g} s")
+        self._stick(error)
+        self._withdraw(error)
+        self._drain()
+
+    def shed(self, most_records: int, most_bytes: int) -> None:
+        """Give up the oldest records that wait here, until the topic has no more than its share."""
+        while self._waiting and (len(self) > most_records or self.size > most_bytes):
+            self._end(self._waiting.popleft(), acknowledged=False)
+
+    def recall(self) -> None:
+        """Take back what a client that is no more had not brought to Kafka."""
+        self._waiting.extendleft(reversed(self._with_client))
+        self._with_client.clear()
+        self._unanswered = 0
+        self._answered.set()
+        if self._waiting:
+            self._drain()
+
+    def forget(self, record: Outgoing) -> None:
+        """End a record whose sender does not wait for it any more."""
+        if record in self._waiting:
+            self._waiting.remove(record)
+            self._end(record, acknowledged=False)
+
+    def give_up(self) -> None:
+        """End all records without an acknowledgement, and what is under way for them."""
+        if self._draining is not None:
+            self._draining.cancel()
+        for record in self.records():
+            self._end(record, acknowledged=False)
+        self._with_client.clear()
+        self._waiting.clear()
+
+    def _fits(self, record: Outgoing) -> bool:
+        return not self._with_client or self._unanswered + len(record.value) <= self._most_unanswered
+
+    async def _hand_over(self, client: Any, record: Outgoing) -> None:
+        sent = await client.send(self.topic, record.value, partition=0)
+        if record in self._waiting:
+            self._waiting.remove(record)
+        elif record.answer.done():  # given up meanwhile
+            return
+        self._with_client[record] = client
+        self._unanswered += len(record.value)
+        sent.add_done_callback(lambda done: self._hear(client, record, done))
+
+    def _hear(self, client: Any, record: Outgoing, done: "asyncio.Future[Any]") -> None:
+        error = done.exception()
+        if self._with_client.get(record) is not client:
+            return  # recalled, or given up: whoever has it now decides
+        del self._with_client[record]
+        self._unanswered -= len(record.value)
+        self._answered.set()
+        if error is None:
+            self._heard_s = time.monotonic()
+            self._free()
+            self._end(record, acknowledged=True)
+            return
+        self._stick(error)
+        if getattr(error, "retriable", False) or isinstance(error, KafkaTimeoutError):
+            self._put_back(record)
+        else:  # Kafka never takes this one, perhaps the next
+            self._end(record, acknowledged=False)
+        if self._waiting:
+            self._drain()
+
+    def _put_back(self, record: Outgoing) -> None:
+        """Return a record to its place among those that wait, the oldest first."""
+        younger = (position for position, other in enumerate(self._waiting) if other.since_s > record.since_s)
+        self._waiting.insert(next(younger, len(self._waiting)), record)
+
+    def _withdraw(self, error: KafkaError) -> None:
+        """Take back what the client holds for the topic and has not sent: it would ask for the topic without end.
+
+        aiokafka has no public way to do so. A batch that is on its way ends by itself, with Kafka's answer or without.
+        """
+        client = self._client()
+        if client is None:
+            return
+        accumulator, partition = client._message_accumulator, TopicPartition(self.topic, 0)  # noqa: SLF001
+        while accumulator._batches.get(partition):  # noqa: SLF001
+            accumulator._pop_batch(partition).failure(error)  # noqa: SLF001
+
+    def _end(self, record: Outgoing, *, acknowledged: bool) -> None:
+        self.size -= len(record.value)
+        self._settle(record, acknowledged)
+
+    def _stick(self, error: BaseException) -> None:
+        if not self.problem:
+            self.stuck_since_s = time.monotonic()
+            log.warning("topic stuck, will retry", topic=self.topic, error=_said(error))
+        self.problem = _said(error)
+
+    def _free(self) -> None:
+        if self.problem:
+            stuck_s = round(time.monotonic() - self.stuck_since_s, 1)
+            log.info("topic recovered", topic=self.topic, stuck_s=stuck_s, records=len(self))
+        self.problem = ""
+
+    def _drain(self) -> None:
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._run(), name=f"lane of {self.topic}")
+            self._draining.add_done_callback(self._drained)
+
+    def _drained(self, task: "asyncio.Task[None]") -> None:
+        self._draining = None
+        if self._waiting and not task.cancelled():
+            self._drain()
+        if not task.cancelled():
+            task.result()
+
+    async def _run(self) -> None:
+        """Bring what waits to Kafka, one record at a time while the topic is stuck."""
+        waits: Iterator[float] = delays(FIRST_RETRY_S, MOST_RETRY_S)
+        while self._waiting:
+            if self.problem:
+                await asyncio.sleep(next(waits))
+                if not await self._is_found():
+                    continue
+            else:
+                waits = delays(FIRST_RETRY_S, MOST_RETRY_S)
+            client = self._client()
+            if client is None:
+                await asyncio.sleep(FIRST_RETRY_S)
+                continue
+            if not self._waiting:
+                return
+            record = self._waiting[0]
+            if (self.problem and self._with_client) or not self._fits(record):
+                await self._answer()
+                continue
+            try:
+                await self._hand_over(client, record)
+            except KafkaError as error:
+                self._stick(error)
+
+    async def _is_found(self) -> bool:
+        client = self._client()
+        if client is None:
+            return False
+        try:
+            async with asyncio.timeout(FIND_S):
+                await client.partitions_for(self.topic)
+        except (KafkaError, OSError, TimeoutError) as error:
+            self._stick(error if str(error) else KafkaTimeoutError("Kafka does not know the topic, or does not answer"))
+            return False
+        return True
+
+    async def _answer(self) -> None:
+        """Wait for an answer of Kafka, but not for long."""
+        self._answered.clear()
+        try:
+            async with asyncio.timeout(STALL_S):
+                await self._answered.wait()
+        except TimeoutError:
+            self.watch()
+
+
+def _knows(client: Any, topic: str) -> bool:
+    """Return True if the client knows where the topic is, so that handing a record over asks nobody."""
+    return client.client.cluster.leader_for_partition(TopicPartition(topic, 0)) not in (None, -1)
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
