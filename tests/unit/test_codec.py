@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketstream.codec import CodecError, End, Heartbeat, TradesRecord, decode, encode
+from marketstream.codec import CodecError, End, Heartbeat, Quiet, Record, TradesRecord, decode, encode
 from marketstream.market.trade import Trades
 
 from tests.unit.strategies import TIMES, TRADES
@@ -10,13 +10,14 @@ from tests.unit.strategies import TIMES, TRADES
 RECORDS = st.one_of(
     st.builds(TradesRecord, st.text(), st.text(), TIMES, TRADES),
     st.builds(Heartbeat, st.text(), st.text(), TIMES, TIMES, st.integers(-1, 2**63 - 1)),
+    st.builds(Quiet, st.text(), st.text(), TIMES, st.integers(0, 2**62), TIMES),
     st.builds(End, st.text(), st.text(), TIMES),
 )
 TRADES_RECORD = TradesRecord("binance", "BTCUSDT", 3, Trades(2, 5, 7, [1, 2], [3, 4], [5, 6], b"\0\1"))
 
 
 @given(RECORDS)
-def test_a_record_comes_back_as_it_was(record: TradesRecord | Heartbeat | End) -> None:
+def test_a_record_comes_back_as_it_was(record: Record) -> None:
     assert decode(encode(record)) == record
 
 
@@ -30,7 +31,7 @@ def test_junk_is_a_codec_error_or_a_record(junk: bytes) -> None:
 
 
 @given(RECORDS, st.data())
-def test_a_record_that_was_cut_short_is_a_codec_error(record: TradesRecord, data: st.DataObject) -> None:
+def test_a_record_that_was_cut_short_is_a_codec_error(record: Record, data: st.DataObject) -> None:
     whole = encode(record)
     with pytest.raises(CodecError):
         decode(whole[: data.draw(st.integers(0, len(whole) - 1))])

@@ -1,7 +1,10 @@
+"""The shared parts of services: health, and works that run until a stop."""
+
 import asyncio
 
+import httpx
 import pytest
-from marketstream.service import run_until
+from marketstream.service import Health, health_app, run_until, serving
 from structlog.testing import capture_logs
 
 
@@ -94,3 +97,36 @@ async def test_works_end_with_a_caller_that_is_cancelled() -> None:
     await asyncio.wait([caller])
     assert caller.cancelled()
     assert work.was_cancelled
+
+
+async def test_a_service_is_ready_once_all_checks_pass() -> None:
+    health, problem = Health(), "Kafka is not available yet"
+    health.add("start", lambda: problem or None)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(health_app(health)), base_url="http://service"
+    ) as client:
+        unready = await client.get("/readyz")
+        assert (unready.status_code, unready.text) == (503, "start: Kafka is not available yet\n")
+        assert (await client.get("/healthz")).status_code == 200
+        problem = ""
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.text) == (200, "ok\n")
+        assert "python_info" in (await client.get("/metrics")).text
+
+
+async def test_a_task_that_has_ended_makes_the_service_unready() -> None:
+    health, work = Health(), Work()
+    task = asyncio.create_task(work.run())
+    health.watch("reader", task)
+    assert health.problems() == {}
+    work.release.set()
+    await task
+    assert health.problems() == {"reader": "the task reader has ended unexpectedly"}
+
+
+async def test_an_app_is_served_on_a_free_port_inside_the_block() -> None:
+    async with serving(health_app(Health()), "127.0.0.1", 0) as port, httpx.AsyncClient() as client:
+        assert (await client.get(f"http://127.0.0.1:{port}/healthz")).text == "ok\n"
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"http://127.0.0.1:{port}/healthz")
