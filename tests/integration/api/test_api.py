@@ -126,9 +126,9 @@ async def test_a_parameter_that_another_endpoint_has_is_refused(filled: httpx.As
 @pytest.mark.parametrize("path", ["/price", "/candles", "/current-candle"])
 async def test_an_unknown_symbol_or_exchange(filled: httpx.AsyncClient, path: str) -> None:
     body = await problem(filled, f"{path}?symbol=NOPE", 404, "unknown-symbol")
-    assert "known are BTCUSDT, ETHUSDT" in body["detail"]
+    assert "Known symbols: BTCUSDT, ETHUSDT" in body["detail"]
     body = await problem(filled, f"{path}?exchange=nope", 404, "unknown-exchange")
-    assert "known are binance, replay" in body["detail"]
+    assert "Known exchanges: binance, replay" in body["detail"]
 
 
 async def test_a_known_symbol_of_which_nothing_was_heard(filled: httpx.AsyncClient) -> None:
@@ -175,7 +175,7 @@ async def test_the_process_stops_in_good_order(settings: Settings) -> None:
     )
     assert process.stderr is not None
     async with asyncio.timeout(LIMIT_S):
-        while b"the API serves" not in (line := await process.stderr.readline()):
+        while b"API started" not in (line := await process.stderr.readline()):
             assert line, "the process ended"
         process.send_signal(signal.SIGTERM)
         assert b"Traceback" not in await process.stderr.read()

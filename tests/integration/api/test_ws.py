@@ -130,8 +130,12 @@ async def test_a_longer_candle_keeps_its_trades_until_the_closed_part_is_stored(
         (json.dumps({"type": "subscribe", "streams": [BTC] * (MOST_STREAMS + 1)}), "bad-message", "length <= 64"),
         ('{"type": "subscribe", "streams": [{"symbol": "BTCUSDT", "interval": "7m"}]}', "bad-message", "7m"),
         ('{"type": "subscribe", "streams": [{"symbol": "BTCUSDT", "color": "red"}]}', "bad-message", "color"),
-        ('{"type": "subscribe", "streams": [{"symbol": "NOPE"}]}', "unknown-symbol", "known are BTCUSDT"),
-        ('{"type": "subscribe", "streams": [{"symbol": "X", "exchange": "y"}]}', "unknown-exchange", "known are"),
+        ('{"type": "subscribe", "streams": [{"symbol": "NOPE"}]}', "unknown-symbol", "Known symbols: BTCUSDT"),
+        (
+            '{"type": "subscribe", "streams": [{"symbol": "X", "exchange": "y"}]}',
+            "unknown-exchange",
+            "Known exchanges:",
+        ),
     ],
 )
 async def test_a_bad_message_is_told_and_the_connection_goes_on(

@@ -73,7 +73,7 @@ async def test_a_stuck_client_is_closed_with_a_reason(
     closed = await closed_when_stuck(api, market, monkeypatch)
     assert closed.rcvd is not None
     assert closed.rcvd.code == 1013
-    assert "nothing was read for 1 s" in closed.rcvd.reason
+    assert "has read too little for 1 s" in closed.rcvd.reason
 
 
 async def test_a_stuck_client_is_let_go_even_if_it_never_takes_the_reason(

@@ -60,8 +60,8 @@ async def test_the_symbols_of_the_settings_come_first() -> None:
 @pytest.mark.parametrize(
     ("exchange", "symbol", "detail"),
     [
-        (None, "NOPE", "binance has no symbol 'NOPE' here: known are BTCUSDT, ETHUSDT, SOLUSDT."),
-        ("kraken", None, "There is no exchange 'kraken': known are binance, simulator."),
+        (None, "NOPE", "No symbol 'NOPE' of binance is streamed here. Known symbols: BTCUSDT, ETHUSDT, SOLUSDT."),
+        ("kraken", None, "No exchange 'kraken' is streamed here. Known exchanges: binance, simulator."),
     ],
 )
 async def test_what_is_unknown_is_named_beside_what_is_known(
@@ -79,7 +79,7 @@ async def test_few_of_many_known_symbols_are_named() -> None:
 
 
 async def test_nothing_followed_yet_is_said() -> None:
-    with pytest.raises(ProblemError, match="No symbol has been followed yet"):
+    with pytest.raises(ProblemError, match="No symbol has been streamed yet"):
         await directory(Rows()).find(None, None)
 
 

@@ -26,7 +26,7 @@ async def test_what_nobody_expected_is_logged_and_the_watch_goes_on() -> None:
     assert not task.done()
     task.cancel()
     assert [(line["event"], line.get("error")) for line in lines] == [
-        ("a store is away", "ValueError: a bug"),
-        ("a store answers", None),
+        ("store unavailable", "ValueError: a bug"),
+        ("store available", None),
     ]
     assert isinstance(lines[0]["exc_info"], ValueError)  # with its traceback

@@ -1,1 +1,1 @@
-"""The HTTP service: candles and live state as JSON, problems as problem+json, and a document that describes both."""
+"""The HTTP service: candles and live state over REST and WebSocket, and the dashboard."""

@@ -1,4 +1,4 @@
-"""The application, put together."""
+"""Assembly of the application."""
 
 from importlib.metadata import version
 
@@ -22,7 +22,7 @@ from marketstream.settings import Settings
 def create_app(
     settings: Settings, store_reader: StoreReader, live_reader: LiveReader, hub: Hub, health: Health
 ) -> FastAPI:
-    """The API over these stores, none of which needs to be there yet."""
+    """Return the API over these stores, none of which needs to be reachable yet."""
     app = FastAPI(
         title="MarketStream", version=version("marketstream"), description=openapi.DESCRIPTION, redoc_url=None
     )

@@ -1,4 +1,4 @@
-"""The candle that the API returns, closed or open, and the names of its intervals."""
+"""The candle that the API returns, closed or open, and the names of the intervals."""
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final, Literal
@@ -10,21 +10,21 @@ from marketstream.postgres.reader import CandleRow
 from marketstream.redis.hashes import LiveCandle
 
 IntervalName = Literal["10s", "1m", "5m", "15m", "1h", "4h", "1d"]
-"""The names of market/window.py, as the OpenAPI document needs them."""
+"""The names of the intervals in market/window.py, as the OpenAPI document needs them."""
 
 VWAP_DIGITS: Final = 4
-"""Digits of a volume-weighted price beyond those of its prices, as in postgres/reader.py."""
+"""Digits of a volume-weighted price in addition to those of the prices, as in postgres/reader.py."""
 
 _WIDE: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def candle_of(live: LiveCandle) -> CandleRow:
-    """The open candle in the form of the closed ones."""
+    """Return an open candle in the form of the closed ones."""
     return CandleRow(**msgspec.structs.asdict(live), vwap=vwap(live))
 
 
 def vwap(candle: LiveCandle) -> str | None:
-    """Quote volume by volume, rounded as PostgreSQL rounds that of a closed candle; None without volume."""
+    """Return quote volume / volume, rounded as PostgreSQL rounds it for a closed candle; None without volume."""
     volume = Decimal(candle.volume)
     if not volume:
         return None

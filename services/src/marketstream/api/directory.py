@@ -1,4 +1,4 @@
-"""Which symbols there are: who asks for one in any case of letters, or for none at all, is told its true name."""
+"""Directory of the known symbols. Finds a symbol in upper or lower case, or the first one if none is given."""
 
 import asyncio
 import time
@@ -9,14 +9,14 @@ from marketstream.api.problems import ProblemError, not_found
 from marketstream.postgres.reader import StoreReader
 
 FRESH_S: Final = 1.0
-"""Seconds for which the list is not read again: questions for unknown symbols must not become load of the database."""
+"""Seconds for which the list is not read again, so that requests for unknown symbols do not load the database."""
 
 NAMED: Final = 20
-"""Most names in an error: enough to spot a misspelling, few enough to read."""
+"""Maximum names in an error: enough to spot a misspelling, few enough to read."""
 
 
 class Directory:
-    """The symbols of `progress`, kept in memory. A known symbol is found without the database."""
+    """The symbols of the table progress, in memory. A known symbol is found without a query."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Directory:
         preferred: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`preferred` symbols come first in their exchange, in this order; the others follow by name."""
+        """`preferred` symbols come first in their exchange, in this order. The others follow, sorted by name."""
         self._reader = reader
         self._default_exchange = default_exchange
         self._rank = {symbol: rank for rank, symbol in enumerate(preferred)}
@@ -35,10 +35,10 @@ class Directory:
         self._exchanges: dict[str, dict[str, tuple[str, str]]] = {}
 
     async def find(self, exchange: str | None, symbol: str | None) -> tuple[str, str]:
-        """The exchange and symbol as they are written.
+        """Return the exact names of an exchange and a symbol; by default, of the default exchange and its first symbol.
 
-        Raises ProblemError (404) when there is no such symbol, StoreUnavailableError when it is not known here and the
-        database is away.
+        Raises ProblemError (404) when there is no such symbol, and StoreError when the symbol is not in memory and the
+        database cannot be read.
         """
         exchange = (exchange or self._default_exchange).lower()
         symbol = symbol and symbol.upper()
@@ -50,7 +50,7 @@ class Directory:
         raise self._unknown(exchange, symbol)
 
     async def all(self) -> list[tuple[str, str]]:
-        """Every exchange and symbol, by exchange. Raises StoreUnavailableError."""
+        """Return all pairs of exchange and symbol, sorted by exchange. Raises StoreError."""
         await self._refresh()
         return [pair for symbols in self._exchanges.values() for pair in symbols.values()]
 
@@ -74,15 +74,17 @@ class Directory:
 
     def _unknown(self, exchange: str, symbol: str | None) -> ProblemError:
         if not self._exchanges:
-            return not_found("unknown-symbol", "Unknown symbol", "No symbol has been followed yet.")
+            return not_found("unknown-symbol", "Unknown symbol", "No symbol has been streamed yet.")
         if exchange not in self._exchanges:
-            known = _listed(self._exchanges)
-            return not_found("unknown-exchange", "Unknown exchange", f"There is no exchange {exchange!r}: {known}.")
-        known = _listed(self._exchanges[exchange])
-        return not_found("unknown-symbol", "Unknown symbol", f"{exchange} has no symbol {symbol!r} here: {known}.")
+            known = f"Known exchanges: {_listed(self._exchanges)}."
+            detail = f"No exchange {exchange!r} is streamed here. {known}"
+            return not_found("unknown-exchange", "Unknown exchange", detail)
+        known = f"Known symbols: {_listed(self._exchanges[exchange])}."
+        detail = f"No symbol {symbol!r} of {exchange} is streamed here. {known}"
+        return not_found("unknown-symbol", "Unknown symbol", detail)
 
 
 def _listed(names: Iterable[str]) -> str:
     names = list(names)
     more = len(names) - NAMED
-    return f"known are {', '.join(names[:NAMED])}" + (f" and {more} more" if more > 0 else "")
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,11 +1,11 @@
-"""The state of a symbol, from how fresh its data is."""
+"""The state of a symbol, computed from the freshness of its data."""
 
 from typing import Final, Literal
 
 from marketstream.redis.hashes import LiveStatus
 
 QUIET_S: Final = 10
-"""Seconds without a trade after which a symbol that is heard of is quiet."""
+"""Seconds without a trade after which a symbol with a working feed is quiet."""
 
 SIMULATOR: Final = "simulator"
 
@@ -13,7 +13,7 @@ State = Literal["live", "quiet", "stale", "backfilling", "simulated"]
 
 
 def state_of(exchange: str, status: LiveStatus, now: float) -> State:
-    """The state of a symbol at the Unix time `now`, in seconds."""
+    """Return the state of a symbol at the Unix time `now`, in seconds."""
     if status.heard_until is None or now - status.heard_until > status.max_age:
         return "stale"
     if status.backfilling:

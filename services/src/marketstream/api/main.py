@@ -1,4 +1,4 @@
-"""The API as a process: it serves from the start, and answers 503 until its stores are there."""
+"""The API as a process. It serves from the start, and answers 503 until its stores are reachable."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,11 +22,11 @@ from marketstream.telemetry import configure_logging, logger
 log = logger(__name__)
 
 CONNECTIONS: Final = 8
-"""Most connections to PostgreSQL: a read takes about a millisecond, and the processors need the others."""
+"""Maximum connections to PostgreSQL: a read takes about a millisecond, and the processors need connections, too."""
 
 
 def main(settings: Settings) -> None:
-    """Serves until SIGTERM. Raises SettingsError for a setting that is missing, OSError when the address is taken."""
+    """Serve until SIGTERM. Raises SettingsError when a setting is missing, OSError when the address is in use."""
     settings.require("database_url", "redis_url")
     configure_logging(settings.log_level, settings.log_format)
     run_until_stopped(lambda stop: run_api(settings, stop))
@@ -39,17 +39,17 @@ async def run_api(
     on_serving: Callable[[int], None] | None = None,
     health: Health | None = None,
 ) -> None:
-    """Serves until `stop` is set. `on_serving` is told the port, which is a free one for HTTP_PORT 0.
+    """Serve until `stop` is set. Calls `on_serving` with the port, which is a free one if HTTP_PORT is 0.
 
-    Raises SettingsError for a setting that is missing, LiveStoreRefusedError for a Redis that cannot be used, OSError
-    when the address is taken.
+    Raises SettingsError when a setting is missing, LiveStoreRefusedError when REDIS_URL leads to a Redis Cluster, and
+    OSError when the address is in use.
     """
     health = health or Health()
     async with AsyncExitStack() as stack:
         tasks: list[asyncio.Task[None]] = []
         stack.push_async_callback(_ended, tasks)
         pool = await lazy_pool(settings, size=CONNECTIONS)
-        stack.push_async_callback(close_pool, pool)  # by force if need be, which ends a task that hangs in it
+        stack.push_async_callback(close_pool, pool)  # by force if necessary, which ends a task that hangs in a query
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
         await check_server(redis)
@@ -63,14 +63,14 @@ async def run_api(
         health.watch("live data", tasks[-1])
         app = create_app(settings, store_reader, live_reader, hub, health)
         port = await stack.enter_async_context(serving(app, settings.http_host, settings.http_port, **WEBSOCKET))
-        log.info("the API serves", host=settings.http_host, port=port)
+        log.info("API started", host=settings.http_host, port=port)
         if on_serving is not None:
             on_serving(port)
         await stop.wait()
 
 
 def _watch(health: Health, store: str, probe: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-    """Readiness depends on the store, and on the task that looks after it."""
+    """Probe the store in a task. Readiness depends on the store and on that task."""
     watch = Watch(store, probe)
     task = asyncio.create_task(watch.run(), name=f"watch {store}")
     health.add(store, watch.problem)
@@ -83,8 +83,10 @@ async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 def _migrated(pool: Pool, reader: StoreReader) -> Callable[[], Awaitable[None]]:
-    """A probe of the database that first brings it to the schema of this code, again after every failure: what comes
-    back may be another, empty one."""
+    """Return a probe of the database that first applies the migrations.
+
+    The migrations are applied again after every failure, because the database that returns may be a new, empty one.
+    """
     migrated = False
 
     async def probe() -> None:

@@ -1,4 +1,4 @@
-"""What passes through the API, counted and timed for Prometheus."""
+"""Metrics of the API for Prometheus."""
 
 import time
 from typing import Final
@@ -9,21 +9,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 REQUESTS: Final = Counter("marketstream_api_requests_total", "Requests answered", ("route", "method", "status"))
 SECONDS: Final = Histogram(
     "marketstream_api_request_seconds",
-    "Seconds from a request's head to the end of its answer",
+    "Time from the head of a request to the end of its response, in seconds",
     ("route",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-CLIENTS: Final = Gauge("marketstream_api_websocket_clients", "Clients of /ws that are connected")
+CLIENTS: Final = Gauge("marketstream_api_websocket_clients", "Connected clients of /ws")
 BEHIND: Final = Counter(
     "marketstream_api_websocket_behind_total", "Times that a client fell behind and skipped messages"
 )
-STUCK: Final = Counter("marketstream_api_websocket_stuck_total", "Clients closed because they read nothing")
+STUCK: Final = Counter("marketstream_api_websocket_stuck_total", "Clients disconnected because they read nothing")
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class Measured:
-    """The application `app`, measured. HEAD is answered as GET; the server leaves the body out."""
+    """Middleware that measures the requests of `app`. HEAD is answered like GET; the server omits the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -35,7 +35,7 @@ class Measured:
         method = scope["method"]
         if method == "HEAD":
             scope = {**scope, "method": "GET"}
-        status = 500  # what the server answers when the application breaks before it began to answer
+        status = 500  # the server's answer when the application fails before it has begun to respond
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -53,5 +53,5 @@ class Measured:
 
 
 def _route(scope: Scope) -> str:
-    """The path as the route has it: what a client makes up must not become a new time series."""
+    """Return the path of the route, not of the request: invented paths must not create new time series."""
     return getattr(scope.get("route"), "path", "unmatched")

@@ -1,4 +1,4 @@
-"""GET /dashboard: the page and the files that it loads, which need no build."""
+"""The dashboard: the page and the files that it loads, which need no build."""
 
 from pathlib import Path
 from typing import Final
@@ -12,12 +12,12 @@ from starlette.types import Scope
 STATIC: Final = Path(__file__).parent / "static"
 
 HEADERS: Final = {
-    # Nothing but our own files, and no inline script or style: text from an exchange can never become code.
+    # Only our own files, and no inline script or style: text from an exchange can never become code.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",  # asked for again each time, answered 304: an update is seen at once
+    "Cache-Control": "no-cache",  # revalidated on each load, usually with 304: an update is visible at once
 }
 
 
@@ -29,7 +29,7 @@ class _Files(StaticFiles):
 
 
 def page_routes() -> list[BaseRoute]:
-    """The page at /dashboard, its files below /static."""
+    """Return the routes of the page at /dashboard and of its files below /static."""
 
     async def dashboard(_: Request) -> Response:
         return FileResponse(STATIC / "index.html", headers=HEADERS)

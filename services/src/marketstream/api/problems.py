@@ -1,4 +1,4 @@
-"""Errors as problem+json (RFC 9457): a type to tell them apart, a title, and a detail that helps."""
+"""Errors as problem+json (RFC 9457): a type that identifies the problem, a title, and a detail with the remedy."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -17,29 +17,31 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 RETRY_AFTER_S = 2
-"""When a client should ask again after a store was away: stores are looked at that often."""
+"""Seconds after which a client should retry when a store is unavailable. Stores are probed that often."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """One query parameter that makes no sense."""
+    """One invalid query parameter."""
 
     parameter: Annotated[str, Meta(examples=["limit"])]
-    given: Annotated[str | None, Meta(description="null when nothing was given", examples=["5000"])]
+    given: Annotated[str | None, Meta(description="null if the parameter is missing", examples=["5000"])]
     expected: Annotated[str, Meta(examples=["less than or equal to 1000"])]
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What went wrong (RFC 9457)."""
+    """Description of an error (RFC 9457)."""
 
-    type: Annotated[str, Meta(description="tells problems apart", examples=["urn:marketstream:problem:invalid-query"])]
-    title: Annotated[str, Meta(examples=["The query makes no sense"])]
+    type: Annotated[
+        str, Meta(description="identifies the kind of problem", examples=["urn:marketstream:problem:invalid-query"])
+    ]
+    title: Annotated[str, Meta(examples=["Invalid query parameters"])]
     status: Annotated[int, Meta(examples=[422])]
     detail: Annotated[str, Meta(examples=["limit is '5000': expected less than or equal to 1000"])]
-    errors: Annotated[list[Refusal], Meta(description="the parameters that make no sense, of a bad query only")] = []
+    errors: Annotated[list[Refusal], Meta(description="the invalid parameters; only with invalid-query")] = []
 
 
 class ProblemError(Exception):
-    """Raised by an endpoint: the request is answered with this problem."""
+    """Error of an endpoint. The request is answered with its problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -47,26 +49,26 @@ class ProblemError(Exception):
 
 
 def not_found(name: str, title: str, detail: str) -> ProblemError:
-    """What was asked for is not there. `name` ends the problem's type."""
+    """Return the error for something that does not exist (404). `name` is the last part of the problem's type."""
     return ProblemError(Problem(_type(name), title, HTTPStatus.NOT_FOUND, detail))
 
 
 def invalid_query(*errors: Refusal) -> ProblemError:
-    """Parameters that make no sense."""
+    """Return the error for invalid query parameters (422)."""
     detail = "; ".join(
         f"{error.parameter} is {'missing' if error.given is None else repr(error.given)}: expected {error.expected}"
         for error in errors
     )
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    return ProblemError(Problem(_type("invalid-query"), "The query makes no sense", status, detail, list(errors)))
+    return ProblemError(Problem(_type("invalid-query"), "Invalid query parameters", status, detail, list(errors)))
 
 
 def install(app: FastAPI) -> None:
-    """Every error of `app` is answered as problem+json from now on."""
+    """Make `app` answer every error as problem+json."""
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(StoreError, _away)
-    app.add_exception_handler(LiveStoreError, _away)
+    app.add_exception_handler(StoreError, _unavailable)
+    app.add_exception_handler(LiveStoreError, _unavailable)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -95,7 +97,7 @@ async def _validation(request: Request, error: Exception) -> Response:
 
 
 def _refusal(error: Mapping[str, Any]) -> Refusal:
-    """pydantic's error in our words: "Input should be a valid integer, unable to parse …" becomes "a valid integer"."""
+    """Return pydantic's error as a refusal, with "a valid integer" for "Input should be a valid integer, unable …"."""
     location: Sequence[Any] = error["loc"]
     given = error.get("input")
     return Refusal(
@@ -105,27 +107,28 @@ def _refusal(error: Mapping[str, Any]) -> Refusal:
     )
 
 
-async def _away(request: Request, error: Exception) -> Response:
-    log.debug("answered that a store is away", path=request.url.path, error=str(error))
+async def _unavailable(request: Request, error: Exception) -> Response:
+    log.debug("request failed, store unavailable", path=request.url.path, error=str(error))
     problem = Problem(
-        _type("store-away"), "A store is away", HTTPStatus.SERVICE_UNAVAILABLE, f"{error}. Try again in a moment."
+        _type("store-away"), "Store unavailable", HTTPStatus.SERVICE_UNAVAILABLE, f"{error}. Retry in a moment."
     )
     return _respond(problem, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 async def _http(request: Request, error: Exception) -> Response:
-    """What the framework itself refuses: a path or a method that there is not."""
+    """Answer an error of the framework itself: an unknown path or a method that is not allowed."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     title = HTTPStatus(error.status_code).phrase
     detail = {
-        HTTPStatus.NOT_FOUND: f"There is no {request.url.path}: /docs lists what there is.",
-        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}: this API is read by GET.",
+        HTTPStatus.NOT_FOUND: f"There is no {request.url.path}. /docs lists all paths.",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not support {request.method}. Use GET.",
     }.get(HTTPStatus(error.status_code), error.detail)
     problem = Problem(_type(title.lower().replace(" ", "-")), title, error.status_code, detail)
     return _respond(problem, error.headers)
 
 
 async def _unexpected(_request: Request, _error: Exception) -> Response:
-    """An error of ours. The server logs it with its traceback; the client learns nothing of the inside."""
+    """Answer an internal error. The server logs it with its traceback; the client learns no internals."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return _respond(Problem(_type("internal-error"), status.phrase, status, "An error of the service; it is logged."))
+    detail = "Internal error of the service. Its log has the details."
+    return _respond(Problem(_type("internal-error"), status.phrase, status, detail))

@@ -1,4 +1,4 @@
-"""Looks after the stores, so that readiness says which one is away."""
+"""Probe the stores, so that readiness names the store that is unavailable."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,24 +13,24 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 EVERY_S: Final = float(RETRY_AFTER_S)
-"""Seconds between two looks at a store that answers."""
+"""Seconds between two probes of a store that answers."""
 
 
 class Watch:
-    """Looks at one store again and again, more often after it went away than while it answers."""
+    """Periodic probe of one store. An unavailable store is probed more often at first."""
 
     def __init__(self, name: str, probe: Callable[[], Awaitable[None]]) -> None:
-        """`probe` raises StoreError or LiveStoreError when the store is of no use now."""
+        """`probe` raises StoreError or LiveStoreError while the store cannot be used."""
         self._name = name
         self._probe = probe
-        self._problem: str | None = "not asked yet"
+        self._problem: str | None = "not checked yet"
 
     def problem(self) -> str | None:
-        """What is wrong with the store, None when it answers: a check of readiness."""
+        """Return the problem of the store, or None if it answers. This is a check of readiness."""
         return self._problem
 
     async def run(self) -> None:
-        """Watches until it is cancelled."""
+        """Probe the store until cancelled."""
         waits = _waits()
         while True:
             try:
@@ -38,7 +38,7 @@ class Watch:
             except (StoreError, LiveStoreError) as error:
                 self._note(str(error))
                 await asyncio.sleep(next(waits))
-            except Exception as error:  # noqa: BLE001  whatever it is, only another look can find that it is over
+            except Exception as error:  # noqa: BLE001  only another probe can find that the error has passed
                 self._note(f"{type(error).__name__}: {error}", error)
                 await asyncio.sleep(next(waits))
             else:
@@ -48,12 +48,12 @@ class Watch:
 
     def _note(self, problem: str | None, unexpected: Exception | None = None) -> None:
         if problem != self._problem and problem:
-            log.warning("a store is away", store=self._name, error=problem, exc_info=unexpected)
+            log.warning("store unavailable", store=self._name, error=problem, exc_info=unexpected)
         elif problem != self._problem:
-            log.info("a store answers", store=self._name)
+            log.info("store available", store=self._name)
         self._problem = problem
 
 
 def _waits() -> Iterator[float]:
-    """Seconds between two looks at a store that is away."""
+    """Return the seconds between probes of an unavailable store."""
     return delays(0.1, EVERY_S)

@@ -83,7 +83,7 @@ def test_one_that_reads_nothing_is_closed_with_a_reason() -> None:
     assert outlet.closed is None
     clock.now = STUCK_S + 0.1
     client.catch_up(latest())
-    assert outlet.closed == (1013, "nothing was read for 10 s; connect again later")
+    assert outlet.closed == (1013, "the client has read too little for 10 s; reconnect later")
 
 
 def test_one_for_which_much_waits_is_not_answered_until_it_has_read() -> None:
@@ -107,7 +107,7 @@ def test_one_that_asks_for_more_than_it_reads_is_closed() -> None:
     clock.now = STUCK_S + 0.1
     assert not client.has_room()
     assert client.is_given_up
-    assert outlet.closed == (1013, "nothing was read for 10 s; connect again later")
+    assert outlet.closed == (1013, "the client has read too little for 10 s; reconnect later")
 
 
 def test_one_that_is_behind_is_not_answered_until_it_has_caught_up() -> None:

@@ -162,7 +162,7 @@ async def test_a_feed_that_fails_begins_anew() -> None:
             await scene.price(7)
             scene.listener.frames.put_nowait(ZeroDivisionError("a bug"))
             state = await scene.outlet.next("state")
-            assert state["freshness"]["detail"] == "cut off from live data: ZeroDivisionError: a bug"
+            assert state["freshness"]["detail"] == "disconnected from live data: ZeroDivisionError: a bug"
             await scene.outlet.next("snapshot")
             await scene.price(8)
-    assert "live data failed; it begins anew" in {line["event"] for line in lines}
+    assert "live data failed, will restart" in {line["event"] for line in lines}

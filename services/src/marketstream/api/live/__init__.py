@@ -1,1 +1,1 @@
-"""Live updates over WebSocket: subscriptions, snapshots and frames."""
+"""Live updates over WebSocket."""

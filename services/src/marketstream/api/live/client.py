@@ -1,4 +1,4 @@
-"""One client of /ws: what it follows, and how far it has fallen behind."""
+"""One client of /ws: its subscriptions, and the messages that wait for it to read."""
 
 import time
 from collections.abc import Callable
@@ -10,17 +10,19 @@ from marketstream.api.live.outlet import Outlet
 from marketstream.api.live.subscription import Subscription
 
 BEHIND: Final = 256 * 1024
-"""Bytes waiting for a client beyond which it is sent nothing more until it has read them: a few seconds of messages,
-beside the kernel's buffers."""
+"""Bytes that may wait for a client, in addition to the kernel's buffers: a few seconds of messages.
+
+A client with more is behind, and gets nothing else until it has read them.
+"""
 
 STUCK_S: Final = 10.0
-"""Seconds within which a client that is behind must have read what waits for it."""
+"""Seconds within which a client that is behind must read all waiting messages."""
 
 TRY_AGAIN_LATER: Final = 1013
 
 
 class Client:
-    """A Follower: takes the frames while it keeps up, else skips to the latest, else is closed."""
+    """A Follower that skips to the latest state when it falls behind, and is closed if it does not catch up."""
 
     def __init__(self, outlet: Outlet, clock: Callable[[], float] = time.monotonic) -> None:
         self._outlet = outlet
@@ -30,18 +32,20 @@ class Client:
         self._full_since: float | None = None
         self.is_given_up = False
         self.subscriptions: Final[dict[Subscription, int]] = {}
-        """What it follows, each with the most candles that it wants in a snapshot."""
+        """Its subscriptions, each with the maximum number of candles in a snapshot."""
 
     @property
     def is_behind(self) -> bool:
-        """Whether frames were left out since its last snapshot."""
+        """True if frames were skipped since its last snapshot."""
         return self._behind_since is not None
 
     def has_room(self) -> bool:
-        """Whether it may be answered: not while much waits for it. One that asked for more than it reads is closed when
-        that goes on too long."""
+        """Return True if another reply may be queued, which is not the case while too many bytes wait.
+
+        A client that requests more than it reads is closed after STUCK_S.
+        """
         if self._behind_since is not None:
-            return False  # catch_up looks after it
+            return False  # catch_up closes the client if necessary
         if self._outlet.buffered() <= BEHIND:
             self._full_since, self._allowed = None, BEHIND
             return True
@@ -51,7 +55,7 @@ class Client:
         return False
 
     def send(self, frames: bytes) -> None:
-        """Takes the frames, or leaves them out."""
+        """Send the frames, or skip them if the client is behind."""
         if self._behind_since is not None:
             return
         if self._outlet.buffered() > self._allowed:
@@ -61,16 +65,16 @@ class Client:
         self._outlet.write(frames)
 
     def answer(self, message: Any) -> None:
-        """Sends a message that is for this client alone and does not belong to a stream."""
+        """Send a message that is for this client only and is not part of a subscription."""
         self._outlet.write(frame(message))
 
     def show(self, snapshot: bytes) -> None:
-        """Sends a snapshot. It may be greater than all that a client may have waiting, and is not held against it."""
+        """Send a snapshot. It may be larger than BEHIND, so its size does not count towards that limit."""
         self._outlet.write(snapshot)
         self._allowed = self._outlet.buffered() + BEHIND
 
     def catch_up(self, snapshots: Callable[[], list[bytes]]) -> None:
-        """Shows the latest of all it follows once it has read what waited; closes it when that takes too long."""
+        """Send new snapshots to a client that was behind and has read everything. Close it if it takes too long."""
         if self._behind_since is None:
             return
         if self._outlet.buffered() == 0:
@@ -84,4 +88,4 @@ class Client:
         if not self.is_given_up and self._clock() - since > STUCK_S:
             self.is_given_up = True
             metrics.STUCK.inc()
-            self._outlet.give_up(TRY_AGAIN_LATER, f"nothing was read for {STUCK_S:g} s; connect again later")
+            self._outlet.give_up(TRY_AGAIN_LATER, f"the client has read too little for {STUCK_S:g} s; reconnect later")

@@ -1,4 +1,4 @@
-"""/ws: what a client asks for, and what it is told when that makes no sense."""
+"""The endpoint /ws: carry out the requests of a client, and answer invalid ones with an error."""
 
 import asyncio
 from typing import Final
@@ -29,21 +29,21 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 MOST_CLIENTS: Final = 10_000
-"""Most clients of one process: each takes a socket and tens of kilobytes."""
+"""Maximum clients of one process: each needs a socket and tens of kilobytes."""
 
 PAUSE_S: Final = 0.02
-"""Seconds between two messages of a client that are looked at: each may ask the database."""
+"""Minimum seconds between two requests of a client, because each may query the database."""
 
 
 def websocket_route(directory: Directory, hub: Hub, *, most_clients: int = MOST_CLIENTS) -> WebSocketRoute:
-    """The route of /ws. Any origin may connect: what is read here is public, and nothing can be written."""
+    """Return the route of /ws. Any origin may connect, because the data is public and nothing can be written."""
     clients = 0
 
     async def endpoint(websocket: WebSocket) -> None:
         nonlocal clients
         await websocket.accept()
         if clients >= most_clients:
-            await websocket.close(TRY_AGAIN_LATER, f"this server has its {most_clients} clients; connect again later")
+            await websocket.close(TRY_AGAIN_LATER, f"the server is full ({most_clients} clients); reconnect later")
             return
         client = Client(outlet_of(websocket.scope))
         clients += 1
@@ -51,7 +51,7 @@ def websocket_route(directory: Directory, hub: Hub, *, most_clients: int = MOST_
         try:
             await _serve(websocket, client, directory, hub)
         except WebSocketDisconnect as gone:
-            log.debug("a client has gone", code=gone.code)
+            log.debug("client disconnected", code=gone.code)
         finally:
             clients -= 1
             hub.leave(client)
@@ -61,7 +61,7 @@ def websocket_route(directory: Directory, hub: Hub, *, most_clients: int = MOST_
 
 async def _serve(websocket: WebSocket, client: Client, directory: Directory, hub: Hub) -> None:
     while True:
-        await _room(client)
+        await _wait_for_room(client)
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             return
@@ -74,15 +74,15 @@ async def _serve(websocket: WebSocket, client: Client, directory: Directory, hub
                 client.answer(Pong())
             else:
                 for wanted in asked.streams:
-                    await _room(client)
+                    await _wait_for_room(client)
                     await _carry_out(wanted, client, directory, hub, subscribe=isinstance(asked, Subscribe))
         await asyncio.sleep(PAUSE_S)
 
 
-async def _room(client: Client) -> None:
-    """Waits until the client has read enough of what it was sent, so that what it asks for never piles up here.
+async def _wait_for_room(client: Client) -> None:
+    """Wait until the client has read enough, so that replies do not pile up in memory.
 
-    Raises WebSocketDisconnect when it was given up for reading too little.
+    Raises WebSocketDisconnect when the client was closed for reading too little.
     """
     while not client.has_room():
         if client.is_given_up:
@@ -91,7 +91,7 @@ async def _room(client: Client) -> None:
 
 
 async def _carry_out(wanted: Wanted, client: Client, directory: Directory, hub: Hub, *, subscribe: bool) -> None:
-    """Adds or removes one subscription. What goes wrong is told, and the others go on."""
+    """Add or remove one subscription. Report errors to the client; other subscriptions are not affected."""
     interval = INTERVALS[wanted.interval]
     try:
         exchange, symbol = await directory.find(wanted.exchange, wanted.symbol)
@@ -100,11 +100,11 @@ async def _carry_out(wanted: Wanted, client: Client, directory: Directory, hub: 
             hub.unfollow(client, *key[:2], interval)
             client.answer(Unsubscribed(*key))
         elif len(client.subscriptions) >= MOST_STREAMS and all(each.key != key for each in client.subscriptions):
-            detail = f"a client may follow {MOST_STREAMS} streams: unsubscribe from others, or connect once more"
+            detail = f"a client may follow {MOST_STREAMS} streams: unsubscribe from some, or open another connection"
             client.answer(Refused("too-many-streams", detail, wanted))
         else:
             await hub.follow(client, *key[:2], interval, wanted.limit)
     except ProblemError as error:
         client.answer(Refused(error.problem.type.rpartition(":")[2], error.problem.detail, wanted))
     except StoreError as error:
-        client.answer(Refused("store-away", f"{error}. Try again in a moment.", wanted))
+        client.answer(Refused("store-away", f"{error}. Retry in a moment.", wanted))

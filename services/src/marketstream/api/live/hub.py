@@ -1,4 +1,4 @@
-"""Between the feed of frames and the clients of this process: one subscription to Redis for all of them."""
+"""The hub passes frames from one subscription to Redis on to all clients of this process."""
 
 import asyncio
 import secrets
@@ -23,14 +23,14 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 TICK_S: Final = 0.1
-"""Seconds between two looks at the clients that are behind."""
+"""Seconds between two checks of the clients that are behind."""
 
 STATE_S: Final = 1.0
-"""Seconds between two looks at what time alone changes: a symbol that is quiet becomes stale."""
+"""Seconds between two updates of states that depend on time: a quiet symbol becomes stale."""
 
 
 class Hub:
-    """Which clients follow which symbols."""
+    """The clients of this process and the symbols that they follow."""
 
     def __init__(
         self,
@@ -49,35 +49,35 @@ class Hub:
         self._clients: set[Client] = set()
 
     async def run(self) -> None:
-        """Hears frames and passes them on, until it is cancelled."""
+        """Receive frames and pass them on until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
             group.create_task(self._tick())
 
     def join(self, client: Client) -> None:
-        """A client has connected."""
+        """Add a client that has connected."""
         self._clients.add(client)
         metrics.CLIENTS.set(len(self._clients))
 
     def leave(self, client: Client) -> None:
-        """A client has gone."""
+        """Remove a client that has disconnected."""
         self._clients.discard(client)
         metrics.CLIENTS.set(len(self._clients))
         for subscription in client.subscriptions:
             subscription.followers.discard(client)
 
     async def follow(self, client: Client, exchange: str, symbol: str, interval: Interval, limit: int) -> None:
-        """Shows the client a snapshot of the subscription, and then what changes. Raises StoreError."""
+        """Subscribe the client: send a snapshot, and from then on the changes. Raises StoreError."""
         live = self._symbol(exchange, symbol)
         subscription = await live.follow(interval)
         snapshot = live.snapshot(subscription, limit)
-        if client in self._clients:  # it may have gone while the candles were read
+        if client in self._clients:  # it may have disconnected while the candles were read
             subscription.followers.add(client)
             client.subscriptions[subscription] = limit
             client.show(snapshot)
 
     def unfollow(self, client: Client, exchange: str, symbol: str, interval: Interval) -> None:
-        """The client is sent no more of the subscription."""
+        """End a subscription of the client."""
         key = exchange, symbol, interval.name
         for subscription in [each for each in client.subscriptions if each.key == key]:
             del client.subscriptions[subscription]
@@ -88,7 +88,7 @@ class Hub:
         while True:
             try:
                 async with self._listener.subscribed() as frames:
-                    log.info("hearing live data")
+                    log.info("live data connected")
                     await self._restart()
                     waits = delays(0.1, 2.0)
                     async for frame in frames:
@@ -96,16 +96,16 @@ class Hub:
             except (LiveStoreUnavailableError, StoreError) as error:
                 self._lose(str(error))
                 wait_s = next(waits)
-                log.warning("cut off from live data", error=str(error), retry_s=round(wait_s, 1))
+                log.warning("live data disconnected, will reconnect", error=str(error), retry_s=round(wait_s, 1))
                 await asyncio.sleep(wait_s)
             except Exception as error:
                 self._lose(f"{type(error).__name__}: {error}")
                 wait_s = next(waits)
-                log.exception("live data failed; it begins anew", retry_s=round(wait_s, 1))
+                log.exception("live data failed, will restart", retry_s=round(wait_s, 1))
                 await asyncio.sleep(wait_s)
 
     async def _restart(self) -> None:
-        """Frames are heard from now on: everything else is read again, and shown in a new epoch."""
+        """Read everything again and send snapshots in a new epoch, because frames may have been missed."""
         self._next_epoch()
         self._state.problem = None
         for live in list(self._symbols.values()):
@@ -118,7 +118,7 @@ class Hub:
         self._state.problem = problem
         for live in self._symbols.values():
             live.problem = problem
-            self._tell(live)
+            self._flush_symbol(live)
 
     def _next_epoch(self) -> None:
         self._state.epoch = f"{self._run_id}.{next(self._numbers)}"
@@ -128,27 +128,27 @@ class Hub:
         try:
             live.take(frame)
         except LiveStoreContentError as error:
-            log.warning("frame set aside", exchange=frame.exchange, symbol=frame.symbol, error=str(error))
+            log.warning("invalid frame skipped", exchange=frame.exchange, symbol=frame.symbol, error=str(error))
             return
         except Exception:
-            log.exception("frame set aside", exchange=frame.exchange, symbol=frame.symbol)
+            log.exception("frame not applied, skipping it", exchange=frame.exchange, symbol=frame.symbol)
             return
         if not self._dirty:
-            # After all frames that have already arrived: under load each client gets the latest of them only.
+            # This runs after all frames that have already arrived: under load, each client gets only the latest state.
             asyncio.get_running_loop().call_soon(self._flush)
         self._dirty.add(live)
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, set()
         for live in dirty:
-            self._tell(live)
+            self._flush_symbol(live)
 
-    def _tell(self, live: LiveSymbol) -> None:
-        """Sends what is new of a symbol; one that cannot be shown keeps nothing from the others."""
+    def _flush_symbol(self, live: LiveSymbol) -> None:
+        """Send the changes of a symbol. An error concerns this symbol only."""
         try:
             live.flush()
         except Exception:
-            log.exception("a symbol cannot be shown", exchange=live.name[0], symbol=live.name[1])
+            log.exception("symbol update not sent", exchange=live.name[0], symbol=live.name[1])
 
     async def _tick(self) -> None:
         states_at = 0.0
@@ -159,14 +159,14 @@ class Hub:
             if (now := time.monotonic()) >= states_at:
                 states_at = now + STATE_S
                 for live in self._symbols.values():
-                    self._tell(live)
+                    self._flush_symbol(live)
                     live.forget()
 
     def _catch_up(self, client: Client) -> None:
         try:
             client.catch_up(partial(self._snapshots, client))
         except Exception:
-            log.exception("a client cannot be shown the latest")
+            log.exception("snapshots of a client not sent")
 
     def _snapshots(self, client: Client) -> list[bytes]:
         return [

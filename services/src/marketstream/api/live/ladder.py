@@ -1,4 +1,4 @@
-"""The recent candles of one symbol in memory, and the open candle of every interval put together from them."""
+"""The recent candles of one symbol in memory, and the open candle of every interval, computed from them."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -11,19 +11,19 @@ from marketstream.postgres.reader import CandleRow
 from marketstream.redis.hashes import LiveCandle
 
 _UNSETTLED: Final = 60
-"""Most windows that have closed and are not stored yet: beyond it the processor is not storing at all."""
+"""Maximum windows that have closed and are not stored yet. With more, the processor is not storing at all."""
 
 
 def levels(interval: Interval) -> list[Interval]:
-    """The interval and all that its candles are made of, shortest first."""
+    """Return the interval and all shorter intervals that its candles are computed from, shortest first."""
     return [level for level in INTERVALS.values() if level.seconds <= interval.seconds]
 
 
 class Ladder:
-    """Candles of one symbol: the newest closed ones of the intervals that are held, and what is open.
+    """Candles of one symbol: the newest closed ones of the held intervals, and the open candle.
 
-    A window that has closed is not stored at once. Until it is, its last state as an open candle stands in for it, so
-    that a longer candle does not lose its trades for that moment.
+    A window that has closed is stored a moment later. Until then, its last open candle takes its place, so that longer
+    candles do not lose its trades for that moment.
     """
 
     def __init__(self, exchange: str, symbol: str) -> None:
@@ -35,25 +35,25 @@ class Ladder:
 
     @property
     def held(self) -> list[Interval]:
-        """The intervals whose closed candles are held."""
+        """Intervals whose closed candles are held."""
         return [INTERVALS[name] for name in self._closed]
 
     def closed(self, interval: Interval) -> list[CandleRow]:
-        """The held closed candles, oldest first."""
+        """Return the held closed candles of an interval, oldest first."""
         return list(self._closed[interval.name].values())
 
     def hold(self, interval: Interval, candles: Iterable[CandleRow]) -> None:
-        """Holds the newest closed candles of an interval from now on; `candles` are oldest first."""
+        """Hold the closed candles of an interval from now on. `candles` are its newest, oldest first."""
         self._closed[interval.name] = {candle.window_start: candle for candle in candles}
         self._settle()
 
     def release(self, needed: Iterable[Interval]) -> None:
-        """Holds only the candles that these intervals need."""
+        """Release all candles that these intervals do not need."""
         names = {level.name for interval in needed for level in levels(interval)}
         self._closed = {name: candles for name, candles in self._closed.items() if name in names}
 
     def correct(self, interval: Interval, candles: Iterable[CandleRow]) -> list[CandleRow]:
-        """Takes closed candles that may be new or corrected; those that are, oldest first."""
+        """Add closed candles. Return those that are new or corrected, oldest first."""
         known = self._closed[interval.name]
         changed = [candle for candle in candles if known.get(candle.window_start) != candle]
         known.update((candle.window_start, candle) for candle in changed)
@@ -63,7 +63,7 @@ class Ladder:
         return changed
 
     def move(self, candle: LiveCandle | None) -> None:
-        """The open candle of ten seconds is this one now."""
+        """Replace the open candle of ten seconds."""
         before = self._open
         if before is not None and candle is not None and before.window_start < candle.window_start:
             self._unsettled[before.window_start] = candle_of(before)
@@ -73,7 +73,10 @@ class Ladder:
         self._open = candle
 
     def open_candles(self, intervals: Iterable[Interval]) -> dict[str, CandleRow]:
-        """The open candle of each of these intervals, as far as it has one; the lower levels must be held."""
+        """Return the open candles of these intervals by name, without those that have none.
+
+        The shorter intervals that they are computed from must be held.
+        """
         if self._open is None:
             return {}
         made: dict[tuple[str, int], CandleRow | None] = {}
@@ -83,7 +86,7 @@ class Ladder:
     def _candle(
         self, interval: Interval, start: int, made: dict[tuple[str, int], CandleRow | None]
     ) -> CandleRow | None:
-        """A candle that is not stored yet, made once for all that need it."""
+        """Return a candle that is not stored yet. `made` keeps it for all intervals that need it."""
         key = interval.name, start
         if key not in made:
             made[key] = (
@@ -99,7 +102,7 @@ class Ladder:
     def _rolled_up(
         self, interval: Interval, start: int, made: dict[tuple[str, int], CandleRow | None]
     ) -> CandleRow | None:
-        assert self._open is not None and interval.children is not None  # noqa: S101, PT018 - asked by open_candles
+        assert self._open is not None and interval.children is not None  # noqa: S101, PT018 - checked by open_candles
         shorter = INTERVALS[interval.children]
         stored = self._closed[shorter.name]
         last = self._open.window_start
@@ -119,7 +122,7 @@ class Ladder:
         )
 
     def _settle(self) -> None:
-        """What is stored needs no stand-in, nor what is older than that."""
+        """Remove the stand-ins of windows that are stored by now, and very old ones."""
         stored = self._closed.get("10s")
         if stored:
             newest = max(stored)

@@ -1,7 +1,8 @@
-"""The messages of /ws, both ways, and the bytes in which they travel.
+"""The messages of /ws in both directions, and their encoding.
 
-A stream is one symbol at one interval. Its messages are numbered by `seq` without gaps, the same for every client, so
-each is encoded once for all of them; a client that sees a gap, or another `epoch`, subscribes again.
+To a client, a stream is one symbol at one interval. Its messages have consecutive numbers (`seq`), which are the same
+for every client, so each message is encoded only once. A client that misses a number, or sees another `epoch`,
+subscribes again.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -15,45 +16,45 @@ from marketstream.postgres.reader import CandleRow
 from marketstream.redis.frames import FrameTrade
 
 KEPT: Final = 300
-"""Closed candles of a stream that are kept in memory: most that a snapshot holds. GET /candles has the older ones."""
+"""Closed candles in memory of each stream, and so the maximum of a snapshot. GET /candles has the older ones."""
 
 MOST_STREAMS: Final = 64
-"""Most streams of one client, and of one of its messages."""
+"""Maximum streams of one client, and of one of its messages."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A stream as a client names it; without `exchange`, of the default exchange."""
+    """A stream as a client names it. Without `exchange`, it belongs to the default exchange."""
 
     symbol: Name
     interval: IntervalName = "10s"
     exchange: Name | None = None
     limit: Annotated[int, Meta(ge=0, le=KEPT)] = KEPT
-    """How many closed candles a snapshot should hold at most."""
+    """Maximum number of closed candles in a snapshot."""
 
 
 class Subscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="subscribe"):
-    """A snapshot of each of these streams, then what changes in them."""
+    """Request for a snapshot of each of these streams and then their changes."""
 
     streams: Annotated[list[Wanted], Meta(min_length=1, max_length=MOST_STREAMS)]
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="unsubscribe"):
-    """No more of these streams."""
+    """Request to end these streams."""
 
     streams: Annotated[list[Wanted], Meta(min_length=1, max_length=MOST_STREAMS)]
 
 
 class Ping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ping"):
-    """Is anyone there? A browser cannot send the protocol's own pings."""
+    """Request for a Pong. A browser cannot send the pings of the WebSocket protocol."""
 
 
 Request = Subscribe | Unsubscribe | Ping
 
 
 class Refused(msgspec.Struct, frozen=True, omit_defaults=True, tag="error"):
-    """A request that was not carried out; the connection goes on."""
+    """Answer to a request that was not carried out. The connection stays open."""
 
     code: str
     detail: str
@@ -61,7 +62,7 @@ class Refused(msgspec.Struct, frozen=True, omit_defaults=True, tag="error"):
 
 
 class Unsubscribed(msgspec.Struct, frozen=True, tag="unsubscribed"):
-    """The last message of a stream."""
+    """Last message of a stream."""
 
     exchange: str
     symbol: str
@@ -69,21 +70,21 @@ class Unsubscribed(msgspec.Struct, frozen=True, tag="unsubscribed"):
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
-    """The answer to a ping."""
+    """Answer to a Ping."""
 
 
 class _Numbered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     epoch: str
     seq: int
     received_us: int | None
-    """When the newest trade in it was heard from the exchange, Unix µs."""
+    """Time at which the newest trade so far was received from the exchange, Unix µs."""
     exchange: str
     symbol: str
     interval: str
 
 
 class LastPrice(msgspec.Struct, frozen=True):
-    """The price of the newest trade; `time` in Unix seconds, with fraction."""
+    """The price of the newest trade. `time` is in Unix seconds with a fraction."""
 
     price: str
     time: float
@@ -91,7 +92,7 @@ class LastPrice(msgspec.Struct, frozen=True):
 
 
 class Freshness(msgspec.Struct, frozen=True):
-    """How fresh a symbol is: the states of GET /symbols, or that this service itself is cut off."""
+    """The freshness of a symbol: a state of GET /symbols, or `disconnected` if this service gets no live data."""
 
     state: State | Literal["disconnected"]
     detail: str | None
@@ -100,7 +101,7 @@ class Freshness(msgspec.Struct, frozen=True):
 
 
 class Snapshot(_Numbered, frozen=True, tag="snapshot"):
-    """All of a stream. What was known of it before is void."""
+    """The whole content of a stream, which replaces everything that was sent before."""
 
     candles: list[CandleRow]
     open: CandleRow | None
@@ -110,32 +111,32 @@ class Snapshot(_Numbered, frozen=True, tag="snapshot"):
 
 
 class CandleMessage(_Numbered, frozen=True, tag="candle"):
-    """The open candle, or a closed one that is new or corrected."""
+    """The changed open candle, or a closed candle that is new or corrected."""
 
     closed: bool
     candle: CandleRow
 
 
 class PriceMessage(_Numbered, frozen=True, tag="price"):
-    """The newest price."""
+    """A new price."""
 
     price: LastPrice
 
 
 class TradesMessage(_Numbered, frozen=True, tag="trades"):
-    """New trades, oldest first; only the newest where there were many."""
+    """New trades, oldest first; only the newest if there were many."""
 
     trades: list[FrameTrade]
 
 
 class StateMessage(_Numbered, frozen=True, tag="state"):
-    """The symbol has become stale, live, …"""
+    """A change of the freshness, such as from live to stale."""
 
     freshness: Freshness
 
 
 class BadMessageError(ValueError):
-    """What a client sent is not one of its messages."""
+    """A client sent something that is not a valid request."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -143,7 +144,7 @@ _decode: Final = msgspec.json.Decoder(Request).decode
 
 
 def request(message: str | bytes) -> Request:
-    """What a client asks for. Raises BadMessageError, saying what was expected."""
+    """Decode the request of a client. Raises BadMessageError, which says what was expected."""
     try:
         return _decode(message)  # type: ignore[no-any-return]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -154,10 +155,10 @@ def request(message: str | bytes) -> Request:
 
 
 def frame(message: Any) -> bytes:
-    """A message as JSON in one unmasked WebSocket text frame (RFC 6455, 5.2): the same bytes for every client."""
+    """Encode a message as JSON in one unmasked WebSocket text frame (RFC 6455, 5.2), the same for every client."""
     payload = _encode(message)
     size = len(payload)
-    if size < 126:  # the three forms of a length
+    if size < 126:  # the three encodings of a length
         return bytes((0x81, size)) + payload
     if size < 1 << 16:
         return b"\x81\x7e" + size.to_bytes(2) + payload

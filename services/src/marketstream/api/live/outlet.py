@@ -1,8 +1,8 @@
-"""The API's HTTP server: uvicorn, with a way to write the same ready-made WebSocket frame to many clients.
+"""uvicorn's WebSocket with a way to write the same encoded frame to many clients.
 
-Through ASGI every message costs a coroutine, a dictionary and an encoding for each client, about as much again as the
-system call. A frame of a server is not masked and, without compression, the same for all; so it is made once, and goes
-to each transport as it is.
+Through ASGI, each message costs a coroutine, a dictionary and an encoding for each client, about as much as the system
+call itself. The frames of a server are not masked and, without compression, the same for all clients. So each frame is
+encoded once and written to each transport unchanged.
 """
 
 import asyncio
@@ -15,43 +15,49 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 
 MAX_MESSAGE: Final = 16 * 1024
-"""Bytes of the greatest message that a client may send: a subscription to all streams it may have has half of it."""
+"""Maximum bytes of a client's message: twice those of a subscription to the maximum number of streams."""
 
 PING_EVERY_S: Final = 20.0
 PONG_WITHIN_S: Final = 20.0
 
 SEND_BUFFER: Final = 128 * 1024
-"""Bytes that the kernel keeps for a client. Left to itself it takes megabytes, minutes of messages: a client that fell
-behind would have to read all of them before the newest."""
+"""Bytes that the kernel buffers for a client.
+
+By default it buffers megabytes, which are minutes of messages: a client that fell behind would have to read all of
+them before the newest.
+"""
 
 LINGER_S: Final = 30.0
-"""Seconds for which a client that does not read may still take the reason why it is closed. It stands behind all that
-waits, some 400 kB; and the kernel, whose probes of a full client grow rarer, may need seconds to see that it reads."""
+"""Seconds for which a client that does not read may still receive the reason why it is closed.
+
+The reason comes after all waiting bytes, some 400 kB. When the client reads again, the kernel may need seconds to
+notice, because it probes a full client ever more rarely.
+"""
 
 _EXTENSION: Final = "marketstream.outlet"
 
 
 class Outlet(Protocol):
-    """The writing end of one WebSocket, beside ASGI's."""
+    """The writing side of one WebSocket, which bypasses ASGI."""
 
     def write(self, frames: bytes) -> None:
-        """Writes whole frames, now or as soon as the client reads. Nothing once the connection is closing."""
+        """Write whole frames, now or as soon as the client reads. Does nothing once the connection is closing."""
 
     def buffered(self) -> int:
-        """Bytes that wait for the client to read."""
+        """Return the bytes that wait for the client to read."""
 
     def give_up(self, code: int, reason: str) -> None:
-        """Closes the connection even if the client does not read."""
+        """Close the connection even if the client does not read."""
 
 
 def outlet_of(scope: Scope) -> Outlet:
-    """The outlet of a WebSocket that this server has accepted."""
+    """Return the outlet of a WebSocket that this server has accepted."""
     outlet: Outlet = scope["extensions"][_EXTENSION]
     return outlet
 
 
 class DirectWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which offers itself to the application as an Outlet."""
+    """uvicorn's WebSocket, available to the application as an Outlet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -61,7 +67,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
-        if not self.close_sent:  # else the handshake was refused, and there is no scope
+        if not self.close_sent:  # otherwise the handshake was refused, and there is no scope
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[_EXTENSION] = self
 
@@ -84,7 +90,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         if self.buffered() <= SEND_BUFFER:
             super().handle_ping()
         else:
-            self.conn.data_to_send()  # no answer: those to pings would pile up for one that sends and does not read
+            self.conn.data_to_send()  # no pong: pongs would pile up for a client that sends pings and does not read
 
     def handle_close(self, event: Frame) -> None:
         super().handle_close(event)
@@ -103,12 +109,12 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             self._abort_later()
 
     def _let_go(self, code: int, reason: str) -> None:
-        """Tells the application at once: the connection itself may wait long for what it still has to send."""
+        """Report the disconnect to the application at once. The connection itself may wait long for unsent bytes."""
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self._abort_later()
 
     def _abort_later(self) -> None:
-        """A connection that is closed in good order waits, for ever if need be, until the client has read all."""
+        """Abort the connection after LINGER_S. A clean close might wait forever for the client to read."""
         if self.close_timer is None:
             self.close_timer = self.loop.call_later(LINGER_S, self.transport.abort)
 

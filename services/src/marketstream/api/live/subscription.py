@@ -19,14 +19,14 @@ from marketstream.redis.frames import FrameTrade
 
 
 class Follower(Protocol):
-    """Who is sent the messages of a stream."""
+    """Receiver of the messages of a subscription."""
 
     def send(self, frames: bytes) -> None:
-        """Takes the frames now, or leaves them out and asks for a snapshot later. Never raises."""
+        """Send the frames, or skip them and request a snapshot later. Never raises."""
 
 
 class Subscription:
-    """Numbers the messages, leaves out what has not changed, and encodes each once for all followers."""
+    """Number the messages of one stream, omit unchanged content, and encode each message once for all followers."""
 
     def __init__(self, exchange: str, symbol: str, interval: Interval, epoch: str) -> None:
         self.exchange: Final = exchange
@@ -38,11 +38,11 @@ class Subscription:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Exchange, symbol and the interval's name."""
+        """Exchange, symbol and name of the interval."""
         return self.exchange, self.symbol, self.interval.name
 
     def restart(self, epoch: str) -> None:
-        """Begins to count anew: all that was sent is void, and every follower needs a snapshot next."""
+        """Begin a new epoch. Everything sent before is void, and every follower needs a snapshot next."""
         self._epoch = epoch
         self._seq = 0
         self._begun = False
@@ -57,7 +57,7 @@ class Subscription:
         trades: Sequence[FrameTrade] = (),
         freshness: Freshness,
     ) -> None:
-        """Sends what differs from what was sent last; the first after a start is for the snapshots to tell."""
+        """Send the changes since the last call. The first call of an epoch sends nothing, as snapshots follow it."""
         if not self._begun:
             self._begun = True
             self._sent = {PriceMessage: price, CandleMessage: candle, StateMessage: freshness}
@@ -74,7 +74,7 @@ class Subscription:
         self._send(frames)
 
     def correct(self, candles: Sequence[CandleRow]) -> None:
-        """Sends closed candles that are new or corrected."""
+        """Send closed candles that are new or corrected."""
         self._send([self._next(CandleMessage, None, closed=True, candle=candle) for candle in candles])
 
     def snapshot(
@@ -88,7 +88,7 @@ class Subscription:
         trades: Sequence[FrameTrade],
         freshness: Freshness,
     ) -> bytes:
-        """A frame with all of the stream as it was last sent; encoded once for those who come together."""
+        """Return a frame with the state that was last sent. It is reused until the state changes."""
         version = self._epoch, self._seq, limit
         if self._snapshot is None or self._snapshot[0] != version:
             newest = list(candles[-limit:]) if limit else []

@@ -1,4 +1,4 @@
-"""What this process knows of one symbol, and the subscriptions that its clients follow."""
+"""The live state of one symbol in this process, and the subscriptions of its clients."""
 
 import asyncio
 from collections import deque
@@ -22,11 +22,11 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 MOST_READ: Final = 1000
-"""Most closed candles that are read for one correction, the newest: beyond it a client asks GET /candles."""
+"""Maximum closed candles read for one correction, the newest. GET /candles has the others."""
 
 
 class HubState:
-    """State that all symbols share: the stores, the epoch, and the problem of the frames' connection, None without."""
+    """State that all symbols share. `problem` says why no frames are received, or is None."""
 
     def __init__(self, store_reader: StoreReader, live_reader: LiveReader, clock: Callable[[], float]) -> None:
         self.store_reader: Final = store_reader
@@ -37,12 +37,12 @@ class HubState:
 
 
 class LiveSymbol:
-    """Takes the frames of one symbol and gives each of its subscriptions what is new."""
+    """Receiver of the frames of one symbol, which passes their changes on to its subscriptions."""
 
     def __init__(self, exchange: str, symbol: str, hub: HubState) -> None:
         self.name: Final = exchange, symbol
         self.problem = hub.problem
-        """Why frames of it were missed, until all of it was read again; None when none were."""
+        """Reason why frames of the symbol were missed, until everything was read again; None otherwise."""
         self._hub = hub
         self._subscriptions: dict[str, Subscription] = {}
         self._ladder = Ladder(exchange, symbol)
@@ -56,7 +56,7 @@ class LiveSymbol:
         self._reading = asyncio.Lock()
 
     def take(self, frame: Frame) -> None:
-        """Takes a frame in; `flush` tells the clients. Raises LiveStoreContentError, having taken nothing."""
+        """Apply a frame, which `flush` sends. Raises LiveStoreContentError for an invalid frame, before any change."""
         candle, status = frame.open_candle(), frame.live_status()
         self._status = status
         if frame.price is not None:
@@ -73,7 +73,7 @@ class LiveSymbol:
                 self._correcting = asyncio.create_task(self._correct(), name=f"correct {self.name[1]}")
 
     def flush(self) -> None:
-        """Sends every subscription what is new in it."""
+        """Send every subscription its changes."""
         if not self._subscriptions:
             self._fresh.clear()
             return
@@ -88,26 +88,26 @@ class LiveSymbol:
             )  # fmt: skip
 
     async def follow(self, interval: Interval) -> Subscription:
-        """The subscription of an interval, ready to give snapshots; until `forget` finds it without followers.
+        """Return the subscription of an interval, ready for snapshots. It lasts until `forget` finds no followers.
 
         Raises StoreError when its candles cannot be read.
         """
         async with self._reading:
             if interval.name not in self._subscriptions:
                 await self._hold(interval)
-                self._remember(await self._recalled())
+                self._apply_live(await self._read_live())
                 self._subscriptions[interval.name] = Subscription(*self.name, interval, self._hub.epoch)
         return self._subscriptions[interval.name]
 
     def forget(self) -> None:
-        """Forgets the subscriptions that nobody follows any more, and what was kept for them."""
+        """Remove subscriptions without followers, and the candles that were held for them."""
         if self._reading.locked():
-            return  # candles are being read for someone; the next look finds what is left
+            return  # candles are being read for a new follower; the next call removes the rest
         self._subscriptions = {name: each for name, each in self._subscriptions.items() if each.followers}
         self._ladder.release(each.interval for each in self._subscriptions.values())
 
     def snapshot(self, subscription: Subscription, limit: int) -> bytes:
-        """A frame with all of one of its subscriptions."""
+        """Return a frame with the whole state of one of its subscriptions."""
         self.flush()
         open_candle = self._ladder.open_candles([subscription.interval]).get(subscription.interval.name)
         return subscription.snapshot(
@@ -117,18 +117,18 @@ class LiveSymbol:
         )  # fmt: skip
 
     async def restart(self) -> list[Subscription]:
-        """Reads everything again, in a new epoch: frames were missed. The subscriptions, which need new snapshots.
+        """Read everything again in a new epoch, after frames were missed.
 
-        Raises StoreError.
+        Returns the subscriptions, which need new snapshots. Raises StoreError.
         """
         async with self._reading:
-            recalled = await self._recalled()
+            read_live = await self._read_live()
             read = {interval: await self._read(interval, None, None, KEPT) for interval in self._ladder.held}
-            # Not a moment between here and the end: meanwhile clients are told of what was, not of a half.
+            # No await from here on: until now clients get the old state, afterwards the new one, and never a mixture.
             self.problem = self._hub.problem
             self._price, self._status, self._received_us = None, LiveStatus(), None
             self._ladder.move(None)
-            self._remember(recalled)
+            self._apply_live(read_live)
             for interval, candles in read.items():
                 self._ladder.hold(interval, candles)
             for subscription in self._subscriptions.values():
@@ -139,7 +139,7 @@ class LiveSymbol:
         status, problem = self._status, self.problem
         return Freshness(
             state="disconnected" if problem else state_of(self.name[0], status, self._hub.clock()),
-            detail=f"cut off from live data: {problem}" if problem else None,
+            detail=f"disconnected from live data: {problem}" if problem else None,
             complete_until=status.complete_until,
             open_holes=status.open_holes,
         )
@@ -150,17 +150,17 @@ class LiveSymbol:
             if level not in held:
                 self._ladder.hold(level, await self._read(level, None, None, KEPT))
 
-    async def _recalled(self) -> Live | None:
-        """What Redis remembers. Without Redis, frames will tell."""
+    async def _read_live(self) -> Live | None:
+        """Return the live state in Redis, or None if Redis cannot be read: then the next frames have it."""
         try:
             (live,) = await self._hub.live_reader.live([self.name])
         except LiveStoreError as error:
-            log.debug("live state cannot be read", symbol=self.name[1], error=str(error))
+            log.debug("live state not read", symbol=self.name[1], error=str(error))
             return None
         return live
 
-    def _remember(self, live: Live | None) -> None:
-        """Takes in what Redis remembers, where no frame has told it yet."""
+    def _apply_live(self, live: Live | None) -> None:
+        """Apply the live state that was read from Redis, unless a frame has been applied already."""
         if live is None or (status := live.status) is None:
             return
         if self._price is None and status.price and status.price_time is not None and status.price_id is not None:
@@ -169,7 +169,7 @@ class LiveSymbol:
             self._ladder.move(live.current_candle)
 
     async def _correct(self) -> None:
-        """Reads the closed candles that have changed, once for all that follow, until none is left."""
+        """Read the closed candles that have changed, once for all subscriptions, until none is left."""
         waits = delays(0.1, 2.0)
         while self._changed:
             starts, self._changed = self._changed, set()
@@ -178,7 +178,7 @@ class LiveSymbol:
                     for interval in self._ladder.held:
                         await self._correct_level(interval, starts)
             except StoreError as error:
-                log.warning("corrected candles cannot be read", symbol=self.name[1], error=str(error))
+                log.warning("corrected candles not read, will retry", symbol=self.name[1], error=str(error))
                 self._changed |= starts
                 await asyncio.sleep(next(waits))
 
@@ -186,7 +186,7 @@ class LiveSymbol:
         affected = {interval.start_of(start) for start in starts}
         candles = await self._read(interval, min(affected), max(affected) + interval.seconds, MOST_READ)
         corrected = [candle for candle in candles if candle.window_start in affected]
-        # A longer window may close by time alone, without a trade in it: so what is newer is read, too.
+        # A longer window may close by time alone, without a new trade. So newer candles are read as well.
         if held := self._ladder.closed(interval):
             newer = max(held[-1].window_start, *affected) + interval.seconds
             corrected += await self._read(interval, newer, None, MOST_READ)

@@ -1,4 +1,4 @@
-"""The OpenAPI document. The schemas come from the structures that are encoded, so they cannot differ from the JSON."""
+"""The OpenAPI document. Its schemas come from the encoded structures, so they always match the JSON."""
 
 from typing import Any, Final
 
@@ -13,25 +13,25 @@ from marketstream.postgres.reader import CandleRow
 DESCRIPTION: Final = """
 Trades of exchanges as candles, each provably complete or visibly marked.
 
-Prices and quantities are decimal strings, as a JSON number loses digits. Times are Unix seconds. Errors are
-`application/problem+json` (RFC 9457). Any origin may read.
+Prices and quantities are decimal strings, because JSON numbers lose digits. Times are Unix seconds. Errors are
+`application/problem+json` (RFC 9457). Requests from any origin are allowed.
 
-`/healthz` answers while the process lives, `/readyz` while its stores do, `/metrics` speaks to Prometheus.
+`/healthz` reports liveness, `/readyz` readiness, which includes the stores, and `/metrics` is for Prometheus.
 """
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 
 _PROBLEMS: Final = {
-    404: "There is no such symbol or exchange, or nothing of it yet.",
-    422: "A query parameter makes no sense; `errors` says which, what was given and what was expected.",
-    503: "A store is away; ask again after `Retry-After` seconds.",
+    404: "The symbol or exchange does not exist, or has no data yet.",
+    422: "A query parameter is invalid. `errors` lists the parameter, the given value and the expected one.",
+    503: "A store is unavailable. Retry after `Retry-After` seconds.",
 }
 
 Responses = dict[int | str, dict[str, Any]]
 
 
 def answers(form: Any, description: str, *problems: int) -> Responses:
-    """The documented responses of an endpoint: 200 with JSON of `form`, and the problems with these statuses."""
+    """Return the documented responses of an endpoint: 200 with JSON of `form`, and the problems with these statuses."""
     responses: Responses = {200: {"description": description, "content": {"application/json": _schema(form)}}}
     for status in problems:
         responses[status] = {
@@ -44,7 +44,7 @@ def answers(form: Any, description: str, *problems: int) -> Responses:
 
 
 def install(app: FastAPI) -> None:
-    """`app` describes itself with the schemas of what it really encodes."""
+    """Make `app` describe itself with the schemas of the structures that it encodes."""
     document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
@@ -65,6 +65,6 @@ def _schema(form: Any) -> dict[str, Any]:
 
 
 def _components(*forms: Any) -> Any:
-    """Return the schemas of the forms, and those that they refer to by name. A client's Candle is the store's row."""
+    """Return the schemas of the forms and of the structures they refer to. CandleRow is called Candle for clients."""
     schemas = msgspec.json.schema_components(forms, ref_template=_REFERENCE)
     return msgspec.json.decode(msgspec.json.encode(schemas).replace(b"CandleRow", b"Candle"))

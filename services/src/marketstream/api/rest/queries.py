@@ -1,4 +1,4 @@
-"""The query parameters of the endpoints. One that is not known is refused, an empty one counts as not given."""
+"""The query parameters of the endpoints. An unknown parameter is refused, an empty one counts as not given."""
 
 from typing import Annotated, Any, Final, Self
 
@@ -8,13 +8,13 @@ from marketstream.api.candles import IntervalName
 from marketstream.api.problems import Refusal, invalid_query
 
 LATEST_S: Final = 253_402_300_799
-"""The last second of the year 9999: a greater time is in ms or µs by mistake."""
+"""The last second of the year 9999. A greater time is in ms or µs by mistake."""
 
 UnixSeconds = Annotated[int, Field(ge=0, le=LATEST_S)]
 
 
 class NoQuery(BaseModel):
-    """No parameters at all."""
+    """A query without parameters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,29 +22,36 @@ class NoQuery(BaseModel):
     @classmethod
     def _known(cls, given: Any) -> Any:
         known = ", ".join(cls.model_fields)
-        expected = f"one of the parameters {known}" if known else "no parameters here"
+        expected = f"one of the parameters {known}" if known else "no parameters"
         if unknown := [Refusal(name, str(given[name]), expected) for name in given if name not in cls.model_fields]:
             raise invalid_query(*unknown)
         return {name: value for name, value in given.items() if value != ""}
 
 
 class SymbolQuery(NoQuery):
-    """Which symbol."""
+    """The query for one symbol."""
 
     symbol: Annotated[
         str | None,
-        Field(max_length=64, description="in upper or lower case; when not given, the first symbol of the exchange"),
+        Field(max_length=64, description="in upper or lower case; by default, the first symbol of the exchange"),
     ] = None
-    exchange: Annotated[str | None, Field(max_length=64, description="when not given, the default exchange")] = None
+    exchange: Annotated[
+        str | None, Field(max_length=64, description="by default, the default exchange of the service")
+    ] = None
 
 
 class CandlesQuery(SymbolQuery):
-    """Which candles of a symbol."""
+    """The query for candles of one symbol."""
 
-    interval: Annotated[IntervalName, Field(description="length of the candles' windows")] = "10s"
-    start: Annotated[UnixSeconds | None, Field(description="Unix seconds: the earliest window to answer")] = None
-    end: Annotated[UnixSeconds | None, Field(description="Unix seconds: windows from here on are left out")] = None
-    limit: Annotated[int, Field(ge=1, le=1000, description="how many candles at most, the newest of them")] = 50
+    interval: Annotated[IntervalName, Field(description="length of the windows")] = "10s"
+    start: Annotated[
+        UnixSeconds | None, Field(description="Unix seconds: first window start to return (inclusive)")
+    ] = None
+    end: Annotated[
+        UnixSeconds | None,
+        Field(description="Unix seconds: end of the window starts to return (exclusive)"),
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=1000, description="maximum number of candles; the newest are returned")] = 50
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

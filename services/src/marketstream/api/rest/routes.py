@@ -1,4 +1,4 @@
-"""The endpoints: each finds the symbol, asks one store, and encodes what it gets."""
+"""The endpoints. Each finds the symbol, reads one store and encodes the result."""
 
 import time
 from typing import Annotated, Any, Final
@@ -20,13 +20,13 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def routes(directory: Directory, store_reader: StoreReader, live_reader: LiveReader) -> APIRouter:
-    """The public read API."""
+    """Return the routes of the public API."""
     router = APIRouter()
 
     @router.get(
         "/price",
         operation_id="getPrice",
-        summary="The newest price of a symbol",
+        summary="Newest price of a symbol",
         responses=answers(Price, "The price of the newest trade.", 404, 422, 503),
     )
     async def price(query: Annotated[SymbolQuery, Query()]) -> Response:
@@ -34,7 +34,7 @@ def routes(directory: Directory, store_reader: StoreReader, live_reader: LiveRea
         (status,) = await live_reader.statuses([(exchange, symbol)])
         answer = price_of(exchange, symbol, status)
         if answer is None:
-            raise not_found("no-price", "No price yet", f"No trade of {symbol} on {exchange} was heard yet.")
+            raise not_found("no-price", "No price yet", f"No trade of {symbol} on {exchange} has been received yet.")
         return _json(answer)
 
     @router.get(
@@ -42,7 +42,7 @@ def routes(directory: Directory, store_reader: StoreReader, live_reader: LiveRea
         operation_id="getCandles",
         summary="Closed candles of a symbol",
         responses=answers(
-            list[CandleRow], "The newest `limit` closed candles from start to end, oldest first.", 404, 422, 503
+            list[CandleRow], "The newest `limit` closed candles between `start` and `end`, oldest first.", 404, 422, 503
         ),
     )
     async def candles(query: Annotated[CandlesQuery, Query()]) -> Response:
@@ -53,21 +53,21 @@ def routes(directory: Directory, store_reader: StoreReader, live_reader: LiveRea
     @router.get(
         "/current-candle",
         operation_id="getCurrentCandle",
-        summary="The open candle of a symbol",
-        responses=answers(CandleRow, "The 10-second candle that trades still go into.", 404, 422, 503),
+        summary="Open candle of a symbol",
+        responses=answers(CandleRow, "The 10-second candle that is still open.", 404, 422, 503),
     )
     async def current_candle(query: Annotated[SymbolQuery, Query()]) -> Response:
         exchange, symbol = await directory.find(query.exchange, query.symbol)
         (state,) = await live_reader.live([(exchange, symbol)])
         if state.current_candle is None:
-            raise not_found("no-open-candle", "No open candle", f"{symbol} on {exchange} has no open candle now.")
+            raise not_found("no-open-candle", "No open candle", f"{symbol} on {exchange} has no open candle.")
         return _json(candle_of(state.current_candle))
 
     @router.get(
         "/symbols",
         operation_id="getSymbols",
-        summary="Every symbol, and how fresh it is",
-        responses=answers(list[Symbol], "Every symbol that was ever followed, by exchange.", 422, 503),
+        summary="All symbols and the freshness of their data",
+        responses=answers(list[Symbol], "Every symbol that was ever processed, sorted by exchange.", 422, 503),
     )
     async def symbols(_query: Annotated[NoQuery, Query()]) -> Response:
         pairs = await directory.all()
