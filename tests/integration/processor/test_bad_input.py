@@ -77,7 +77,7 @@ async def assert_stored(pool: asyncpg.Pool, trades: list[Trade]) -> None:
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-async def test_a_bad_record_is_set_aside_and_all_else_is_counted(
+async def test_a_bad_record_is_rejected_and_all_others_are_counted(
     market: Market, pool: asyncpg.Pool, bad: bytes
 ) -> None:
     before = sample(metrics.SET_ASIDE, **KEY._asdict())
@@ -92,7 +92,7 @@ async def test_a_bad_record_is_set_aside_and_all_else_is_counted(
     assert entry["error"]
 
 
-async def test_a_record_without_a_value_is_set_aside(market: Market, pool: asyncpg.Pool) -> None:
+async def test_a_record_without_a_value_is_rejected(market: Market, pool: asyncpg.Pool) -> None:
     async with market.processed():
         await market.publish(record(*GOOD[:6]))
         async with AIOKafkaProducer(bootstrap_servers=market.settings.kafka_bootstrap) as producer:
@@ -117,7 +117,7 @@ async def test_bad_records_among_good_ones_that_go_on_from_each_other(market: Ma
     await assert_stored(pool, [trade(0, 0.5), *trades[1:]])
 
 
-async def test_a_bad_record_is_set_aside_again_by_the_next_owner(market: Market, pool: asyncpg.Pool) -> None:
+async def test_a_bad_record_is_rejected_again_by_the_next_owner(market: Market, pool: asyncpg.Pool) -> None:
     async with market.processed():
         await market.publish(record(*GOOD[:2]), BAD["no MsgPack"], heartbeat(1.2))
         await market.stored(pool)
@@ -127,7 +127,7 @@ async def test_a_bad_record_is_set_aside_again_by_the_next_owner(market: Market,
     await assert_stored(pool, GOOD)
 
 
-async def test_a_jump_of_a_billion_ids_is_no_hole_and_holds_nothing_up(market: Market, pool: asyncpg.Pool) -> None:
+async def test_a_jump_of_a_billion_ids_is_no_hole_and_delays_nothing(market: Market, pool: asyncpg.Pool) -> None:
     jump = [trade(10**9 + number, 3.2 + number) for number in range(4)]
     async with market.processed():
         await market.publish(record(*GOOD[:6]), record(*jump), record(*GOOD[6:]), heartbeat(20))

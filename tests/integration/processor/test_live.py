@@ -190,7 +190,7 @@ async def test_a_heartbeat_is_no_sign_of_the_symbol_but_a_trade_and_the_exchange
         await shows(redis, KEYS.status, last_trade_id=19, heard_until=START + 90)
 
 
-async def test_a_record_set_aside_is_not_shown(market: Market, redis: Redis) -> None:
+async def test_a_rejected_record_is_not_shown(market: Market, redis: Redis) -> None:
     async with market.processed():
         await begin(market, redis)
         before, set_aside = await shown(redis), sample(metrics.SET_ASIDE, **KEY._asdict())

@@ -90,7 +90,7 @@ async def test_two_symbols_of_one_topic_are_refused(settings: Settings) -> None:
         await run_processor(settings.but(symbols=("BTC/USDT", "BTC-USDT")), asyncio.Event(), history=None)
 
 
-async def test_until_when_it_has_heard_of_a_symbol_is_a_metric(market: Market, settings: Settings) -> None:
+async def test_heard_until_is_a_metric(market: Market, settings: Settings) -> None:
     trades = [trade(trade_id, 0.5 + trade_id / 4) for trade_id in range(3)]
     async with market.processed():
         await market.publish(record(*trades))

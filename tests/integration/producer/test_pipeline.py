@@ -67,7 +67,7 @@ async def test_a_connection_that_is_half_open_is_not_ready_until_there_is_anothe
     assert quiet.stream.opened == 2
 
 
-async def test_an_exchange_that_is_away_is_not_ready_until_it_is_back(quiet: BinanceServer) -> None:
+async def test_a_producer_is_not_ready_while_its_exchange_is_unreachable(quiet: BinanceServer) -> None:
     async with reading(quiet) as read:
         await quiet.stop()
         await until(lambda: read.feed_problem() is not None)

@@ -115,7 +115,7 @@ async def test_a_kafka_that_restarts_is_waited_for(settings: Settings, kafka: Ka
     heartbeats_cover_what_is_before_them(records)
 
 
-async def test_a_graceful_stop_sends_what_was_heard(settings: Settings, recordings: Path) -> None:
+async def test_a_graceful_stop_sends_all_trades_received(settings: Settings, recordings: Path) -> None:
     recording = recordings / "binance-BTCUSDT-trades-2021-01-08.csv"
     topic = f"{settings.topic_prefix}.replay.btcusdt"
     slow = settings.but(pack_ms=600_000, heartbeat_ms=600_000)  # only the stop sends anything
@@ -135,7 +135,7 @@ async def test_a_graceful_stop_sends_what_was_heard(settings: Settings, recordin
     assert len(trades_in(records)) == 2001
 
 
-async def test_a_stop_while_kafka_is_away_does_not_hang(topic_prefix: str) -> None:
+async def test_a_stop_while_kafka_is_unreachable_does_not_hang(topic_prefix: str) -> None:
     settings = Settings(
         kafka_bootstrap="127.0.0.1:1", topic_prefix=topic_prefix, exchange="simulator", symbols=("BTCUSDT",)
     )

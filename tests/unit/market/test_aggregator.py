@@ -157,7 +157,7 @@ def test_a_hole_given_up_is_terminal_and_says_so() -> None:
     assert store.progress.unfillable == ()
 
 
-def test_a_jump_of_a_billion_ids_is_a_segment_and_the_old_sequence_goes_on() -> None:
+def test_a_jump_of_a_billion_ids_is_a_segment_and_the_old_sequence_continues() -> None:
     aggregator, store = aggregator_for(), MemoryStore()
     feed(aggregator, store, [at(1, 0.5), at(2, 1.1), at(10**9, 1.5), at(3, 1.9), at(4, 2.5), at(5, 3.1)], 9.0)
     assert reasons(store) == {0: "unconfirmed", 1: "unconfirmed", 2: None, 3: "unconfirmed"}
@@ -202,7 +202,7 @@ def test_trades_out_of_order_are_counted_late_and_said() -> None:
     assert store.rows()[(EPOCH // WINDOW_US + 1) * WINDOW_S].trade_count == 2
 
 
-def test_reading_goes_on_at_the_first_record_of_the_oldest_open_window() -> None:
+def test_reading_resumes_at_the_first_record_of_the_oldest_open_window() -> None:
     aggregator, store = aggregator_for(), MemoryStore()
     feed(aggregator, store, [at(1, 0.5)], [at(2, 1.01)], [at(3, 1.5)])
     assert store.progress.resume_offset == 1
@@ -252,7 +252,7 @@ def test_a_restart_keeps_the_proof_of_a_beginning_in_an_open_window() -> None:
     assert reasons(store) == {0: None}
 
 
-def test_a_run_that_goes_on_below_the_newest_trade_leaves_the_close_alone() -> None:
+def test_a_run_that_grows_below_the_newest_trade_leaves_the_close_alone() -> None:
     aggregator, store = aggregator_for(), MemoryStore()
     feed(aggregator, store, [at(1, 0.1), at(7, 0.9, price=7)], [at(2, 0.2)], [at(3, 0.3)], 9.0)
     (candle,) = store.candles.values()

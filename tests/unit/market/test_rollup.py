@@ -91,7 +91,7 @@ def test_it_is_the_reference(family: tuple[Interval, list[RolledUp]]) -> None:
         (["unfillable", "hole", None], "hole"),
     ],
 )
-def test_the_worst_reason_is_told(reasons: list[str | None], reason: str | None) -> None:
+def test_the_worst_reason_is_reported(reasons: list[str | None], reason: str | None) -> None:
     children = [child(START + 10 * n, complete=each is None, incomplete_reason=each) for n, each in enumerate(reasons)]
     candle = roll_up(INTERVALS["1m"], START, children)
     assert (candle.complete, candle.incomplete_reason) == (reason is None, reason)

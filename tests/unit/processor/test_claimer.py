@@ -52,7 +52,7 @@ class Servers:
     [(7, 7, [{TOPIC: 7}]), (7, 9, [{TOPIC: 7}]), (0, 0, [{TOPIC: 0}]), (7, 5, [])],
     ids=["at its end", "behind", "nothing yet", "made anew"],
 )
-async def test_the_group_learns_how_far_a_symbol_was_stored_that_gets_no_record_any_more(
+async def test_a_claim_commits_the_stored_offset_of_a_symbol_without_new_records(
     stored: int, end: int, told: list[dict[str, int]]
 ) -> None:
     servers, holdings = Servers(stored, end), Holdings()

@@ -123,7 +123,7 @@ async def test_a_symbol_lost_meanwhile_is_not_sent_again() -> None:
     assert [list(commits) for commits in database.sent] == [SYMBOLS[:2], SYMBOLS[:1]]
 
 
-async def test_positions_that_the_group_did_not_take_are_told_again_and_newer_ones_instead() -> None:
+async def test_offsets_that_the_group_did_not_take_are_committed_again_or_replaced_by_newer_ones() -> None:
     first, second, group = with_candles(SYMBOLS[0], 1), with_candles(SYMBOLS[1], 1), Group()
     committer, consumer = committer_of(Database(), first, second), cast("Consumer", group)
 

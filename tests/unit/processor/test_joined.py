@@ -10,7 +10,7 @@ from tests.unit.processor.owners import KEY
 SCALES = PRICE_SCALE, QUANTITY_SCALE
 
 
-def test_what_goes_on_is_joined_and_a_new_window_is_not() -> None:
+def test_records_are_joined_within_a_window_but_not_across_windows() -> None:
     trades = [Trade(number, 1, EPOCH + number * 1_000_000, 5, 7, taker_buy=number % 2 == 0) for number in range(25)]
     records = [(trade.id, TradesRecord(*KEY, EPOCH, Trades.of([trade], *SCALES))) for trade in trades]
     stretches = list(joined(records))
@@ -20,7 +20,7 @@ def test_what_goes_on_is_joined_and_a_new_window_is_not() -> None:
     ]  # fmt: skip
 
 
-def test_not_more_is_joined_than_pays() -> None:
+def test_no_more_records_are_joined_than_pays() -> None:
     trades = [Trade(number, 1, EPOCH + number, 5, 7, taker_buy=True) for number in range(2 * ENOUGH)]
     records = [(trade.id, TradesRecord(*KEY, EPOCH, Trades.of([trade], *SCALES))) for trade in trades]
     assert [(offset, end) for offset, end, _ in joined(records)] == [(0, ENOUGH), (ENOUGH, 2 * ENOUGH)]

@@ -59,7 +59,7 @@ def publisher_of(owned: OwnedSymbol, redis: Redis, holdings: Holdings | None = N
     )
 
 
-async def test_changed_windows_survive_what_was_not_written_and_are_told_once() -> None:
+async def test_changed_windows_survive_a_failed_write_and_are_published_once() -> None:
     owned, redis = owner(), Redis(None, "lost", "ok", "ok")
     apply(owned, record(at(1, 0.5)))
     publisher = publisher_of(owned, redis)
@@ -76,7 +76,7 @@ async def test_changed_windows_survive_what_was_not_written_and_are_told_once() 
     assert [frame.changed for frame in redis.frames] == [[10, 30], [10, 20, 30], [10, 20, 30], []]
 
 
-async def test_what_changes_while_a_write_is_on_its_way_is_told_in_the_next_frame() -> None:
+async def test_changes_during_a_write_are_published_in_the_next_frame() -> None:
     owned = owner()
     apply(owned, record(at(1, 0.5)))
 
@@ -113,7 +113,7 @@ async def test_a_symbol_with_a_higher_fence_in_redis_is_claimed_again_if_it_is_s
     assert redis.claims == 1
 
 
-async def test_a_symbol_that_redis_calls_another_s_is_left_alone_when_it_is() -> None:
+async def test_a_symbol_with_a_higher_fence_in_redis_is_left_alone_if_it_is_revoked() -> None:
     owned, holdings = owner(), Holdings()
     apply(owned, record(at(1, 0.5)))
     await publisher_of(owned, Redis("fenced"), holdings).publish()

@@ -28,7 +28,7 @@ def ids(packed: list[Packed]) -> list[list[int]]:
     return [list(record.trades.all_ids()) for part in packed for record in part.records]
 
 
-def test_what_comes_together_is_one_record() -> None:
+def test_trades_packed_together_are_one_record() -> None:
     pack, refused = packer()
     for id_ in (7, 8, 9):
         pack.add(heard(id_))
@@ -70,7 +70,7 @@ def test_a_record_holds_no_more_than_it_may_and_nothing_is_lost(sizes: list[int]
     assert all(len(one) + len(other) > most or most < 30 for one, other in pairwise(records))
 
 
-def test_the_clock_is_the_latest_that_was_heard_and_never_goes_back() -> None:
+def test_the_clock_is_the_latest_received_and_never_goes_back() -> None:
     pack, _ = packer()
     pack.add(heard(1))
     pack.add(ClockAdvanced("BTCUSDT", NOW_US + 100))
