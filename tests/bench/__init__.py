@@ -1,1 +1,1 @@
-"""Speed, measured: `python -m tests.bench` or `make bench`."""
+"""Benchmarks, run by `python -m tests.bench` or `make bench`."""

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--only pure,pipeline,commit,latency] [--write]`: measures, and prints what it has found."""
+"""Run the benchmarks and print their results: `python -m tests.bench [--only PARTS] [--write]`."""
 
 import sys
 import tempfile
@@ -20,14 +20,14 @@ Show = Callable[[str, str, str], None]
 
 
 def main() -> None:
-    """Runs the benchmarks that were asked for. Whether a goal is met does not change the exit code."""
+    """Run the chosen benchmarks. A missed goal does not change the exit code."""
     parser = ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", default=PARTS, help="which parts (default: %(default)s)")
-    parser.add_argument("--write", action="store_true", help=f"also write the tables into {PAGE.name}")
-    parser.add_argument("--repetitions", type=int, default=5, help="how often each is measured (default: 5)")
+    parser.add_argument("--only", default=PARTS, help="comma-separated benchmarks to run (default: %(default)s)")
+    parser.add_argument("--write", action="store_true", help=f"also write the results to {PAGE.name}")
+    parser.add_argument("--repetitions", type=int, default=5, help="number of measurements (default: %(default)s)")
     given = parser.parse_args()
     if unknown := set(given.only.split(",")) - set(PARTS.split(",")):
-        parser.error(f"unknown: {', '.join(unknown)}")
+        parser.error(f"unknown benchmarks: {', '.join(unknown)}; expected some of {PARTS}")
     configure_logging("warning")
     uvloop.run(_run(given))
 
@@ -54,9 +54,9 @@ async def _run(given: Namespace) -> None:
             if f"<!-- {name} -->" in page:
                 page = report.replace_section(page, name, text)
             else:
-                print(f"{PAGE.name} has no section {name}", file=sys.stderr)
+                print(f"{PAGE.name} has no section {name}: not written", file=sys.stderr)
         PAGE.write_text(page)
-        print(f"written to {PAGE}")
+        print(f"wrote {PAGE}")
 
 
 def _pure(repetitions: int) -> list[pure.Measured]:

@@ -1,4 +1,4 @@
-"""One commit for many symbols, each with a window just closed, rollups included, into tables of realistic size."""
+"""Measure commits of many symbols into tables of realistic size: one closed window of each, and its rollups."""
 
 import statistics
 import time
@@ -25,7 +25,7 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class Measured:
-    """Milliseconds of the clock for one commit; for each candle, those that the process itself took."""
+    """Times of one commit in ms, by the clock, and the CPU time of the process for each of its candles in µs."""
 
     symbols: int
     commits: int
@@ -35,7 +35,7 @@ class Measured:
 
 
 async def measure(servers: EmbeddedServers, commits: int) -> list[Measured]:
-    """The measurements of every size."""
+    """Measure `commits` commits of each size."""
     async with database(servers.database_url, "bench_commit") as url:
         pool = await open_pool(Settings(database_url=url), size=1)
         try:
@@ -58,7 +58,7 @@ async def _measure(writer: Writer, symbols: int, commits: int) -> Measured:
         clock.append((time.perf_counter() - clock_began) * 1e3)
         cpu.append((time.process_time() - cpu_began) * 1e6 / symbols)
         if len(committed.newest_closed) != symbols:
-            raise RuntimeError(f"{len(committed.newest_closed)} symbols changed, {symbols} were committed")
+            raise RuntimeError(f"{len(committed.newest_closed)} symbols have a new candle, expected {symbols}")
     clock, cpu = clock[WARM_UP:], cpu[WARM_UP:]
     return Measured(
         symbols, commits, statistics.median(clock), statistics.quantiles(clock, n=20)[-1], statistics.median(cpu)
@@ -66,14 +66,14 @@ async def _measure(writer: Writer, symbols: int, commits: int) -> Measured:
 
 
 class _Market:
-    """One symbol whose every commit holds one window, as in a live market."""
+    """A symbol with one closed window in each commit, as in a live market."""
 
     def __init__(self, claim: Claim) -> None:
         self._claim = claim
         self._number = claim.commit_number
         self._history = History(1)
         self._aggregator = Aggregator(claim.progress, grace_us=0, max_id_jump=10**6, max_holes=10)
-        # From the window after the last one stored, in whichever measurement that was.
+        # Begins after the last window that an earlier measurement has stored.
         self._next = max(0, (claim.progress.closed_until + 1) * WINDOW_US - START_US) // STEP_US
         self._count(1)
 
@@ -86,14 +86,14 @@ class _Market:
         return Numbered(self._claim.fence, self._number, commit)
 
     def _count(self, trades: int) -> None:
-        """Only some of a window's trades: how many they are costs the commit nothing."""
+        """Count one of a window's trades: the cost of a commit does not depend on their number."""
         self._next += trades
         columns = self._history.columns(self._next, 1)
         self._aggregator.apply(columns, self._next, columns.times[-1])
 
 
 async def _fill(pool: asyncpg.Pool) -> None:
-    """Six hours of candles of 10 s of each of 100 symbols, and what they roll up to."""
+    """Store six hours of 10 s candles of 100 symbols, and their rollups."""
     end = START_US // 1_000_000 // 10 * 10
     begin = INTERVALS["4h"].start_of(end - STORED_S)
     price, amount = to_text(6_512_345, PRICE_SCALE), to_text(123_456, QUANTITY_SCALE)

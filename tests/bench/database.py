@@ -1,4 +1,4 @@
-"""Databases of the benchmarks' own."""
+"""Databases for the benchmarks."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ import asyncpg
 
 @contextlib.asynccontextmanager
 async def database(url: str, name: str) -> AsyncIterator[str]:
-    """The URL of an empty database in the server of `url`, dropped afterwards."""
+    """Create an empty database in the server of `url`, yield its URL, and drop the database afterwards."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f'CREATE DATABASE "{name}"')

@@ -1,11 +1,11 @@
-"""From the exchange's frame to the message in a client of /ws, at 1,000 trades a second over three symbols.
+"""Measure the latency from the exchange to a client of /ws, at 1,000 trades a second over three symbols.
 
-All are processes of their own, as in production: an exchange that speaks Binance's protocol, producer, processor and
-API. The client is this process; its clock is theirs, as all are on one machine. Two times of every message that brings
-trades are taken, both until the client has it:
+The exchange, which speaks Binance's protocol, the producer, the processor and the API are separate processes, as in
+production. The client is this process. All share one machine and so one clock. Two latencies are measured for each
+message with trades, both until the client has received it:
 
-- since its newest trade was received from the exchange: `received_us`, as the producer noted it in the record;
-- since its oldest trade happened at the exchange. This one also waited for the others of its record and message.
+- since the producer received the newest trade from the exchange: `received_us` of the record;
+- since the oldest trade happened at the exchange. This trade also waited for the others of its record and message.
 """
 
 import asyncio
@@ -35,17 +35,17 @@ MEASURED_S = 40
 WARM_UP_S = 5
 START_LIMIT_S = 60
 GOAL_MS = 50
-"""The 99th percentile, beyond the times for which trades are gathered into records and messages."""
+"""The goal for the 99th percentile, without the times for which trades are gathered into records and messages."""
 
 SILENCE_S = 10
 
 _CLOSING = (0.9, 1.6)
-"""Seconds after a window's end between which its candle is closed, stored, rolled up and sent: its grace is one."""
+"""The seconds after a window's end in which its candle is closed, stored, rolled up and sent. The grace is 1 s."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Milliseconds of each message."""
+    """The latency of each message in ms."""
 
     what: str
     ms: list[float]
@@ -58,12 +58,12 @@ class Measured:
 
     @property
     def p99(self) -> float:
-        """What one in a hundred exceeds."""
+        """The 99th percentile."""
         return statistics.quantiles(self.ms, n=100)[-1]
 
 
 class Running(NamedTuple):
-    """The pipeline at work; all symbols have a price."""
+    """A running pipeline, in which all symbols have a price."""
 
     settings: Settings
     api_port: int
@@ -71,14 +71,14 @@ class Running(NamedTuple):
 
 
 async def measure(servers: EmbeddedServers) -> list[Measured]:
-    """Runs the pipeline until enough messages have come. Raises when trades are missing."""
+    """Run the pipeline for MEASURED_S seconds. Raises RuntimeError when trades are missing."""
     async with running(servers) as pipeline:
         return _summary(pipeline.settings, await _listen(pipeline.api_port))
 
 
 @contextlib.asynccontextmanager
 async def running(servers: EmbeddedServers) -> AsyncIterator[Running]:
-    """The exchange and the services run from begin to end of this block."""
+    """Run the exchange and the services."""
     async with database(servers.database_url, "bench_latency") as url, contextlib.AsyncExitStack() as stack:
         settings = Settings(
             kafka_bootstrap=servers.kafka_bootstrap, database_url=url, redis_url=servers.redis_url,
@@ -102,14 +102,14 @@ async def running(servers: EmbeddedServers) -> AsyncIterator[Running]:
         for name, service in services.items():
             service.start()
             stack.callback(service.close)
-            if name == "exchange":  # a producer that does not find its exchange gives up
+            if name == "exchange":  # a producer exits if it cannot reach its exchange
                 await _until(f"http://{market}/api/v3/ping", lambda _: True)
         await _until(f"http://127.0.0.1:{ports['api']}/symbols", _has_all_prices)
         yield Running(settings, ports["api"], services["api"])
 
 
 async def _until(url: str, holds: Callable[[Any], bool]) -> None:
-    """Waits until the answer is as it should be."""
+    """Wait until the condition holds for the response."""
     async with httpx.AsyncClient() as client, asyncio.timeout(START_LIMIT_S):
         while True:
             with contextlib.suppress(httpx.TransportError):
@@ -125,7 +125,7 @@ def _has_all_prices(symbols: list[dict[str, Any]]) -> bool:
 
 @dataclass(frozen=True)
 class _Message:
-    """A message with trades: when it came, when its newest trade was received, when each happened (all Unix µs)."""
+    """A message with trades: the times (Unix µs) of its arrival, of its newest trade's receipt and of its trades."""
 
     symbol: str
     came_us: int
@@ -154,9 +154,9 @@ def _summary(settings: Settings, messages: Sequence[_Message]) -> list[Measured]
     for symbol in SYMBOLS:
         ids = [trade_id for message in messages if message.symbol == symbol for trade_id in message.ids]
         if ids != list(range(ids[0], ids[0] + len(ids))):
-            raise RuntimeError(f"{symbol}: trades are missing in the messages, or not in order")
+            raise RuntimeError(f"{symbol}: the trades of the messages have holes or are out of order")
         if len(ids) < RATE / len(SYMBOLS) * MEASURED_S / 2:
-            raise RuntimeError(f"{symbol}: only {len(ids)} trades in {MEASURED_S} s")
+            raise RuntimeError(f"{symbol}: received only {len(ids)} trades in {MEASURED_S} s")
     goal_ms = GOAL_MS + settings.pack_ms + settings.publish_ms
     received = [(message.came_us, message.came_us - message.received_us) for message in messages]
     happened = [(message.came_us, message.came_us - min(message.times_us)) for message in messages]
@@ -172,5 +172,5 @@ def _summary(settings: Settings, messages: Sequence[_Message]) -> list[Measured]
 
 
 def _is_closing(came_us: int) -> bool:
-    """Whether windows are just being closed and stored, all symbols at once."""
+    """Return True while the windows of all symbols are being closed and stored."""
     return _CLOSING[0] <= came_us / 1e6 % WINDOW_S <= _CLOSING[1]

@@ -1,7 +1,7 @@
-"""What the processor is compared with: the same consumer, which only decodes the records. A process of its own.
+"""The yardstick for the processor: a process with the same consumer that only decodes the records.
 
-Takes the environment of a processor. Prints one line of JSON: seconds of CPU and of the clock from the first poll to
-the end of the topics, and how many trades there were.
+Its settings are those of a processor. It prints one line of JSON: the seconds of CPU and by the clock from the first
+poll to the end of the topics, and the number of trades.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from marketstream.settings import Settings
 
 
 async def main() -> None:
-    """Joins the group as the processor does, and reads to the end of every topic."""
+    """Join the group as the processor does, and read every topic to its end."""
     settings = Settings.from_environment()
     spare_collector()
     topics = [topic_name(settings.topic_prefix, settings.exchange, symbol) for symbol in settings.symbols]

@@ -1,8 +1,7 @@
-"""From Kafka to committed candles: the processor, a process of its own as in production, against one that only reads.
+"""Measure the processor, from Kafka to committed candles, against a process that only reads.
 
-Both are given the same topics, one after the other and several times in turn, so that what else the machine does
-touches both alike. What counts is the CPU time of the process, for that is what "on one core" means; Kafka, PostgreSQL
-and Redis are processes of their own.
+Both read the same topics, several times in turn, so that other load on the machine affects both alike. The result is
+the CPU time of the process, because the goals are for one core. Kafka, PostgreSQL and Redis are separate processes.
 """
 
 import asyncio
@@ -32,17 +31,17 @@ WATCH_S = 0.01
 
 @dataclass(frozen=True)
 class Load:
-    """What is read: `packing` trades in each record, `batch` records in each of Kafka's batches."""
+    """The topics to read: `trades` in all, `packing` of them in a record, and `batch` records in a batch of Kafka."""
 
     packing: int
     trades: int
     batch: int = 100
     goal: int | None = None
-    """Trades a second on one core."""
+    """Trades per second on one core."""
 
     @property
     def name(self) -> str:
-        """For the names of topics and groups."""
+        """Part of the names of topics and groups."""
         return f"{self.packing}x{self.batch}"
 
 
@@ -55,7 +54,7 @@ LOADS = (
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds that one run took."""
+    """The duration of one run in seconds."""
 
     cpu_s: float
     clock_s: float
@@ -69,16 +68,16 @@ class Measured:
     reading: Took
     processing: Took
     ratios: list[float]
-    """Of CPU time, of each pair of runs."""
+    """The CPU time of the reader divided by that of the processor, for each pair of runs."""
 
     @property
     def ratio(self) -> float:
-        """How much of the reader's speed the processor has."""
+        """The speed of the processor as a fraction of the reader's."""
         return statistics.median(self.ratios)
 
 
 async def measure(servers: EmbeddedServers, load: Load, repetitions: int) -> Measured:
-    """Fills the topics and reads them in turn."""
+    """Fill the topics, then read and process them in turn, `repetitions` times."""
     settings = Settings(
         kafka_bootstrap=servers.kafka_bootstrap,
         database_url=servers.database_url,
@@ -112,15 +111,15 @@ async def _read(settings: Settings, each: int) -> Took:
         async with asyncio.timeout(LIMIT_S):
             output, _ = await process.communicate()
         if process.returncode:
-            raise RuntimeError(f"the reader ended with {process.returncode}")
+            raise RuntimeError(f"the reader exited with code {process.returncode}")
     answer = json.loads(output)
     if answer["trades"] != each * len(SYMBOLS):
-        raise RuntimeError(f"the reader found {answer['trades']} trades, {each * len(SYMBOLS)} were published")
+        raise RuntimeError(f"the reader found {answer['trades']} trades, expected {each * len(SYMBOLS)}")
     return Took(answer["cpu_s"], answer["clock_s"])
 
 
 async def _process(settings: Settings, ends: dict[str, int], each: int) -> Took:
-    """From the claim of the symbols to the commit that holds the last record of all."""
+    """Run the processor, and return the time from the claim of all symbols to the commit of the last record."""
     connection = await asyncpg.connect(settings.database_url)
     try:
         async with _process_of(settings, "-m", "marketstream", "processor") as process, asyncio.timeout(LIMIT_S):
@@ -144,23 +143,23 @@ async def _has_progress(connection: "asyncpg.Connection[asyncpg.Record]") -> boo
 
 
 async def _check(connection: "asyncpg.Connection[asyncpg.Record]", each: int) -> None:
-    """A fast wrong answer is none."""
+    """Check that the stored candles hold every trade. Raises RuntimeError if they do not."""
     expected = each * len(SYMBOLS)
     for table in ("candles_10s", "candles_1d"):
         trades = await connection.fetchval(f"SELECT sum(trade_count) FROM {table}")
         if trades != expected:
-            raise RuntimeError(f"{table} holds {trades} trades, {expected} were published")
+            raise RuntimeError(f"{table} holds {trades} trades, expected {expected}")
     incomplete = await connection.fetchval("SELECT count(*) FROM candles_10s WHERE NOT complete")
-    if incomplete != 2 * len(SYMBOLS):  # the first and the last window of each symbol: nothing is known around them
-        raise RuntimeError(f"{incomplete} candles are not complete, expected {2 * len(SYMBOLS)}")
+    if incomplete != 2 * len(SYMBOLS):  # first and last window of each symbol: the trades around them are unknown
+        raise RuntimeError(f"{incomplete} candles are incomplete, expected {2 * len(SYMBOLS)}")
     candles = await connection.fetchval("SELECT count(*) FROM candles_10s")
     if abs(candles / len(SYMBOLS) - each / WINDOW_TRADES) > 1:
-        raise RuntimeError(f"{candles} candles of {expected} trades")
+        raise RuntimeError(f"{expected} trades gave {candles} candles, expected one for each {WINDOW_TRADES}")
 
 
 @contextlib.asynccontextmanager
 async def _process_of(settings: Settings, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A Python of its own with these settings; it is gone when the block ends."""
+    """Run a Python process with these settings, and stop it afterwards."""
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments,
@@ -181,11 +180,11 @@ async def _process_of(settings: Settings, *arguments: str) -> AsyncIterator[asyn
 
 def _must_run(process: asyncio.subprocess.Process) -> None:
     if process.returncode is not None:
-        raise RuntimeError(f"the processor ended with {process.returncode}")
+        raise RuntimeError(f"the processor exited with code {process.returncode}")
 
 
 def _cpu_s(pid: int) -> float:
-    """CPU time of all threads of a process, finer than the ticks that psutil sees."""
+    """Return the CPU time of all threads of a process in seconds, more precisely than the clock ticks of psutil."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 

@@ -1,4 +1,4 @@
-"""The core alone, without Kafka or a database: what it costs to decode a record, and to count its trades as well."""
+"""Measure the core without Kafka or a database: decoding records, with and without counting their trades."""
 
 import statistics
 import time
@@ -18,21 +18,21 @@ from tests.bench.trades import EXCHANGE, records
 
 SYMBOL = "BTCUSDT"
 POLL = 1_000
-"""Messages that are applied in one go, as the consumer hands them over."""
+"""The number of messages that are applied together, as the consumer returns them."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """µs of CPU for each trade, medians."""
+    """Medians of the CPU time in µs for each trade."""
 
     packing: int
     decode_us: float
     count_us: float
-    """To decode and to count."""
+    """The time to decode and to count."""
 
 
 def measure(packing: int, trades: int, repetitions: int) -> Measured:
-    """Decodes the same records, and decodes and counts them, in turn."""
+    """Decode the same records, and decode and count them, in turn."""
     messages = [_message(offset, value) for offset, value in enumerate(records(SYMBOL, trades, packing))]
 
     def only_decode() -> None:
@@ -46,7 +46,7 @@ def measure(packing: int, trades: int, repetitions: int) -> Measured:
         for start in range(0, len(messages), POLL):
             Batch(owned, messages[start : start + POLL]).apply()
         if owned.aggregator.counters.counted != trades:
-            raise RuntimeError(f"{owned.aggregator.counters.counted} trades counted of {trades}")
+            raise RuntimeError(f"counted {owned.aggregator.counters.counted} trades, expected {trades}")
 
     pairs = [(_cpu_s(only_decode), _cpu_s(count)) for _ in range(repetitions)]
     decoding, counting = (statistics.median(times) / trades * 1e6 for times in zip(*pairs, strict=True))

@@ -1,4 +1,4 @@
-"""What was measured, as tables of Markdown: for the terminal, and for docs/reference/performance.md."""
+"""Tables of the results in Markdown, for the terminal and for docs/reference/performance.md."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ RATIO_GOAL = 0.6
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with columns as wide as they must be."""
+    """Return a Markdown table with aligned columns."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     rule = ["-" * width for width in widths]
     return "\n".join(
@@ -23,7 +23,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def machine() -> str:
-    """The machine and the time of the measurement."""
+    """Return a line about this machine, the date and the load."""
     cpu = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpu.read_text()) if cpu.exists() else None
     return (
@@ -34,7 +34,7 @@ def machine() -> str:
 
 
 def pipeline_table(measured: Sequence[pipeline.Measured]) -> str:
-    """From Kafka to committed candles."""
+    """Return the table of the way from Kafka to committed candles."""
     head = (
         "trades a record",
         "only reading /s",
@@ -64,20 +64,20 @@ def _pipeline_row(one: pipeline.Measured) -> tuple[str, ...]:
 
 
 def commit_table(measured: Sequence[commit.Measured]) -> str:
-    """The commit."""
+    """Return the table of commits."""
     head = ("symbols", "median ms", "p95 ms", "CPU of the process, µs a symbol")
     rows = [(str(one.symbols), f"{one.median_ms:.1f}", f"{one.p95_ms:.1f}", f"{one.cpu_us:.0f}") for one in measured]
     return table(head, rows)
 
 
 def pure_table(measured: Sequence[pure.Measured]) -> str:
-    """The core alone."""
+    """Return the table of the core alone."""
     head = ("trades a record", "decode, µs a trade", "decode and count, µs a trade")
     return table(head, [(str(one.packing), f"{one.decode_us:.3f}", f"{one.count_us:.3f}") for one in measured])
 
 
 def latency_table(measured: Sequence[latency.Measured]) -> str:
-    """From the exchange to a client of /ws."""
+    """Return the table of the latency from the exchange to a client of /ws."""
     head = ("ms until the client has the message", "messages", "p50", "p99", "greatest", "goal of p99")
     return table(head, [_latency_row(one) for one in measured])
 
@@ -88,7 +88,7 @@ def _latency_row(one: latency.Measured) -> tuple[str, ...]:
 
 
 def memory_table(rows: Sequence[tuple[str, float, float, float]]) -> str:
-    """The services' memory: name, MB at the end, limit, MB an hour."""
+    """Return the table of the services' memory, from rows of name, MB at the end, limit in MB, and MB per hour."""
     head = ("service", "MB at the end", "goal", "MB/h over the second half")
     return table(
         head,
@@ -97,7 +97,7 @@ def memory_table(rows: Sequence[tuple[str, float, float, float]]) -> str:
 
 
 def replace_section(page: str, name: str, text: str) -> str:
-    """The page with this text between the marks of the section."""
+    """Return the page with the text between the marks of a section. Raises ValueError if the page lacks them."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     if begin not in page or end not in page:
         raise ValueError(f"the page has no section {begin} … {end}")

@@ -1,4 +1,4 @@
-"""Fills topics fast: whole batches as the producer would make them, without its waiting for every record."""
+"""Fill topics fast, with batches like the producer's but without waiting for each record."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from marketstream.settings import Settings
 
 
 async def fill(settings: Settings, topics: dict[str, Iterator[bytes]], batch_records: int) -> dict[str, int]:
-    """Makes the topics and publishes their records, zstd as the producer does. The offset after the last of each."""
+    """Create the topics, publish their records with zstd like the producer, and return the end offset of each."""
     await ensure_topics(settings, topics)
     producer = AIOKafkaProducer(
         **connection(settings), acks="all", compression_type="zstd", max_batch_size=BATCH_BYTES, linger_ms=0

@@ -1,4 +1,4 @@
-"""Trades to measure with: plausible prices and amounts, 1,000 of them in each window, the same on every run."""
+"""Trades for the benchmarks: plausible, 1,000 in each window, and the same on every run."""
 
 import random
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ STEP_US = WINDOW_US // WINDOW_TRADES
 PRICE_SCALE, QUANTITY_SCALE = 2, 5
 FIRST_ID = 3_000_000_000
 
-# Not at the start of a window, nor a whole record after it: some records reach over the edge, as they do in life.
+# Not at the start of a window, nor a whole record after it: some records cross the edge, as in a live market.
 START_US = 1_700_000_000_000_000 + 263 * STEP_US
 
 _COLUMN = 50_000
 
 
 class History:
-    """Trades of one symbol. Their number has no end: the columns begin anew, ids and times go on."""
+    """Endless trades of one symbol: prices and amounts repeat, ids and times continue."""
 
     def __init__(self, seed: int) -> None:
         rng = random.Random(seed)
@@ -34,10 +34,10 @@ class History:
         self._jitters = [rng.randrange(STEP_US) for _ in range(_COLUMN)]
 
     def columns(self, first: int, size: int) -> Trades:
-        """The trades number `first` to `first + size` (exclusive)."""
+        """Return the trades number `first` to `first + size` (exclusive). Raises ValueError across a repetition."""
         start = first % _COLUMN
         if start + size > _COLUMN:
-            raise ValueError(f"{size} trades from number {first}: records must fit the {_COLUMN} trades of the history")
+            raise ValueError(f"{size} trades from number {first}: a record must not cross a multiple of {_COLUMN}")
         part = slice(start, start + size)
         times = [START_US + number * STEP_US + jitter for number, jitter in enumerate(self._jitters[part], start=first)]
         return Trades(
@@ -47,7 +47,7 @@ class History:
 
 
 def records(symbol: str, trades: int, packing: int, seed: int = 1) -> Iterator[bytes]:
-    """The records of a topic: so many trades, `packing` in each, and a heartbeat that closes the last window."""
+    """Yield the records of a topic: `trades` in all, `packing` in each, and a heartbeat that closes the last window."""
     history = History(seed)
     for first in range(0, trades, packing):
         columns = history.columns(first, packing)
