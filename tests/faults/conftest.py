@@ -1,4 +1,4 @@
-"""Servers of their own for the faults: other tests could not use them meanwhile."""
+"""Servers for the faults alone, because no other test could use them at the same time."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from tests.faults.pipeline import Servers
 
 @pytest.fixture
 async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
-    """Kafka, PostgreSQL and Redis, to be maltreated."""
+    """Start Kafka, PostgreSQL and Redis for the faults to stop and restart."""
     properties = {"group.min.session.timeout.ms": "500", "log.retention.check.interval.ms": "1000"}
     async with EmbeddedServers(tmp_path_factory.mktemp("servers"), kafka_properties=properties) as embedded:
         assert embedded.kafka is not None

@@ -1,7 +1,8 @@
-"""An exchange on which all goes wrong that can, in time that runs fast.
+"""An exchange with an unreliable feed, in fast time.
 
-The trades, and how often and how late the feed brings each, are a pure function of seed, symbol and id. Which instant
-is now follows the wall clock, so a producer that was killed goes on at the present and has missed what was between.
+The trades, and the number and delay of each trade's appearances in the feed, are a pure function of seed, symbol and
+id. The current time follows the wall clock, so a producer that was killed resumes at the present and has missed the
+trades in between.
 """
 
 import asyncio
@@ -19,16 +20,16 @@ from tests.harness.amounts import rescaled
 
 NAME: Final = "unreliable"
 START_US: Final = 1_610_148_000_000_000
-"""The exchange's time when a run begins: 2021-01-08 23:20, so that a run of a minute sees a new hour and a new day."""
+"""The exchange's time at the start of a run: 2021-01-08 23:20, so that a run of a minute crosses an hour and a day."""
 
 SPEED: Final = 60
-"""Exchange seconds in a second: a window of 10 s takes 167 ms."""
+"""Exchange seconds per second: a window of 10 s takes 167 ms."""
 
 RATES: Final = {"BTCUSDT": 1.0, "ETHUSDT": 0.4, "SOLUSDT": 0.15, "XMRUSDT": 0.03}
-"""Trades in an exchange second; the last leaves most windows empty."""
+"""Trades per exchange second. The last rate leaves most windows empty."""
 
 GRACE_US: Final = 5_000_000
-"""For which a window should wait: the usual disorder stays within it."""
+"""The grace of the windows. The usual disorder stays within it."""
 
 DISORDER_US: Final = 4_000_000
 LATEST_US: Final = 40_000_000
@@ -37,8 +38,10 @@ TICK_S: Final = 0.02
 
 
 class UnreliableExchange:
-    """Drops, repeats, delays and shuffles trades on the feed; its history holds them all. `began_us` is the wall clock
-    (Unix µs) at START_US."""
+    """An exchange whose feed drops, repeats, delays and shuffles trades. Its history has all of them.
+
+    `began_us` is the wall clock (Unix µs) at START_US.
+    """
 
     name: Final = NAME
 
@@ -48,15 +51,15 @@ class UnreliableExchange:
         self._models = {symbol: MarketModel(seed, symbol, rate) for symbol, rate in RATES.items()}
 
     def now(self) -> int:
-        """The exchange's time, Unix µs."""
+        """Return the exchange's time in Unix µs."""
         return START_US + (now_us() - self.began_us) * SPEED
 
     def first_id_from(self, symbol: str, time_us: int) -> int:
-        """The id of the first trade at or after a time."""
+        """Return the id of the first trade at or after a time (Unix µs)."""
         return self._models[symbol].first_id_from(time_us)
 
     def trades(self, symbol: str, first_id: int, last_id: int) -> list[Trade]:
-        """All trades with these ids, whether they have happened yet or not."""
+        """Return all trades with these ids, including those still to come."""
         trades: list[Trade] = []
         while first_id <= last_id:
             page = self._models[symbol].page(first_id, last_id)
@@ -65,12 +68,12 @@ class UnreliableExchange:
         return trades
 
     def scales(self, symbol: str) -> tuple[int, int]:
-        """The scales of the symbol's prices and quantities."""
+        """Return the scales of the symbol's prices and quantities."""
         page = self._models[symbol].page(0, 0)
         return page.price_scale, page.quantity_scale
 
     def delays(self, symbol: str, trade: Trade) -> tuple[int, ...]:
-        """How long after it happened the feed brings a trade, each time it does, in µs of the exchange."""
+        """Return the delay of each appearance of a trade in the feed, in exchange µs: none, one or two."""
         rng = Random(f"{self.seed} {symbol} {trade.id}")
         fate = rng.random()
         disorderly = Random(f"{self.seed} {symbol} {trade.time // 60_000_000}").random() < 0.5
@@ -84,10 +87,10 @@ class UnreliableExchange:
         return (usual,)
 
     async def check(self, symbols: Sequence[str]) -> None:
-        """It lists everything."""
+        """Accept all symbols."""
 
     async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[TradesReceived | ClockAdvanced, None]:
-        """What happens from now on. Never ends; a reader that was stopped hears afterwards what it slept through."""
+        """Yield the events from now on, without end. A reader that was stopped receives the missed ones afterwards."""
         rng = Random()
         coming: dict[str, list[tuple[int, Trade]]] = {symbol: [] for symbol in symbols}
         seen_until = self.now()
@@ -112,25 +115,25 @@ class UnreliableExchange:
         after_us: int | None = None,  # noqa: ARG002
         before_us: int | None = None,  # noqa: ARG002
     ) -> Trades | None:
-        """A page of the trades that have happened."""
+        """Return a page of the trades that have happened."""
         last_id = min(last_id, first_id + PAGE - 1, self.first_id_from(symbol, self.now()) - 1)
         return Trades.of(self.trades(symbol, first_id, last_id), *self.scales(symbol)) if first_id <= last_id else None
 
     async def newest(self, symbol: str) -> Newest | None:
-        """The last trade that has happened."""
+        """Return the last trade that has happened."""
         now = self.now()
         (trade,) = self.trades(symbol, *[self.first_id_from(symbol, now) - 1] * 2)
         return Newest(trade.id, now)
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the exchange holds no resources."""
 
     def _between(self, symbol: str, from_us: int, to_us: int) -> Iterator[Trade]:
         for page in self._models[symbol].between(from_us, to_us):
             yield from page
 
     def _batches(self, rng: Random, symbol: str, queue: list[tuple[int, Trade]], now: int) -> Iterator[Trades]:
-        """What is due, in messages of a few trades, some with more digits than needed."""
+        """Yield the trades that are due in small messages, some of them at larger scales than needed."""
         while queue and queue[0][0] <= now:
             batch: list[Trade] = []
             most = rng.choice((1, 3, 20))

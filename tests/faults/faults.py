@@ -1,4 +1,4 @@
-"""What is done to the pipeline. Each fault leaves everything running again."""
+"""The faults that are done to the pipeline. After each of them, everything runs again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,11 +15,11 @@ from tests.faults.topics import Topics
 from tests.harness.servers import restart
 
 TAKEOVER_LIMIT_S: Final = 3.0
-"""Seconds that a stopped processor waits for another to take its symbols: longer when it holds a lock on them."""
+"""Seconds for another processor to claim the symbols of a stopped one, unless that one holds a lock on them."""
 
 
 class Faults:
-    """The faults by name, at random instants."""
+    """The faults, each at a random instant."""
 
     Fault: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -30,34 +30,34 @@ class Faults:
         self._live = live
 
     def deck(self) -> Iterator[tuple[str, Fault]]:
-        """One fault after another without end, with its name: each once in every shuffle of all."""
+        """Yield faults with their names, without end, each once in every shuffle."""
         names = [name for name, member in vars(Faults).items() if iscoroutinefunction(member) and name[0] != "_"]
         while True:
             for name in self._rng.sample(names, len(names)):
                 yield name, getattr(self, name)
 
     async def kill_processor(self) -> None:
-        """One dies, and comes back before or after the group has missed it."""
+        """Kill a processor, and start it before or after its session in the group has timed out."""
         await self._kill_and_start([self._rng.choice(self._pipeline.processors)])
 
     async def kill_processors(self) -> None:
-        """Nobody reads for a while."""
+        """Kill both processors, so that nothing is read for a while."""
         await self._kill_and_start(self._pipeline.processors)
 
     async def kill_producer(self) -> None:
-        """What the exchange says meanwhile is missed."""
+        """Kill the producer, which then misses some of the feed."""
         await self._kill_and_start([self._pipeline.producer])
 
     async def kill_all(self) -> None:
-        """Producer and processors at once."""
+        """Kill the producer and the processors."""
         await self._kill_and_start([self._pipeline.producer, *self._pipeline.processors])
 
     async def stop_processor(self) -> None:
-        """A zombie: it wakes when another owns its symbols, often just now, and goes on where it was."""
+        """Stop a processor, and continue it after another has claimed its symbols, often at that moment."""
         await self._stop_until_replaced([self._rng.choice(self._pipeline.processors)])
 
     async def stop_processors(self) -> None:
-        """Both sleep until the group has forgotten them; the first to wake takes everything."""
+        """Stop both processors until their sessions have timed out; the first to continue claims every symbol."""
         first, second = self._rng.sample(self._pipeline.processors, 2)
         self._do("suspend", first, second)
         await asyncio.sleep(SESSION_S + self._rng.random())
@@ -66,17 +66,17 @@ class Faults:
         self._do("resume", second)
 
     async def stop_producer(self) -> None:
-        """It sleeps, and then says all at once what it heard."""
+        """Stop the producer; when it continues, it publishes everything that it has received."""
         self._do("suspend", self._pipeline.producer)
         await self._wait(2.0)
         self._do("resume", self._pipeline.producer)
 
     async def stop_all(self) -> None:
-        """Producer and a processor sleep at once."""
+        """Stop the producer and a processor."""
         await self._stop_until_replaced([self._rng.choice(self._pipeline.processors), self._pipeline.producer])
 
     async def replace_producer(self) -> None:
-        """A second producer starts while the first one sleeps; for a while both speak."""
+        """Start a second producer while the first is stopped, so that both publish for a while."""
         producer, second = self._pipeline.producer, self._pipeline.second_producer
         self._do("suspend", producer)
         self._do("start", second)
@@ -86,7 +86,7 @@ class Faults:
         await self._end(second)
 
     async def rebalance(self) -> None:
-        """A third processor joins and leaves."""
+        """Start a third processor, which joins the group, and end it."""
         fences = await self._pipeline.fences()
         self._do("start", self._pipeline.third_processor)
         await self._pipeline.claimed_since(fences, 10)
@@ -94,7 +94,7 @@ class Faults:
         await self._end(self._pipeline.third_processor)
 
     async def restart_postgres(self) -> None:
-        """In good order, or by a crash."""
+        """Restart PostgreSQL after a graceful stop or a crash."""
         crash = self._rng.random() < 0.5
         self._pipeline.note("crash postgres" if crash else "restart postgres")
         postgres = self._pipeline.servers.postgres
@@ -103,25 +103,25 @@ class Faults:
         await postgres.start()
 
     async def restart_kafka(self) -> None:
-        """In good order."""
+        """Restart Kafka after a graceful stop."""
         self._pipeline.note("restart kafka")
         await restart(self._pipeline.servers.kafka)
 
     async def restart_redis(self) -> None:
-        """It keeps nothing."""
+        """Restart Redis, which loses its data."""
         self._pipeline.note("restart redis")
         self._live.redis_loses_its_data()
         await restart(self._pipeline.servers.redis)
 
     async def flush_redis(self) -> None:
-        """FLUSHALL, while a zombie may be asleep."""
+        """Delete all data in Redis, by FLUSHALL."""
         self._pipeline.note("FLUSHALL")
         self._live.redis_loses_its_data()
         async with Redis.from_url(self._pipeline.settings.redis_url) as redis:
             await redis.flushall()
 
     async def lose_records(self) -> None:
-        """The topics lose records that were not read yet, or of windows that were open."""
+        """Delete records from the topics that are not read yet or belong to open windows."""
         self._do("kill", *self._pipeline.processors)
         await self._wait(1.0)
         progress, ends = await self._pipeline.progress(), await self._topics.ends()
@@ -143,7 +143,7 @@ class Faults:
             self._do("start", service)
 
     async def _end(self, service: Service) -> None:
-        """In good order, or not."""
+        """End a service by SIGTERM or SIGKILL."""
         if self._rng.random() < 0.5:
             self._do("kill", service)
         else:
@@ -155,14 +155,14 @@ class Faults:
         for service in self._rng.sample(services, len(services)):
             self._do("suspend", service)
         replaced = await self._pipeline.claimed_since(fences, SESSION_S + TAKEOVER_LIMIT_S)
-        self._pipeline.note("it is replaced" if replaced else "nobody has taken over yet")
+        self._pipeline.note("replaced" if replaced else "not replaced yet")
         if self._rng.random() < 0.5:
             await self._wait(1.0)
         for service in self._rng.sample(services, len(services)):
             self._do("resume", service)
 
     async def _wait(self, most_s: float) -> None:
-        """Until a random instant."""
+        """Wait for a random time of at most `most_s` seconds."""
         await asyncio.sleep(self._rng.random() * most_s)
 
     def _do(self, what: str, *services: Service) -> None:

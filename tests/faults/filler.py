@@ -1,4 +1,4 @@
-"""Stands in for the backfill: publishes what the topics lack from the exchange's history, as carelessly as it may."""
+"""A stand-in for the backfill, which publishes missing trades from the exchange's history in the worst allowed way."""
 
 from collections.abc import Iterable
 from random import Random
@@ -14,7 +14,7 @@ from tests.faults.topics import Topics
 
 
 class Filler:
-    """Fills holes. What a topic holds is never filled, even when it was not counted: that would hide a mistake."""
+    """Fills the holes of the topics, but no trades that a topic holds and nobody counted: that would hide a bug."""
 
     def __init__(self, rng: Random, exchange: UnreliableExchange, topics: Topics, pipeline: Pipeline) -> None:
         self._rng = rng
@@ -23,7 +23,7 @@ class Filler:
         self._pipeline = pipeline
 
     async def fill(self, last_ids: dict[str, int], share: float = 1.0) -> int:
-        """Publishes a share of the holes up to these ids. How many trades that are."""
+        """Publish a share of the holes up to these ids, and return their number of trades."""
         held, progress = await self._topics.trade_ids(), await self._pipeline.progress()
         records: list[TradesRecord] = []
         filled = 0
@@ -38,7 +38,7 @@ class Filler:
         return filled
 
     def _records(self, symbol: str, holes: Iterable[tuple[int, int]], within: range) -> list[TradesRecord]:
-        """Pages that reach a little beyond the holes, though not beyond the ids `within`; some in reverse."""
+        """Return pages that reach a little beyond the holes, but not beyond the ids `within`; some are reversed."""
         records = []
         for low, high in holes:
             for first in range(low, high + 1, PAGE):

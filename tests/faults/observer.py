@@ -1,4 +1,4 @@
-"""Watchers that look all the time, and fail the test at the first thing that must never be seen."""
+"""Observers that check PostgreSQL and Redis all the time, and fail the test at the first violation."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -17,31 +17,31 @@ from tests.faults.truth import Truth
 from tests.harness.model import Row, reference_rollup
 from tests.harness.tables import COLUMNS, row_of
 
-_LOOK_S: Final = 0.05
+_PAUSE_S: Final = 0.05
 
 
 class CandleObserver:
-    """No candle says complete that is not: looked at after every commit, as far as a look each 50 ms sees them."""
+    """Checks that no candle claims to be complete and is not, every 50 ms."""
 
     def __init__(self, database_url: str, truth: Truth) -> None:
         self._url = database_url
         self._truth = truth
         self._since = 0
-        self.looks = self.rows = 0
+        self.checks = self.rows = 0
 
     async def run(self) -> None:
-        """Looks at what was written since the last look, until cancelled; waits while PostgreSQL is away."""
+        """Check the rows written since the last check, until cancelled; wait while PostgreSQL is unavailable."""
         while True:
             try:
                 async with self._connected() as connection:
                     while True:
-                        await self._look(connection)
-                        await asyncio.sleep(_LOOK_S)
+                        await self._check_new(connection)
+                        await asyncio.sleep(_PAUSE_S)
             except OUTAGES:
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_PAUSE_S)
 
-    async def look_at_all(self) -> None:
-        """Looks at every candle there is: those complete are true, and every longer one is what its parts come to."""
+    async def check_all(self) -> None:
+        """Check all candles: the complete ones are true, and each longer one is the rollup of its children."""
         tables = await self.tables()
         for symbol in RATES:
             for row in tables["10s"][symbol].values():
@@ -50,19 +50,19 @@ class CandleObserver:
                 children = interval.children or ""
                 expected = reference_rollup(tables[children][symbol], interval, INTERVALS[children].seconds)
                 assert_same(tables[interval.name][symbol], expected, f"{symbol} {interval.name}")
-                await asyncio.sleep(0)  # the other watchers go on
+                await asyncio.sleep(0)  # lets the other observers run
 
     async def tables(self) -> dict[str, dict[str, dict[int, Row]]]:
-        """All rows of one instant, by interval, symbol and window start."""
+        """Return all rows of one snapshot, by interval, symbol and window start."""
         async with self._connected() as connection, _snapshot(connection):
             return {
                 name: _by_symbol(await connection.fetch(f"SELECT symbol, {COLUMNS} FROM {interval.table}"))
                 for name, interval in INTERVALS.items()
             }
 
-    async def _look(self, connection: asyncpg.Connection) -> None:
+    async def _check_new(self, connection: asyncpg.Connection) -> None:
         async with _snapshot(connection):
-            # All rows of transactions that the last look did not see: of those below its xmin it saw everything.
+            # The rows of all transactions that the last check did not see. It saw all transactions below its xmin.
             records = await connection.fetch(
                 f"SELECT symbol, {COLUMNS} FROM candles_10s WHERE xmin::text::bigint >= $1",
                 self._since,
@@ -70,13 +70,13 @@ class CandleObserver:
             self._since = await connection.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         for record in records:
             self._check(record["symbol"], row_of(record))
-        self.looks += 1
+        self.checks += 1
 
     def _check(self, symbol: str, row: Row) -> None:
         self.rows += 1
         if row.complete:
             truth = self._truth.row(symbol, row.window_start)
-            assert row == truth, f"{symbol}: a candle says complete, but is not:\n  {row}\n  expected {truth}"
+            assert row == truth, f"{symbol}: a candle claims to be complete and is not:\n  {row}\n  expected {truth}"
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
@@ -88,10 +88,10 @@ class CandleObserver:
 
 
 class LiveObserver:
-    """Redis never goes back: neither in window, nor within it in trades or revision, nor in the newest trade's id.
+    """Checks that Redis never goes back: in windows, in trades or revision of a window, or in the newest trade's id.
 
-    After a loss of its data the keys may be missing for a while, and are then no older than before. After a loss of
-    records in Kafka what was shown of them cannot be shown again: then each key may go back once.
+    After Redis has lost its data, keys may be missing for a while, and then are no older than before. After Kafka has
+    lost records, their trades cannot be shown again: each key may go back once.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -99,46 +99,46 @@ class LiveObserver:
         self._seen: dict[str, tuple[int, ...]] = {}
         self._may_be_missing: set[str] = set()
         self._may_go_back: set[str] = set()
-        self.looks = 0
+        self.checks = 0
 
     async def run(self) -> None:
-        """Looks until cancelled; waits while Redis is away."""
+        """Check Redis until cancelled; wait while it is unavailable."""
         try:
             while True:
                 try:
                     self._check(await self._read())
-                    self.looks += 1
+                    self.checks += 1
                 except (RedisError, OSError):
                     pass
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_PAUSE_S)
         finally:
             await self._redis.aclose()
 
     def redis_loses_its_data(self) -> None:
-        """Tell it before that happens."""
+        """Let keys be missing. Call this before Redis loses its data."""
         self._may_be_missing = set(self._seen)
 
     def kafka_loses_records(self) -> None:
-        """Tell it before that happens."""
+        """Let each key go back once. Call this before Kafka loses records."""
         self._may_go_back = set(self._seen)
 
     def all_is_well(self) -> None:
-        """The pipeline has recovered: from here on nothing is missing and nothing goes back."""
+        """Let no key be missing or go back any more. Call this after the pipeline has recovered."""
         self._may_be_missing.clear()
         self._may_go_back.clear()
 
     async def missing(self) -> set[str]:
-        """Keys that were seen before and are not there now. Raises RedisError."""
+        """Return the keys that existed before and do not now. Raises RedisError."""
         return self._seen.keys() - (await self._read()).keys()
 
     async def _read(self) -> dict[str, tuple[int, ...]]:
-        """How far each key is; those that are not there are left out."""
+        """Return the progress of each key that exists."""
         pipeline = self._redis.pipeline(transaction=False)
         names = [name for symbol in RATES for name in Keys.of(NAME, symbol)[1:]]
         for name in names:
             pipeline.hgetall(name)
         found = dict(zip(names, await pipeline.execute(), strict=True))
-        return {name: how_far(name, fields) for name, fields in found.items() if how_far(name, fields)}
+        return {name: order_of(name, fields) for name, fields in found.items() if order_of(name, fields)}
 
     def _check(self, found: dict[str, tuple[int, ...]]) -> None:
         missing = self._seen.keys() - found.keys() - self._may_be_missing
@@ -151,8 +151,8 @@ class LiveObserver:
             self._seen[name] = now
 
 
-def how_far(name: str, fields: dict[str, str]) -> tuple[int, ...]:
-    """What must never go back of a hash."""
+def order_of(name: str, fields: dict[str, str]) -> tuple[int, ...]:
+    """Return the fields of a hash that must never go back, in the order in which they are compared."""
     if name.startswith("stream:"):
         order: tuple[str, ...] = ("price_id",)
     else:
@@ -168,7 +168,7 @@ def _by_symbol(records: Iterable[Any]) -> dict[str, dict[int, Row]]:
 
 
 def assert_same(rows: dict[int, Row], expected: dict[int, Row], what: str) -> None:
-    """That the rows are those expected; the message shows the first that differ."""
+    """Assert that the rows are as expected; the message shows the first that differ."""
     differing = [start for start in sorted(rows.keys() | expected.keys()) if rows.get(start) != expected.get(start)]
     shown = "\n".join(f"  {start}: {rows.get(start)}\n  expected    {expected.get(start)}" for start in differing[:5])
     assert not differing, f"{what}: {len(differing)} of {len(expected)} rows differ:\n{shown}"

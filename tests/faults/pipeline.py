@@ -1,4 +1,4 @@
-"""The pipeline under test: real servers, producer and processors as processes, and what they have stored."""
+"""The pipeline under test: a producer and processors as processes on real servers, and their stored progress."""
 
 import asyncio
 import time
@@ -21,11 +21,11 @@ from tests.faults.exchange import GRACE_US, NAME, RATES, UnreliableExchange
 from tests.faults.service import Service
 
 SESSION_S = 1.0
-"""Seconds after which the group misses a processor."""
+"""The session timeout of the consumer group, in seconds."""
 
 
 class Servers(NamedTuple):
-    """What the pipeline stands on."""
+    """The servers of the pipeline."""
 
     kafka: KafkaServer
     postgres: PostgresServer
@@ -33,7 +33,7 @@ class Servers(NamedTuple):
 
 
 class SymbolProgress(NamedTuple):
-    """The row of progress, its ids one by one."""
+    """A row of progress, with its counted ids one by one."""
 
     fence: int
     resume_offset: int
@@ -43,7 +43,7 @@ class SymbolProgress(NamedTuple):
 
 
 class Pipeline:
-    """A producer, two processors and a place for a third, and one more producer."""
+    """A producer and two processors, and one more of each for the faults to start."""
 
     def __init__(self, servers: Servers, settings: Settings, exchange: UnreliableExchange, logs: Path) -> None:
         self.servers = servers
@@ -63,16 +63,16 @@ class Pipeline:
 
     @property
     def services(self) -> list[Service]:
-        """All of them, running or not."""
+        """All services, running or not."""
         return [self.producer, self.second_producer, *self.processors, self.third_processor]
 
     def note(self, what: str) -> None:
-        """Adds to the history of what was done to the pipeline."""
+        """Add to the history of the pipeline's faults."""
         self.history.append(f"{time.monotonic() - self._began:7.2f} s  {what}")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The pipeline runs from begin to end of this block."""
+        """Run the producer and two processors, and end every service afterwards."""
         topics = [topic_name(self.settings.topic_prefix, NAME, symbol) for symbol in RATES]
         await ensure_topics(self.settings, topics)
         pool = await open_pool(self.settings, size=1)
@@ -87,14 +87,14 @@ class Pipeline:
                 service.close()
 
     async def run(self) -> None:
-        """Watches over the services until cancelled: none ends by itself."""
+        """Check until cancelled that no service exits by itself."""
         while True:
             for service in self.services:
                 service.assert_alive()
             await asyncio.sleep(0.2)
 
     async def progress(self) -> dict[str, SymbolProgress]:
-        """What PostgreSQL says of each symbol. Raises what asyncpg raises."""
+        """Return the progress of each symbol in PostgreSQL. Raises the errors of asyncpg."""
         connection = await asyncpg.connect(self.settings.database_url, timeout=5, command_timeout=10)
         try:
             rows = await connection.fetch("SELECT * FROM progress")
@@ -112,11 +112,11 @@ class Pipeline:
         }
 
     async def fences(self) -> int:
-        """The sum of all fences: it rises with every claim."""
+        """Return the sum of all fences, which rises with every claim."""
         return sum(symbol.fence for symbol in (await self.progress()).values())
 
     async def claimed_since(self, fences: int, limit_s: float) -> bool:
-        """Returns as soon as a symbol was claimed since; False when none was within the limit."""
+        """Wait until the sum of the fences has risen; return False if it has not within the limit."""
         try:
             async with asyncio.timeout(limit_s):
                 while await self.fences() <= fences:  # noqa: ASYNC110  another process claims it
@@ -127,7 +127,7 @@ class Pipeline:
 
 
 def settings_for(servers: Servers, topic_prefix: str) -> Settings:
-    """The settings of all services, fit for time that runs fast."""
+    """Return the settings of all services, adapted to fast time."""
     return Settings(
         kafka_bootstrap=servers.kafka.address,
         database_url=servers.postgres.address,

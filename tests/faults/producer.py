@@ -1,5 +1,7 @@
-"""A producer as a process of its own: the real one, on the unreliable exchange. `python -m tests.faults.producer SEED
-BEGAN_US`, the rest from the environment."""
+"""The real producer on the unreliable exchange, as a process: `python -m tests.faults.producer SEED BEGAN_US`.
+
+Its settings come from the environment.
+"""
 
 import asyncio
 import sys
@@ -13,7 +15,7 @@ from tests.faults.exchange import UnreliableExchange
 
 
 def main(seed: str, began_us: str) -> None:
-    """Runs until SIGTERM."""
+    """Run until SIGTERM."""
     settings = Settings.from_environment()
     configure_logging(settings.log_level)
     exchange = UnreliableExchange(int(seed), int(began_us))

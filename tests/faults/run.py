@@ -1,4 +1,4 @@
-"""One run of the harness: rounds of faults while trades flow, then the account of all of it."""
+"""A run of the test: rounds of faults while trades flow, and then a comparison of every row."""
 
 import asyncio
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ from tests.harness.clients import within
 from tests.harness.model import reference_rollup
 
 RECOVERY_S: Final = 40
-"""Seconds after which everything that was published before must be stored."""
+"""The seconds within which everything published must be stored."""
 
 
 class Run:
-    """A run of a number of rounds; the seed decides what is traded and what is done, and when."""
+    """A run of some rounds. The seed determines the trades, the faults and their instants."""
 
     def __init__(self, servers: Servers, seed: int, rounds: int, logs: Path) -> None:
         settings = settings_for(servers, f"faults-{seed}")
@@ -44,7 +44,7 @@ class Run:
         self._stored = self._filled = 0
 
     async def play(self) -> None:
-        """Plays all rounds and settles the account. Raises AssertionError, in a group, when anything is wrong."""
+        """Play all rounds and compare every row. Raises AssertionError, in a group, when anything is wrong."""
         async with self.pipeline.running(), asyncio.TaskGroup() as group:
             watchers = [
                 group.create_task(watcher.run(), name=type(watcher).__name__)
@@ -58,10 +58,10 @@ class Run:
                 watcher.cancel()
 
     def summary(self) -> str:
-        """What was looked at, in a line."""
+        """Return a line about everything that was checked."""
         return (
             f"{self._rounds} rounds: {self._stored} candles, 0 differences; {self._filled} trades filled in; "
-            f"{self._candles.looks} looks at {self._candles.rows} rows, {self._live.looks} at Redis"
+            f"{self._candles.checks} checks of {self._candles.rows} rows, {self._live.checks} of Redis"
         )
 
     async def _round(self, name: str, fault: Faults.Fault) -> None:
@@ -70,11 +70,11 @@ class Run:
         await fault()
         await self._recover()
         self._live.all_is_well()
-        await self._candles.look_at_all()
+        await self._candles.check_all()
         self._filled += await self._filler.fill(self._newest_ids(LATEST_US), share=0.7)
 
     async def _settle(self) -> None:
-        """Nothing that the topics hold is missing; and with what they lack filled in, every row is right."""
+        """Check that all trades of the topics are counted, and every row when the missing trades are filled in."""
         self.pipeline.note("-- the end")
         await self.pipeline.producer.terminate()
         last_ids = self._newest_ids()
@@ -83,7 +83,7 @@ class Run:
         held, progress = await self._topics.trade_ids(), await self.pipeline.progress()
         for symbol in RATES:
             lost = sorted(held[symbol] - progress[symbol].counted)
-            assert not lost, f"{symbol}: {len(lost)} trades are in the topic, but were never counted: {lost[:20]}"
+            assert not lost, f"{symbol}: {len(lost)} trades of the topic were never counted: {lost[:20]}"
         self._filled += await self._filler.fill(last_ids)
         await self._recover()
         await self._compare(last_ids)
@@ -91,12 +91,12 @@ class Run:
             await processor.terminate()
 
     async def _compare(self, last_ids: Mapping[str, int]) -> None:
-        """Every row of every table is that of all trades, complete but for the first and the last window."""
+        """Check that every row is that of all trades, and complete except for the first and last window."""
         tables, progress = await self._candles.tables(), await self.pipeline.progress()
         for symbol, last_id in last_ids.items():
             first_id = self._exchange.first_id_from(symbol, START_US)
             uncounted = set(range(first_id, last_id + 1)) ^ progress[symbol].counted
-            assert not uncounted, f"{symbol}: counted differs by {len(uncounted)} ids: {sorted(uncounted)[:20]}"
+            assert not uncounted, f"{symbol}: {len(uncounted)} ids differ from those counted: {sorted(uncounted)[:20]}"
             rows = self._truth.reference(symbol, first_id, last_id)
             assert [start for start in sorted(rows) if not rows[start].complete] == [min(rows), max(rows)]
             assert_same(tables["10s"][symbol], rows, f"{symbol} 10s")
@@ -107,7 +107,7 @@ class Run:
                 self._stored += len(rows)
 
     async def _recover(self) -> None:
-        """Returns when all is stored that the topics hold by now, and all is shown that was shown before."""
+        """Wait until all records now in the topics are stored, and all keys that were in Redis are there again."""
 
         async def ends_known() -> None:
             ends.update(await self._topics.ends())
@@ -117,17 +117,17 @@ class Run:
             behind = [symbol for symbol in RATES if symbol not in progress or progress[symbol].position < ends[symbol]]
             assert not behind, f"not stored after {RECOVERY_S} s: {behind} of {progress}"
             missing = await self._live.missing()
-            assert not missing, f"not in Redis again after {RECOVERY_S} s: {missing}"
+            assert not missing, f"still missing in Redis after {RECOVERY_S} s: {missing}"
 
         ends: dict[str, int] = {}
         await within(RECOVERY_S, ends_known)
         await within(RECOVERY_S, caught_up)
 
     def _newest_ids(self, before_us: int = 0) -> dict[str, int]:
-        """The newest trade of each symbol, as of a while before now."""
+        """Return the newest trade id of each symbol, `before_us` (exchange µs) ago."""
         time_us = max(self._exchange.now() - before_us, START_US)
         return {symbol: self._exchange.first_id_from(symbol, time_us) - 1 for symbol in RATES}
 
     def _far_ahead(self, symbol: str) -> Heartbeat:
-        """Closes all windows."""
+        """Return a heartbeat that closes all windows."""
         return Heartbeat(NAME, symbol, now_us(), self._exchange.now() + 100 * WINDOW_US, -1)

@@ -1,6 +1,7 @@
-"""Exactly once, and never a false claim, under kill -9, SIGSTOP and restarts of everything at random instants.
+"""Exactly once, and never a false claim, under SIGKILL, SIGSTOP and restarts of everything at random instants.
 
-FAULT_SEED repeats a run as far as chance is ours; FAULT_ROUNDS sets the number of rounds, a fault in each.
+FAULT_SEED repeats the trades and the faults of a run, though not the timing of processes and servers. FAULT_ROUNDS sets
+the number of rounds, with one fault each.
 """
 
 import logging
@@ -18,7 +19,7 @@ SEED: Final = int(os.environ.get("FAULT_SEED") or secrets.randbelow(10**9))
 
 
 def rounds(usual: int) -> int:
-    """FAULT_ROUNDS, or the usual number."""
+    """Return FAULT_ROUNDS, or the usual number."""
     return int(os.environ.get("FAULT_ROUNDS") or usual)
 
 
@@ -30,14 +31,14 @@ async def test_every_candle_is_right_whatever_fails(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.CRITICAL, "aiokafka")  # it says at length that Kafka is away
+    caplog.set_level(logging.CRITICAL, "aiokafka")  # logs a lot while Kafka is unavailable
     with capsys.disabled():
         print(f"\nFAULT_SEED={SEED}, {rounds} rounds, logs in {tmp_path}")
     run = Run(servers, SEED, rounds, tmp_path)
     try:
         await run.play()
     except BaseException as error:
-        error.add_note(f"FAULT_SEED={SEED} FAULT_ROUNDS={rounds}; what was done:\n" + "\n".join(run.pipeline.history))
+        error.add_note(f"FAULT_SEED={SEED} FAULT_ROUNDS={rounds}; faults:\n" + "\n".join(run.pipeline.history))
         raise
     with capsys.disabled():
         print(run.summary())

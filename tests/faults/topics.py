@@ -1,4 +1,4 @@
-"""The topics, as any other client sees them: what they hold now, and ways to add to it and to lose some of it."""
+"""The topics as any other client sees them: their content, and ways to add records and to delete some."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from tests.harness.clients import within
 
 
 class Topics:
-    """The topics of all symbols. `run` reads them all the time."""
+    """The topics of all symbols, which `run` reads all the time."""
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
         self._bootstrap = bootstrap
@@ -26,7 +26,7 @@ class Topics:
         self._consumer: Any = None
 
     async def run(self) -> None:
-        """Notes where each trade is, until cancelled. The topics must be there."""
+        """Note the offset of each trade, until cancelled. The topics must exist."""
         while True:
             async with AIOKafkaConsumer(
                 bootstrap_servers=self._bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
@@ -41,16 +41,16 @@ class Topics:
                     continue
 
     async def ends(self) -> dict[str, int]:
-        """The offset that the next record of each symbol will have. Raises KafkaError."""
+        """Return the offset of the next record of each symbol. Raises KafkaError."""
         offsets = await self._consumer.end_offsets(list(self._symbols))
         return {self._symbols[partition]: offset for partition, offset in offsets.items()}
 
     async def trade_ids(self) -> dict[str, set[int]]:
-        """The ids of the trades that each topic holds now."""
+        """Return the ids of the trades in each topic."""
         ends = await self.ends()
 
         async def caught_up() -> None:
-            assert all(self._read_until[symbol] >= end for symbol, end in ends.items()), "the topics are not read yet"
+            assert all(self._read_until[symbol] >= end for symbol, end in ends.items()), "topics not read yet"
 
         await within(20, caught_up)
         begins = await self._consumer.beginning_offsets(list(self._symbols))
@@ -60,7 +60,7 @@ class Topics:
         }
 
     async def publish(self, records: list[Record]) -> None:
-        """Adds records, each to its symbol's topic, in this order."""
+        """Add records to the topics of their symbols, in this order."""
         async with AIOKafkaProducer(bootstrap_servers=self._bootstrap, acks="all") as producer:
             sent = [
                 await producer.send(self._partitions[record.symbol].topic, encode(record), partition=0)
@@ -69,7 +69,7 @@ class Topics:
             await asyncio.gather(*sent)
 
     async def lose(self, before: Mapping[str, int]) -> None:
-        """Deletes the records of each symbol before an offset, as retention does."""
+        """Delete the records of each symbol before an offset, as retention does."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
         await admin.start()
         try:

@@ -1,4 +1,4 @@
-"""What is true of the candles, from all trades of the exchange, those included that never reached us."""
+"""The true candles, of all trades of the exchange, including those that no feed brought."""
 
 from functools import lru_cache
 from typing import Final
@@ -9,23 +9,23 @@ from tests.faults.exchange import UnreliableExchange
 from tests.harness.model import Row, reference_candles
 
 _CHUNK: Final = 60
-"""Windows that are computed at once."""
+"""The number of windows that are computed together."""
 
 
 class Truth:
-    """The rows that are right when they say complete."""
+    """The rows that complete candles must equal."""
 
     def __init__(self, exchange: UnreliableExchange) -> None:
         self._exchange = exchange
         self._chunk = lru_cache(maxsize=None)(self._compute)
 
     def row(self, symbol: str, start_s: int) -> Row | None:
-        """The row of the window that starts then (Unix s)."""
+        """Return the row of the window that starts at this time (Unix s), or None if there is none."""
         window = start_s // WINDOW_S
         return self._chunk(symbol, window // _CHUNK).get(start_s)
 
     def reference(self, symbol: str, first_id: int, last_id: int) -> dict[int, Row]:
-        """All rows, when the trades with these ids are known and no others."""
+        """Return all rows that follow from the trades with these ids and no others."""
         return reference_candles(
             self._exchange.trades(symbol, first_id, last_id), *self._exchange.scales(symbol)
         )  # fmt: skip
