@@ -1,5 +1,7 @@
-"""What tests of every kind share: the recordings, and real servers, one set of them for the whole session, with a part
-of its own in each for every test."""
+"""Fixtures of all tests: the recordings, and real servers.
+
+The session has one set of servers. Every test gets a database, a prefix for topics and a Redis database of its own.
+"""
 
 import asyncio
 import itertools
@@ -19,7 +21,7 @@ from redis.asyncio import Redis
 
 from tests.harness.needs import RECORDINGS, needed_folder
 
-# A machine that halts for a moment in the middle of an example is no fault of what the example tries.
+# A machine that pauses in the middle of an example must not fail it.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
@@ -30,7 +32,7 @@ def recordings() -> Path:
     return needed_folder(RECORDINGS, "recordings")
 
 
-# Consumers that a test kills must be missed soon.
+# The sessions of consumers that a test kills must time out soon.
 KAFKA_PROPERTIES = {"group.min.session.timeout.ms": "500", "log.retention.check.interval.ms": "1000"}
 
 _redis_databases = itertools.cycle(range(1, 64))
@@ -38,35 +40,35 @@ _redis_databases = itertools.cycle(range(1, 64))
 
 @pytest.fixture(scope="session")
 async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedServers]:
-    """Kafka, PostgreSQL and Redis for all tests of the session."""
+    """Start Kafka, PostgreSQL and Redis for all tests of the session."""
     async with EmbeddedServers(tmp_path_factory.mktemp("servers"), kafka_properties=KAFKA_PROPERTIES) as embedded:
         yield embedded
 
 
 @pytest.fixture(scope="session")
 async def kafka(servers: EmbeddedServers) -> KafkaServer:
-    """The session's Kafka; a test that stops or pauses it brings it back."""
+    """Return the session's Kafka. A test that stops or pauses it must start or resume it."""
     assert servers.kafka is not None
     return servers.kafka
 
 
 @pytest.fixture(scope="session")
 async def postgres(servers: EmbeddedServers) -> PostgresServer:
-    """The session's PostgreSQL; a test that stops or pauses it brings it back."""
+    """Return the session's PostgreSQL. A test that stops or pauses it must start or resume it."""
     assert servers.postgres is not None
     return servers.postgres
 
 
 @pytest.fixture(scope="session")
 async def redis_server(servers: EmbeddedServers) -> RedisServer:
-    """The session's Redis; a test that stops or pauses it brings it back."""
+    """Return the session's Redis. A test that stops or pauses it must start or resume it."""
     assert servers.redis is not None
     return servers.redis
 
 
 @pytest.fixture
 async def database_url(postgres: PostgresServer) -> AsyncIterator[str]:
-    """The URL of an empty database that belongs to this test."""
+    """Create an empty database for this test, and yield its URL."""
     name = f"test_{uuid.uuid4().hex}"
     await _execute(postgres.address, f"CREATE DATABASE {name}")
     yield urlsplit(postgres.address)._replace(path=f"/{name}").geturl()
@@ -75,13 +77,13 @@ async def database_url(postgres: PostgresServer) -> AsyncIterator[str]:
 
 @pytest.fixture
 def topic_prefix() -> str:
-    """A prefix that no other test's topics have."""
+    """Return a prefix for topics that no other test has."""
     return f"test-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 async def redis_url(redis_server: RedisServer) -> str:
-    """The URL of an empty Redis database that belongs to this test."""
+    """Empty a Redis database for this test, and return its URL."""
     url = urlsplit(redis_server.address)._replace(path=f"/{next(_redis_databases)}").geturl()
     async with Redis.from_url(url) as client:
         await client.flushdb()

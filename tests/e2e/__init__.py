@@ -1,12 +1,13 @@
-"""The platform in a real cluster: `make e2e`, against the current kube context when that is a local one.
+"""The platform in a real cluster: `make e2e`, in the current kube context, which must be a local one.
 
-test_platform.py  the whole story: install, stream, look, change, kill, pause, upgrade, uninstall
-test_strimzi.py   a short one with kafka.mode=strimzi, and strimzi/ which stands in for Strimzi's operator
-local.py          which contexts are local, and how an image gets to their nodes
+test_platform.py  a whole life: install, stream, dashboard, changes, kills, pause, upgrade, uninstall
+test_strimzi.py   a short one with kafka.mode=strimzi; strimzi/ is a stand-in for Strimzi's operator
+local.py          the local contexts, and the commands that load an image into their nodes
 images.py         the images of this checkout
 kube.py           kubectl, helm and port-forwards
-outside.py        what is not ours: the exchange and a Kafka, as pods of another namespace
+outside.py        the exchange and a Kafka, as pods of another namespace
+stranger.py       a pod that tries to reach the release's servers
 platform.py       the release, its MarketStream and its database
-truth.py          what the exchange has sent, and whether every candle says so
-evidence.py       what is kept of a failure
+truth.py          the trades that the exchange has sent, and the candles that must follow from them
+evidence.py       logs, events and pods of a failure
 """

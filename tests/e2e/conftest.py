@@ -1,4 +1,4 @@
-"""A cluster that may be used, with the images of this checkout in it, and stories that end where they fail."""
+"""Fixtures: a local cluster with the images of this checkout. The tests of a module build on each other."""
 
 from collections.abc import AsyncIterator, Generator
 from typing import Any
@@ -15,7 +15,7 @@ NAMESPACES = pytest.StashKey[list[str]]()
 
 @pytest.fixture(scope="session")
 async def cluster() -> str:
-    """The current context, with all images on its nodes. Refuses one that is not local."""
+    """Return the current context, after loading all images into its nodes. Exits if it is not local."""
     context = local.current_context()
     try:
         load = local.loader(context)
@@ -27,8 +27,8 @@ async def cluster() -> str:
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """A real one."""
-    assert CHROMIUM.exists(), f"no browser at {CHROMIUM}: apt install chromium, or set CHROMIUM"
+    """Start Chromium."""
+    assert CHROMIUM.exists(), f"there is no browser at {CHROMIUM}: apt install chromium, or set CHROMIUM"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -37,24 +37,24 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def namespaces(request: pytest.FixtureRequest) -> list[str]:
-    """The namespaces of a story, for its fixtures to fill in: what is in them is shown when it fails."""
+    """Return a list for the namespaces of the module; their content is reported when a test fails."""
     found: list[str] = []
     request.node.stash[NAMESPACES] = found
     return found
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A story goes no further than its first failure."""
+    """Skip a test if an earlier one of its module has failed."""
     module = item.getparent(pytest.Module)
     if module is not None and FAILED in module.stash:
-        pytest.skip(f"the story has ended at {module.stash[FAILED]}")
+        pytest.skip(f"{module.stash[FAILED]} has failed before")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Adds what the cluster has to say to the report of a failure."""
+    """Add pods, events and logs of the cluster to the report of a failure."""
     report = yield
     module = item.getparent(pytest.Module)
     if report.failed and module is not None:

@@ -1,4 +1,4 @@
-"""What is kept of a failure: pods, events and logs, in artefacts/ whole and in the report in short."""
+"""The evidence of a failure: pods, events and logs, complete in artefacts/ and shortened in the report."""
 
 import json
 import subprocess
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from tests.browser.conftest import ARTEFACTS
 
 SHORT = 25
-"""Lines of each log that the report shows."""
+"""The number of lines that the report shows of each log."""
 
 
 def gather(namespaces: Sequence[str], name: str) -> str:
-    """Writes all of it to artefacts/; returns what a person wants to see first."""
+    """Write the evidence to artefacts/, and return a short version."""
     file = ARTEFACTS / "e2e" / f"{name}.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
     whole, short = [], []
@@ -20,7 +20,7 @@ def gather(namespaces: Sequence[str], name: str) -> str:
             whole.append(f"==== {title}\n{text}\n")
             short.append(f"==== {title}\n" + "\n".join(text.splitlines()[-SHORT:]) + "\n")
     file.write_text("\n".join(whole))
-    return f"all of it: {file}\n\n" + "\n".join(short)
+    return f"complete: {file}\n\n" + "\n".join(short)
 
 
 def _told(namespace: str) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The images of this checkout, built and brought to the node."""
+"""The images of this checkout: built and loaded into the nodes."""
 
 import os
 import time
@@ -10,25 +10,25 @@ from tests.harness.needs import OFFLINE_CLUSTER, PROJECT, folder
 
 TAG: Final = "e2e"
 NEXT_TAG: Final = "e2e-next"
-"""The same again, as the version to upgrade to."""
+"""The tag of the same images as the version to upgrade to."""
 
 PREFIX: Final = "marketstream/"
 EXCHANGE: Final = f"{PREFIX}exchange:{TAG}"
 KAFKA: Final = "docker.io/apache/kafka:4.3.1"
 
 BASES: Final = ("docker.io/library/postgres:18", "docker.io/library/redis:8", KAFKA)
-"""What nodes without a registry need as well."""
+"""Images that nodes without a registry need as well."""
 
 BUILD_S: Final = 900.0
 
 BUILDER: Final = "MARKETSTREAM_IMAGE_BUILD"
-"""The variable that names the command that builds an image."""
+"""The variable with the command that builds an image."""
 
 
 async def bring(context: str, load: str) -> None:
-    """Builds all images and loads them. Other nodes pull the official images themselves.
+    """Build all images and load them into the nodes. Nodes with a registry pull the official images themselves.
 
-    MARKETSTREAM_E2E_IMAGES=keep takes those of the last run, for whoever works on these tests.
+    With MARKETSTREAM_E2E_IMAGES=keep, the images of the last run are used, which saves time while changing these tests.
     """
     if os.environ.get("MARKETSTREAM_E2E_IMAGES") == "keep":
         return
@@ -49,6 +49,6 @@ async def bring(context: str, load: str) -> None:
 
 
 async def make(*arguments: str) -> None:
-    """Runs make in the project, whatever make runs us."""
+    """Run make in the project, independently of the make that may have started these tests."""
     outer = {name: "" for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS") if name in os.environ}
     await program("make", "--directory", str(PROJECT), *arguments, limit=BUILD_S, environment=outer)

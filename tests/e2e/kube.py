@@ -13,18 +13,18 @@ from marketstream.local.loopback import free_port
 
 T = TypeVar("T")
 
-LOOK_S: Final = 1.0
-"""Seconds between looks: each is a process of its own."""
+PAUSE_S: Final = 1.0
+"""Seconds between two attempts, each of which starts a process."""
 
 
 class ProgramError(Exception):
-    """A program has failed; the message says which, and what it wrote."""
+    """A program has failed. The message has its command and its output."""
 
 
 async def program(
     *command: str, stdin: str | None = None, limit: float = 60.0, environment: Mapping[str, str] | None = None
 ) -> str:
-    """What a program prints. Raises ProgramError when it fails or takes longer than `limit` seconds."""
+    """Run a program and return its output. Raises ProgramError if it fails or takes longer than `limit` seconds."""
     process = await asyncio.create_subprocess_exec(
         *command,
         env={**os.environ, **(environment or {})},
@@ -37,7 +37,7 @@ async def program(
         async with asyncio.timeout(limit):
             out, err = await process.communicate(None if stdin is None else stdin.encode())
     except TimeoutError:
-        raise ProgramError(f"{shown}: not within {limit:g} s") from None
+        raise ProgramError(f"{shown}: not finished within {limit:g} s") from None
     finally:
         if process.returncode is None:
             process.kill()
@@ -49,7 +49,7 @@ async def program(
 
 
 async def until(condition: Callable[[], Awaitable[T]], limit: float, what: str = "") -> T:
-    """Waits until the condition gives something true, and returns that. Fails after `limit` seconds with the last."""
+    """Wait for a true value of the condition, and return it. Fails after `limit` seconds with the last value."""
     began = time.monotonic()
     last: object = None
     while True:
@@ -59,8 +59,8 @@ async def until(condition: Callable[[], Awaitable[T]], limit: float, what: str =
             last = found
         except (ProgramError, AssertionError, OSError) as error:
             last = error
-        assert time.monotonic() - began < limit, f"{what or 'nothing'} within {limit:g} s; at last: {last}"
-        await asyncio.sleep(LOOK_S)
+        assert time.monotonic() - began < limit, f"{what or 'nothing'} within {limit:g} s; last: {last}"
+        await asyncio.sleep(PAUSE_S)
 
 
 class Kube:
@@ -70,55 +70,55 @@ class Kube:
         self.namespace = namespace
 
     async def run(self, *arguments: str, stdin: str | None = None, limit: float = 60.0) -> str:
-        """What kubectl prints."""
+        """Run kubectl and return its output."""
         return await program("kubectl", "--namespace", self.namespace, *arguments, stdin=stdin, limit=limit)
 
     async def apply(self, *objects: Mapping[str, Any]) -> None:
-        """Applies objects."""
+        """Apply objects."""
         await self.run("apply", "-f", "-", stdin="---\n".join(json.dumps(each) + "\n" for each in objects))
 
     async def get(self, kind: str, name: str) -> Any:
-        """An object. Raises ProgramError when it is not there."""
+        """Return an object. Raises ProgramError if it does not exist."""
         return json.loads(await self.run("get", kind, name, "-o", "json"))
 
     async def list(self, kind: str, selector: str = "") -> list[Any]:
-        """Objects, by labels; those that are being deleted are among them."""
+        """Return the objects with these labels, including those that are being deleted."""
         found: list[Any] = json.loads(await self.run("get", kind, "-l", selector, "-o", "json"))["items"]
         return found
 
     async def patch(self, kind: str, name: str, change: Mapping[str, Any], *more: str) -> None:
-        """Merges a change into an object."""
+        """Merge a change into an object."""
         await self.run("patch", kind, name, "--type", "merge", "--patch", json.dumps(change), *more)
 
     async def pods(self, selector: str) -> dict[str, Any]:
-        """The pods by uid, but those that are being deleted."""
+        """Return the pods by uid, except those that are being deleted."""
         found = await self.list("pods", selector)
         return {pod["metadata"]["uid"]: pod for pod in found if "deletionTimestamp" not in pod["metadata"]}
 
     async def condition(self, kind: str, name: str, of: str) -> dict[str, Any]:
-        """A condition of an object; empty before it is there."""
+        """Return a condition of an object; an empty one before it exists."""
         said = (await self.get(kind, name)).get("status", {}).get("conditions", [])
         return next((each for each in said if each["type"] == of), {})
 
     async def says(self, kind: str, name: str, of: str, status: str, reason: str = "", limit: float = 60.0) -> None:
-        """Waits until a condition says so."""
+        """Wait until a condition has this status and, if given, this reason."""
 
         async def it_does() -> bool:
             found = await self.condition(kind, name, of)
             assert (found.get("status"), reason and found.get("reason")) == (status, reason), found
             return True
 
-        await until(it_does, limit, f"{kind} {name} does not say {of} {status} {reason}")
+        await until(it_does, limit, f"{kind} {name} has no {of}={status} {reason}")
 
 
 def is_ready(pod: Any) -> bool:
-    """Whether a pod says so."""
+    """Return True if the pod is ready."""
     conditions = pod.get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 class Forward:
-    """A port of a Service on loopback, through the pod behind it at the time. Connections end with their pod."""
+    """A port of a Service on loopback, by way of the pod behind it. Connections end with their pod."""
 
     def __init__(self, kube: Kube, target: str, port: int) -> None:
         self._command = ("kubectl", "--namespace", kube.namespace, "port-forward", target)
@@ -127,13 +127,13 @@ class Forward:
         self._process: asyncio.subprocess.Process | None = None
 
     def renew(self) -> None:
-        """Goes through another pod from now on: the one before is gone."""
+        """Forward to another pod, because the last one is gone."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
     async def keep(self) -> None:
-        """Starts kubectl again whenever it ends."""
+        """Run kubectl, and start it again whenever it exits."""
         try:
             while True:
                 self._process = await asyncio.create_subprocess_exec(
@@ -148,7 +148,7 @@ class Forward:
 
 @asynccontextmanager
 async def forwarded(kube: Kube, target: str, port: int) -> AsyncIterator[Forward]:
-    """Such a port as long as the block lasts."""
+    """Forward a port of a Service to loopback."""
     forward = Forward(kube, target, port)
     keeping = asyncio.create_task(forward.keep())
     try:
@@ -159,12 +159,12 @@ async def forwarded(kube: Kube, target: str, port: int) -> AsyncIterator[Forward
 
 
 async def helm(*arguments: str, limit: float = 300.0) -> str:
-    """What helm prints."""
+    """Run helm and return its output."""
     return await program("helm", *arguments, limit=limit)
 
 
 async def make_namespace(name: str, labels: Mapping[str, str]) -> Kube:
-    """An empty namespace in which only pods of the restricted standard run; one that was left behind goes first."""
+    """Create an empty namespace that allows only pods of the restricted standard, after deleting an old one."""
     await remove_namespaces([name])
     kube = Kube(name)
     restricted = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
@@ -175,7 +175,7 @@ async def make_namespace(name: str, labels: Mapping[str, str]) -> Kube:
 
 
 async def remove_namespaces(names: Sequence[str], limit: float = 120.0) -> float:
-    """Deletes namespaces and waits until they are gone; seconds that it took."""
+    """Delete namespaces, wait until they are gone, and return the seconds that this took."""
     began = time.monotonic()
     await program(
         "kubectl", "delete", "namespace", *names, "--ignore-not-found", "--wait", f"--timeout={limit:g}s",

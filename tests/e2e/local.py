@@ -1,4 +1,4 @@
-"""Which contexts are local, and how an image gets to their nodes."""
+"""The local contexts, and the commands that load an image into their nodes."""
 
 import os
 import re
@@ -13,18 +13,18 @@ LOADERS: Final = {
     r"kind-(.+)": r'kind load docker-image --name \1 "$EXPECTED_REF"',
     r"k3d-(.+)": r'k3d image import --cluster \1 "$EXPECTED_REF"',
     r"minikube": r'minikube image load "$EXPECTED_REF"',
-    r"docker-desktop": "true",  # it has Docker's own images
+    r"docker-desktop": "true",  # shares the images of Docker
     OFFLINE: rf'{folder(OFFLINE_CLUSTER)}/images/load "$EXPECTED_REF"',
 }
-"""The contexts that are local, and the command that brings the image $EXPECTED_REF to the nodes of each."""
+"""The local contexts, with the command that loads the image $EXPECTED_REF into the nodes of each."""
 
 
 class NotLocalError(Exception):
-    """The current context may be somebody's cluster."""
+    """The current context is not a known local one, and may be somebody's cluster."""
 
 
 def current_context() -> str:
-    """Of kubectl."""
+    """Return the current context of kubectl. Raises NotLocalError if there is no kubectl."""
     try:
         asked = subprocess.run(["kubectl", "config", "current-context"], capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -33,8 +33,11 @@ def current_context() -> str:
 
 
 def loader(context: str) -> str:
-    """The command for an image: MARKETSTREAM_IMAGE_LOAD, or what the context needs. One that does not mention
-    EXPECTED_REF takes the image as its argument, as in the Tiltfile. Raises NotLocalError."""
+    """Return the command that loads an image: MARKETSTREAM_IMAGE_LOAD, or the one for the context.
+
+    As in the Tiltfile, a given command that does not contain EXPECTED_REF gets the image as its argument. Raises
+    NotLocalError.
+    """
     for pattern, command in LOADERS.items():
         found = re.fullmatch(pattern, context)
         if found:
@@ -44,6 +47,6 @@ def loader(context: str) -> str:
             return given if "EXPECTED_REF" in given else f'{given} "$EXPECTED_REF"'
     raise NotLocalError(
         f"the current kube context is {context or 'not set'!r}: the end-to-end tests install and kill things, so they "
-        "run only on kind-*, k3d-*, minikube, docker-desktop and offline-cluster. Make one with `make kind`, or "
-        "choose one with `kubectl config use-context`"
+        "run only on kind-*, k3d-*, minikube, docker-desktop and offline-cluster. Create a cluster with `make kind`, "
+        "or choose a context with `kubectl config use-context`"
     )

@@ -1,4 +1,4 @@
-"""What is not ours: the exchange and a Kafka, as pods of a namespace of their own."""
+"""The exchange and a Kafka, which are not part of the platform: pods of another namespace."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,7 +17,7 @@ CONTAINER_SECURITY: Final = {"allowPrivilegeEscalation": False, "capabilities": 
 
 
 def exchange(arguments: list[str]) -> list[dict[str, Any]]:
-    """The tests' Binance server, and its Service."""
+    """Return the objects of the fake Binance."""
     return [
         _service(EXCHANGE, EXCHANGE_PORT),
         {
@@ -54,7 +54,7 @@ def exchange(arguments: list[str]) -> list[dict[str, Any]]:
 
 
 def kafka(namespace: str) -> list[dict[str, Any]]:
-    """A plain broker, which is its own controller and keeps its data over a restart."""
+    """Return the objects of a plain broker that is its own controller and keeps its data across restarts."""
     address = f"{KAFKA}.{namespace}.svc:{KAFKA_PORT}"
     settings = {
         "KAFKA_NODE_ID": "1",
@@ -99,15 +99,18 @@ def kafka(namespace: str) -> list[dict[str, Any]]:
 
 
 def kafka_pod(settings: Mapping[str, str], port: int) -> dict[str, Any]:
-    """The pod of a broker, whose volume is named `data`. The image writes its configuration over files of its own,
-    which a user without rights may not: it gets copies of them."""
+    """Return the pod of a broker, whose volume is named `data`.
+
+    The image overwrites some of its own files with its configuration. An unprivileged user cannot do that, so the pod
+    gets copies of them.
+    """
     security = CONTAINER_SECURITY | {"readOnlyRootFilesystem": True}
     image = {"image": images.KAFKA, "imagePullPolicy": "IfNotPresent", "securityContext": security}
-    variables = {**settings, "LOG_DIR": "/tmp/logs"}  # noqa: S108 - the pod's own
+    variables = {**settings, "LOG_DIR": "/tmp/logs"}  # noqa: S108 - in the pod
     defaults = {"name": "defaults", "mountPath": "/etc/kafka/docker"}
     return {
         "automountServiceAccountToken": False,
-        # Variables like KAFKA_PORT, which a Service named kafka sets, are settings to the image.
+        # The image would read variables that a Service named kafka sets, like KAFKA_PORT, as settings.
         "enableServiceLinks": False,
         "securityContext": POD_SECURITY | {"runAsUser": 1000, "fsGroup": 1000},
         "initContainers": [
@@ -128,7 +131,7 @@ def kafka_pod(settings: Mapping[str, str], port: int) -> dict[str, Any]:
                 "volumeMounts": [
                     defaults,
                     {"name": "config", "mountPath": "/opt/kafka/config"},
-                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - in the pod
                     {"name": "data", "mountPath": "/var/lib/kafka/data"},
                 ],
             }
@@ -138,12 +141,12 @@ def kafka_pod(settings: Mapping[str, str], port: int) -> dict[str, Any]:
 
 
 def peer(namespace: str, app: str) -> dict[str, Any]:
-    """One of them, as a NetworkPolicy names it."""
+    """Return the pods of an app as a peer of a NetworkPolicy."""
     return {"namespaceSelector": {"matchLabels": {NAMESPACE: namespace}}, "podSelector": {"matchLabels": {"app": app}}}
 
 
 async def is_up(kube: Kube, *names: str) -> None:
-    """Waits until they are ready."""
+    """Wait until the pods of these apps are ready."""
     for name in names:
         await kube.run("wait", "pod", "-l", f"app={name}", "--for=condition=Ready", "--timeout=120s", limit=130)
 

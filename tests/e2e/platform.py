@@ -1,4 +1,4 @@
-"""The release, its MarketStream and its database, as a test drives them."""
+"""The release, its MarketStream and its database, as the tests use them."""
 
 import asyncio
 import base64
@@ -18,11 +18,11 @@ from marketstream.postgres import errors
 from tests.e2e import images, outside
 from tests.e2e.kube import Forward, Kube, ProgramError, forwarded, helm, is_ready, program, until
 from tests.e2e.stranger import stranger
-from tests.e2e.truth import AWAY, Twin, Watch
+from tests.e2e.truth import UNAVAILABLE, Twin, Watch
 from tests.harness.needs import PROJECT
 
 NAME: Final = "marketstream"
-"""Of the release, and so the base of all names."""
+"""The name of the release, with which the names of its objects begin."""
 
 CRD: Final = "marketstreams.marketstream.io"
 STREAM: Final = "majors"
@@ -30,28 +30,28 @@ MANIFEST: Final = PROJECT / "manifests" / "majors.yaml"
 RESOURCE: Final = "marketstreams.marketstream.io"
 
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
-"""Those of the manifest."""
+"""The symbols of the manifest."""
 
 INSTALL_S: Final = 240.0
 SETTLED_S: Final = 120.0
 GOAL_S: Final = 40.0
-"""From `kubectl apply` of a MarketStream to the first candle in PostgreSQL."""
+"""The goal for the seconds from `kubectl apply` of a MarketStream to the first candle in PostgreSQL."""
 
 FIRST_CANDLE_S: Final = 120.0
-"""The same on a machine that is busy with other things."""
+"""The limit for the same, on a busy machine."""
 
 
 class Definition(NamedTuple):
-    """The definition of MarketStream, of which a cluster has one. Somebody else's is used as it is."""
+    """The CRD of MarketStream, of which a cluster has only one. The CRD of another release is used unchanged."""
 
     before: bool
-    """Whether it was there before; then it stays."""
+    """True if the CRD existed before. It then stays."""
     foreign: bool
-    """Whether it belongs to a release that is there."""
+    """True if the CRD belongs to another release that is installed."""
 
     @classmethod
     async def found(cls, namespace: str) -> Self:
-        """What there is of it, for a release in this namespace."""
+        """Return the state of the CRD before a release in this namespace is installed."""
         asked = await program("kubectl", "get", "customresourcedefinition", CRD, "--ignore-not-found", "-o", "json")
         if not asked:
             return cls(before=False, foreign=False)
@@ -62,23 +62,23 @@ class Definition(NamedTuple):
 
     @property
     def values(self) -> dict[str, Any]:
-        """For the chart."""
+        """Values for the chart."""
         return {"crds": {"enabled": not self.foreign}}
 
     @property
     def options(self) -> list[str]:
-        """For `helm install`."""
+        """Options for `helm install`."""
         return ["--take-ownership"] if self.before and not self.foreign else []
 
     async def remove(self) -> None:
-        """Removes what the release has left, as it should."""
-        assert await program("kubectl", "get", "customresourcedefinition", CRD), "it is kept"
+        """Check that the uninstalled release has left the CRD, and delete it unless it existed before."""
+        assert await program("kubectl", "get", "customresourcedefinition", CRD), "helm uninstall deleted the CRD"
         if not self.before:
             await program("kubectl", "delete", "customresourcedefinition", CRD, "--timeout=60s", limit=70)
 
 
 class Platform:
-    """One installation. `kube` is its namespace, `beside` that of the exchange."""
+    """An installation. `kube` is its namespace, `beside` the namespace of the exchange."""
 
     def __init__(
         self, kube: Kube, beside: Kube, twin: Twin, chart: Path, crd: Definition, values: Mapping[str, Any]
@@ -96,12 +96,12 @@ class Platform:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Looks at the candles all the time, as long as the block lasts."""
+        """Check all new candles in the background."""
         async with forwarded(self.kube, f"service/{NAME}-postgresql", 5432) as self._database, self.watch.watching():
             yield
 
     async def helm(self, *arguments: str, values: Mapping[str, Any] | None = None, limit: float = INSTALL_S) -> str:
-        """Runs helm in the namespace; with the values, where there are any."""
+        """Run helm in the namespace, with the values if given, and return its output."""
         given: list[str] = []
         if values is not None:
             file = self.chart.parent / "values.json"
@@ -110,7 +110,7 @@ class Platform:
         return await helm(*arguments, "--namespace", self.kube.namespace, *given, limit=limit)
 
     async def install(self) -> float:
-        """Installs the release and waits for all of it; seconds that it took."""
+        """Install the release, wait until all of it is ready, and return the seconds that this took."""
         began = time.monotonic()
         await self.helm(
             "install", NAME, str(self.chart), "--wait", f"--timeout={INSTALL_S:g}s", *self.crd.options,
@@ -119,7 +119,7 @@ class Platform:
         return time.monotonic() - began
 
     def manifest(self) -> dict[str, Any]:
-        """The MarketStream of manifests/majors.yaml, with this exchange instead of Binance and these symbols."""
+        """Return the MarketStream of manifests/majors.yaml, with the tests' exchange and the current symbols."""
         stream: dict[str, Any] = yaml.safe_load(MANIFEST.read_text())
         assert stream["spec"]["symbols"] == list(SYMBOLS)
         address = f"{outside.EXCHANGE}.{self.beside.namespace}.svc:{outside.EXCHANGE_PORT}"
@@ -128,64 +128,64 @@ class Platform:
         return stream
 
     async def apply(self) -> None:
-        """kubectl apply of that."""
+        """Apply the MarketStream."""
         await self.kube.apply(self.manifest())
 
     async def change(self, **spec: Any) -> None:
-        """Changes fields of its spec."""
+        """Change fields of the MarketStream's spec."""
         await self.kube.patch(RESOURCE, STREAM, {"spec": spec})
 
     async def says(self, condition: str, status: str, reason: str = "", limit: float = SETTLED_S) -> None:
-        """Waits until a condition of the MarketStream says so."""
+        """Wait until a condition of the MarketStream has this status and, if given, this reason."""
         await self.kube.says(RESOURCE, STREAM, condition, status, reason, limit)
 
     async def settled(self) -> None:
-        """Waits until what runs is what was last asked for, and works."""
+        """Wait until the MarketStream is ready, as of its current generation."""
 
         async def it_is() -> bool:
             stream = await self.kube.get(RESOURCE, STREAM)
             status = stream.get("status", {})
             said = {each["type"]: each["status"] for each in status.get("conditions", ())}
-            assert status.get("observedGeneration") == stream["metadata"]["generation"], "not seen by the operator yet"
+            assert status.get("observedGeneration") == stream["metadata"]["generation"], "not observed yet"
             assert (said.get("Ready"), said.get("Progressing")) == ("True", "False"), status["conditions"]
             return True
 
         await until(it_is, SETTLED_S, f"{STREAM} has not settled")
 
     async def stream_pods(self, role: str = "") -> dict[str, Any]:
-        """The pods of the MarketStream by uid, of one role or of both."""
+        """Return the pods of the MarketStream by uid, of one role or of both."""
         return await self.kube.pods(f"marketstream.io/stream={STREAM}" + (f",{component(role)}" if role else ""))
 
     async def connection(self) -> dict[str, str]:
-        """What the Secret says of how to reach Kafka, PostgreSQL and Redis."""
+        """Return the content of the Secret with the addresses of Kafka, PostgreSQL and Redis."""
         secret = await self.kube.get("secret", f"{NAME}-connection")
         return {key: base64.b64decode(text).decode() for key, text in secret["data"].items()}
 
     async def database(self) -> Any:
-        """A connection to PostgreSQL. Raises one of AWAY."""
-        assert self._database is not None, "only while it is watched"
+        """Connect to PostgreSQL. Raises one of UNAVAILABLE."""
+        assert self._database is not None, "PostgreSQL can only be reached within watching()"
         try:
             self._url = self._url or (await self.connection())["DATABASE_URL"]
             url = urlsplit(self._url)
             address = url._replace(netloc=f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{self._database.port}")
             async with asyncio.timeout(10):
                 return await asyncpg.connect(address.geturl(), ssl=False)
-        except (ProgramError, *AWAY) as error:
+        except (ProgramError, *UNAVAILABLE) as error:
             self._database.renew()
-            raise ConnectionError(f"PostgreSQL is away: {error!r}") from error
+            raise ConnectionError(f"PostgreSQL is unavailable: {error!r}") from error
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
-        """Rows of the database. Raises ConnectionError while it is away."""
+        """Return rows of the database. Raises ConnectionError while it is unavailable."""
         connection = await self.database()
         try:
             return list(await connection.fetch(statement, *arguments))
         except errors.OUTAGES as error:
-            raise ConnectionError(f"PostgreSQL is away: {error!r}") from error
+            raise ConnectionError(f"PostgreSQL is unavailable: {error!r}") from error
         finally:
             connection.terminate()
 
     async def first_candle(self, symbol: str, began: float) -> float:
-        """Waits for the first candle of a symbol in PostgreSQL; seconds from `began` (monotonic) to its being there."""
+        """Wait for the first candle of a symbol in PostgreSQL; return the seconds since `began` (monotonic)."""
 
         async def there() -> bool:
             with contextlib.suppress(asyncpg.UndefinedTableError):
@@ -196,7 +196,7 @@ class Platform:
         return time.monotonic() - began
 
     async def knock(self, *targets: tuple[str, int]) -> dict[str, str]:
-        """Whether a pod that belongs to nothing of the release reaches these, or is refused."""
+        """Return for each host of the targets if a pod outside the release reached it or was refused."""
         await self.kube.apply(stranger(targets))
         await self.kube.run(
             "wait", "pod/stranger", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", limit=70
@@ -206,7 +206,7 @@ class Platform:
         return dict(line.split() for line in said.splitlines())
 
     async def replaced(self, kube: Kube, selector: str, before: Mapping[str, Any], limit: float = SETTLED_S) -> None:
-        """Waits until as many other pods as there were `before` are ready."""
+        """Wait until as many new pods are ready as there were pods `before`."""
 
         async def they_are() -> bool:
             now = await kube.pods(selector)
@@ -218,19 +218,19 @@ class Platform:
 
 
 def component(name: str) -> str:
-    """Selects the pods of a component."""
+    """Return the label selector of a component's pods."""
     return f"app.kubernetes.io/component={name}"
 
 
 async def chart_copy(folder: Path) -> tuple[Path, bool]:
-    """A copy of the chart that renders anywhere, and whether Strimzi's own chart is in it."""
+    """Copy the chart with its dependencies; return the copy, and True if it includes Strimzi's real chart."""
     target = folder / "chart"
     await program(str(PROJECT / "charts" / "with-dependencies"), str(target))
     return target, any((target / "charts").glob("strimzi-kafka-operator-*.tgz"))
 
 
 def base_values(beside: str) -> dict[str, Any]:
-    """What both runs install with: images of this checkout, and the exchange where it is."""
+    """Return the values of every release: the images of this checkout, and access to the exchange."""
     little = {"requests": {"cpu": "10m", "memory": "64Mi"}}
     return {
         "images": {"services": {"tag": images.TAG}, "operator": {"tag": images.TAG}},
@@ -245,7 +245,7 @@ def base_values(beside: str) -> dict[str, Any]:
 
 
 def external_kafka(beside: str) -> dict[str, Any]:
-    """The values for the broker of outside.py."""
+    """Return the values for the broker of outside.py."""
     return {
         "strimzi": {"enabled": False},
         "kafka": {

@@ -1,4 +1,4 @@
-"""A pod that belongs to nothing of the release, and knocks at doors."""
+"""A pod outside the release that tries to reach its servers."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -19,7 +19,7 @@ for target in sys.argv[1:]:
 
 
 def stranger(targets: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    """It says which of these it reaches: names and ports of Services."""
+    """Return the pod. It prints for each target, a Service and a port, if it was reached or refused."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -1,4 +1,4 @@
-"""Which contexts may be used, and how images get there. This needs no cluster."""
+"""The allowed contexts, and the commands that load images into them. These tests need no cluster."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The whole story of an installation, each test a chapter that builds on the ones before."""
+"""The whole life of an installation. Each test builds on the ones before."""
 
 import asyncio
 import time
@@ -47,14 +47,14 @@ KILLED: Final = {
     "postgresql": (f"{component('postgresql')},app.kubernetes.io/instance={NAME}", NAMESPACE),
     "redis": (f"{component('redis')},app.kubernetes.io/instance={NAME}", NAMESPACE),
 }
-"""What is killed, and how its pods are selected."""
+"""The components to kill, with the selector and the namespace of their pods."""
 
 
 @pytest.fixture(scope="module")
 async def platform(
     cluster: str, namespaces: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Platform]:
-    """The namespaces with the exchange and Kafka; what goes into them is the story."""
+    """Create the namespaces, with the exchange and Kafka. The tests install the rest."""
     namespaces += [NAMESPACE, BESIDE]
     await remove_namespaces(namespaces)
     crd = await Definition.found(NAMESPACE)
@@ -86,7 +86,7 @@ async def test_the_release_installs_and_all_of_it_is_ready(platform: Platform) -
     assert {status["restartCount"] for pod in pods.values() for status in pod["status"]["containerStatuses"]} == {0}
 
 
-async def test_what_is_sent_is_known_here(platform: Platform) -> None:
+async def test_the_twin_has_the_trades_of_the_exchange(platform: Platform) -> None:
     async with (
         forwarded(platform.beside, f"service/{outside.EXCHANGE}", outside.EXCHANGE_PORT) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port.port}") as client,
@@ -102,7 +102,7 @@ async def test_what_is_sent_is_known_here(platform: Platform) -> None:
         platform.twin.assert_same_trades("BTCUSDT", await until(told, 30))
 
 
-async def test_a_stream_is_applied_and_the_first_candle_comes(platform: Platform) -> None:
+async def test_a_stream_is_applied_and_the_first_candle_is_stored(platform: Platform) -> None:
     began = time.monotonic()
     await platform.apply()
     took = await platform.first_candle(SYMBOLS[0], began)
@@ -111,7 +111,7 @@ async def test_a_stream_is_applied_and_the_first_candle_comes(platform: Platform
     assert took < FIRST_CANDLE_S
 
 
-async def test_every_candle_is_what_was_sent(platform: Platform) -> None:
+async def test_every_candle_is_that_of_the_trades_sent(platform: Platform) -> None:
     took = await platform.watch.healed(platform.symbols, HEALED_S)
     await platform.says("Fresh", "True")
     print(f"all candles complete and exact after {took:.1f} s")
@@ -212,7 +212,7 @@ async def test_other_resources_roll_the_pods(platform: Platform) -> None:
 
     await until(rolled, SETTLED_S)
     took = await platform.watch.healed(platform.symbols, HEALED_S)
-    print(f"after the roll complete in {took:.1f} s")
+    print(f"complete {took:.1f} s after the roll")
 
 
 @pytest.mark.parametrize("what", KILLED)
@@ -233,7 +233,7 @@ async def test_a_kill_loses_nothing(platform: Platform, what: str) -> None:
 
 
 async def _somebody_leads(platform: Platform) -> None:
-    """That a change is taken up."""
+    """Check that the operator reconciles a change."""
     await platform.change(freshness={"maxAge": "90s"})
     await platform.settled()
 
@@ -252,16 +252,16 @@ async def test_a_pause_drains_and_the_resume_fills_what_was_missed(platform: Pla
     progress = await platform.fetch("SELECT topic, position FROM progress WHERE symbol = ANY($1)", platform.symbols)
     assert len(progress) == len(platform.symbols)
     assert all(row["position"] == ends[row["topic"]] for row in progress), (progress, ends)
-    await asyncio.sleep(12)  # windows that nobody hears
+    await asyncio.sleep(12)  # windows whose trades nobody receives
     began = time.monotonic()
     await platform.change(paused=False)
     await platform.settled()
     await platform.watch.healed(platform.symbols, HEALED_S)
-    print(f"resumed and all that was missed filled after {time.monotonic() - began:.1f} s")
+    print(f"resumed, and all holes filled, after {time.monotonic() - began:.1f} s")
 
 
 async def _topic_ends(beside: Kube) -> dict[str, int]:
-    """The offset after the last record of each topic."""
+    """Return the end offset of each topic."""
     said = await beside.run(
         "exec", f"{outside.KAFKA}-0", "--", "/opt/kafka/bin/kafka-get-offsets.sh",
         "--bootstrap-server", f"{outside.KAFKA}.{beside.namespace}.svc:{outside.KAFKA_PORT}",
@@ -324,16 +324,16 @@ async def test_an_uninstall_leaves_nothing_stuck_and_the_streams_as_they_are(pla
     assert (await platform.kube.get(RESOURCE, STREAM))["spec"]["symbols"] == platform.symbols
 
 
-async def test_installed_again_it_goes_on_where_it_was(platform: Platform) -> None:
+async def test_a_new_release_resumes_where_the_old_one_stopped(platform: Platform) -> None:
     print(f"helm install again: {await platform.install():.1f} s")
     began = time.monotonic()
     await platform.settled()
     await platform.watch.healed(platform.symbols, HEALED_S)
-    print(f"all that was missed filled after {time.monotonic() - began:.1f} s")
+    print(f"all holes filled after {time.monotonic() - began:.1f} s")
 
 
-async def test_in_the_end_everything_goes(platform: Platform) -> None:
-    print(f"{platform.watch.claims} candles that say complete were seen, none of them wrong")
+async def test_everything_is_removed_in_the_end(platform: Platform) -> None:
+    print(f"{platform.watch.claims} complete candles seen, none of them wrong")
     await platform.kube.run("delete", RESOURCE, STREAM, "--wait", "--timeout=60s", limit=70)
 
     async def gone() -> bool:

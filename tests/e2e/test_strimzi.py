@@ -1,5 +1,7 @@
-"""A short story with kafka.mode=strimzi, TLS, a login and least rights: all the wiring between the chart, the operator
-and Strimzi's objects. Strimzi's own operator takes part where its chart was fetched; else one that stands in for it.
+"""A short life of an installation with kafka.mode=strimzi, TLS, a login and least rights.
+
+It tests all the wiring between the chart, the operator and Strimzi's objects. Strimzi's own operator takes part if its
+chart was fetched, otherwise a stand-in.
 """
 
 import asyncio
@@ -55,7 +57,7 @@ VALUES: Final = {
 
 @asynccontextmanager
 async def definitions() -> AsyncIterator[None]:
-    """Strimzi's definitions, unless somebody has brought them."""
+    """Install Strimzi's definitions, unless the cluster has them."""
     there = await program("kubectl", "get", "customresourcedefinitions", "-o", "name")
     if "kafkas.kafka.strimzi.io" in there:
         yield
@@ -63,7 +65,7 @@ async def definitions() -> AsyncIterator[None]:
     try:
         await program("kubectl", "apply", "--server-side", "-f", DEFINITIONS)
         established = ("kubectl", "wait", "--for=condition=Established", "-f", DEFINITIONS, "--timeout=60s")
-        await until(lambda: program(*established, limit=70), 60)  # it fails while they have no status at all
+        await until(lambda: program(*established, limit=70), 60)  # kubectl fails while they have no status
         yield
     finally:
         await program("kubectl", "delete", "-f", DEFINITIONS, "--timeout=60s", limit=70)
@@ -71,7 +73,7 @@ async def definitions() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def stand_in(kube: Kube) -> AsyncIterator[StandIn]:
-    """Strimzi's operator, more or less."""
+    """Run the stand-in for Strimzi's operator."""
     async with definitions():
         standing = StandIn(kube)
         task = asyncio.create_task(standing.keep())
@@ -86,7 +88,7 @@ async def stand_in(kube: Kube) -> AsyncIterator[StandIn]:
 async def platform(
     cluster: str, namespaces: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Platform]:
-    """The namespaces with the exchange, and Strimzi."""
+    """Create the namespaces, with the exchange and Strimzi or its stand-in."""
     namespaces += [NAMESPACE, BESIDE]
     await remove_namespaces(namespaces)
     crd = await Definition.found(NAMESPACE)
@@ -95,7 +97,7 @@ async def platform(
     await beside.apply(*outside.exchange(twin.arguments))
     await outside.is_up(beside, outside.EXCHANGE)
     chart, is_real = await chart_copy(tmp_path_factory.mktemp("chart"))
-    print("Strimzi's operator" if is_real else "an operator that stands in for Strimzi's")
+    print("Strimzi's operator" if is_real else "a stand-in for Strimzi's operator")
     values = base_values(BESIDE) | VALUES | {"strimzi": {"enabled": is_real}}
     platform = Platform(kube, beside, twin, chart, crd, values)
     if is_real:
@@ -112,13 +114,13 @@ async def _nothing_false_was_seen(platform: Platform) -> AsyncIterator[None]:
     platform.watch.assert_well()
 
 
-async def test_the_release_installs_and_kafka_comes(platform: Platform) -> None:
+async def test_the_release_installs_and_kafka_is_ready(platform: Platform) -> None:
     took = await platform.install()
     await platform.kube.run("wait", f"kafka/{NAME}", "--for=condition=Ready", "--timeout=300s", limit=310)
     print(f"helm install to all ready: {took:.1f} s")
 
 
-async def test_the_first_candle_comes(platform: Platform) -> None:
+async def test_the_first_candle_is_stored(platform: Platform) -> None:
     began = time.monotonic()
     await platform.apply()
     took = await platform.first_candle(SYMBOLS[0], began)
@@ -128,7 +130,7 @@ async def test_the_first_candle_comes(platform: Platform) -> None:
     assert len(await platform.kube.list(TOPICS, f"marketstream.io/stream={STREAM}")) == len(SYMBOLS)
 
 
-async def test_a_symbol_is_added_and_all_is_exact(platform: Platform) -> None:
+async def test_a_symbol_is_added_and_every_candle_is_exact(platform: Platform) -> None:
     before = await platform.stream_pods()
     platform.symbols.append(ADDED)
     await platform.apply()
@@ -143,7 +145,7 @@ async def test_a_stranger_does_not_reach_kafka(platform: Platform) -> None:
     assert await platform.knock((f"{NAME}-kafka-bootstrap", 9093)) == {f"{NAME}-kafka-bootstrap": "refused"}
 
 
-async def test_it_is_uninstalled_and_nothing_is_stuck(platform: Platform) -> None:
+async def test_the_release_is_uninstalled_and_nothing_is_stuck(platform: Platform) -> None:
     await platform.kube.run("delete", RESOURCE, STREAM, "--wait", "--timeout=60s", limit=70)
 
     async def gone() -> bool:

@@ -1,7 +1,7 @@
-"""What the exchange has sent, and whether every candle says so.
+"""The trades that the exchange has sent, and the candles that must follow from them.
 
-The exchange's generator is a function of its arguments: a twin of it in this process has the same trades, before they
-happen even.
+The exchange's generator is a pure function of its arguments, so a twin of it in this process has the same trades, even
+before they happen.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from tests.integration.live.exchange import Truth
 
 EXCHANGE: Final = "binance"
 AHEAD_S: Final = 60
-"""By how much the twin is ahead: the clock of the cluster may differ from ours."""
+"""Seconds by which the twin is ahead, because the clock of the cluster may differ from ours."""
 
-LOOK_S: Final = 1.0
-AWAY: Final = (*errors.OUTAGES, asyncpg.PostgresError)
-"""What is raised while PostgreSQL is away."""
+PAUSE_S: Final = 1.0
+UNAVAILABLE: Final = (*errors.OUTAGES, asyncpg.PostgresError)
+"""Errors that are raised while PostgreSQL is unavailable."""
 
 
 class Twin:
-    """The same exchange as the pod, of which every trade is known. `arguments` are the pod's."""
+    """The same exchange as in the pod, with every trade known. `arguments` are those of the pod."""
 
     def __init__(self, symbols: Sequence[str], *, seed: int, rate: float, past_s: int = 300) -> None:
         since = int(time.time()) - past_s
@@ -43,12 +43,12 @@ class Twin:
         self.truth = Truth(self.server)
 
     def advance(self) -> None:
-        """Lets happen what happens until a while after now."""
+        """Generate the trades until AHEAD_S seconds after now."""
         for market in self.server.markets.values():
             market.advance(time.time_ns() // 1000 + AHEAD_S * 1_000_000)
 
     def assert_same_trades(self, symbol: str, told: Sequence[dict[str, Any]]) -> None:
-        """That what the exchange tells of its history is what is known here."""
+        """Assert that trades from the exchange's history equal those of the twin."""
         self.advance()
         known = {trade.id: trade for trade in self.server.markets[symbol].trades}
         assert told
@@ -60,7 +60,7 @@ class Twin:
 
 
 class Watch:
-    """Looks at every candle that PostgreSQL holds, all the time: none may say complete that is not what was sent."""
+    """Checks every new row of PostgreSQL: no candle may claim to be complete and differ from the trades sent."""
 
     def __init__(self, twin: Twin, connect: Callable[[], Awaitable[Any]]) -> None:
         self._twin = twin
@@ -69,11 +69,11 @@ class Watch:
         self._wrong: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self.claims = 0
-        """Candles seen that said complete."""
+        """The number of complete candles seen."""
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Looks as long as the block lasts. A PostgreSQL that is away is waited for."""
+        """Check new rows in the background, waiting for PostgreSQL while it is unavailable."""
         self._task = asyncio.create_task(self._keep())
         try:
             yield
@@ -87,28 +87,30 @@ class Watch:
                 connection = await self._connect()
                 try:
                     while True:
-                        await self._look(connection)
-                        await asyncio.sleep(LOOK_S)
+                        await self._check_new(connection)
+                        await asyncio.sleep(PAUSE_S)
                 finally:
                     connection.terminate()
-            except AWAY:
-                await asyncio.sleep(LOOK_S)
+            except UNAVAILABLE:
+                await asyncio.sleep(PAUSE_S)
 
     def assert_well(self) -> None:
-        """That nothing false was seen so far, and that somebody looks."""
+        """Assert that the background check works and has found nothing wrong."""
         if self._task is not None and self._task.done():
             self._task.result()
-        assert not self._wrong, f"{len(self._wrong)} candles say complete but are not, first {self._wrong[0]}"
+        assert not self._wrong, f"{len(self._wrong)} candles wrongly claim to be complete, first {self._wrong[0]}"
 
     async def healed(self, symbols: Sequence[str], limit_s: float = 120.0) -> float:
-        """Waits until every candle of these symbols, from their first to the one that is open now, is there, complete
-        and what was sent; seconds that it took."""
+        """Wait until every candle of these symbols, from the first to the open one, is complete and exact.
+
+        Returns the seconds that this took.
+        """
         began = time.monotonic()
         last_s = int(time.time()) // WINDOW_S * WINDOW_S
-        missing = "nobody has answered"
+        missing = "not checked yet"
         while missing:
             self.assert_well()
-            assert time.monotonic() < began + limit_s, f"after {limit_s:g} s not complete up to {last_s}: {missing}"
+            assert time.monotonic() < began + limit_s, f"not complete up to {last_s} within {limit_s:g} s: {missing}"
             await asyncio.sleep(0.3)
             try:
                 connection = await self._connect()
@@ -116,15 +118,17 @@ class Watch:
                     missing = await _missing(connection, symbols, last_s)
                 finally:
                     connection.terminate()
-            except AWAY as error:
+            except UNAVAILABLE as error:
                 missing = repr(error)
         took = time.monotonic() - began
         await self.assert_exact(symbols, last_s)
         return took
 
     async def assert_exact(self, symbols: Sequence[str], last_s: int) -> None:
-        """That the rows up to this window are those of the trades sent: none wrong, none lost, none too many; and
-        that the longer candles follow from them."""
+        """Assert that the rows up to this window are exactly those of the trades sent.
+
+        The longer candles must be their rollups.
+        """
         self._twin.advance()
         connection = await self._connect()
         try:
@@ -140,9 +144,9 @@ class Watch:
             connection.terminate()
         self.assert_well()
 
-    async def _look(self, connection: Any) -> None:
+    async def _check_new(self, connection: Any) -> None:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            # All rows of transactions that the last look did not see: of those below its xmin it saw all.
+            # The rows of all transactions that the last check did not see. It saw all transactions below its xmin.
             records = await connection.fetch(
                 f"SELECT symbol, {COLUMNS} FROM candles_10s WHERE exchange = $1 AND xmin::text::bigint >= $2",
                 EXCHANGE, self._since,
@@ -159,7 +163,7 @@ class Watch:
 
 
 async def _missing(connection: Any, symbols: Sequence[str], last_s: int) -> str:
-    """Of the symbols that are not complete up to this window, what is wrong."""
+    """Describe the symbols whose candles are not complete up to this window; an empty text if all are."""
     found = await connection.fetch(
         "SELECT symbol, min(window_start) AS first, count(*) AS rows, max(window_start) AS last, "
         "array_agg(window_start || ' ' || incomplete_reason) FILTER (WHERE NOT complete) AS incomplete "

@@ -1,4 +1,4 @@
-"""The memory of each service as a process of its own, under load."""
+"""Measure the memory of each service, as a separate process under load."""
 
 import asyncio
 import contextlib
@@ -22,26 +22,26 @@ SYMBOLS = (
 LIMITS_MB = {"producer": 80.0, "processor": 80.0, "api": 120.0}
 SAMPLE_S = 1.0
 POLLS = 20
-"""Requests to the API in a second."""
+"""Requests to the API per second."""
 
 PATHS = ("/price", "/candles", "/candles?interval=1m&limit=1000", "/current-candle", "/symbols", "/metrics")
 
 
 @dataclass
 class Memory:
-    """Resident memory of a service over time: seconds and MB."""
+    """The resident memory of a service over time, in seconds and MB."""
 
     seconds: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
 
     @property
     def last(self) -> float:
-        """MB at the end."""
+        """The memory at the end in MB."""
         return statistics.median(self.megabytes[-10:])
 
     @property
     def slope(self) -> float:
-        """MB an hour over the second half, by the medians of its two halves: one jump does not tilt it."""
+        """The growth in MB per hour over the second half, by the medians of its halves, which one jump hardly moves."""
         half = len(self.seconds) // 2
         quarter = half + (len(self.seconds) - half) // 2
         rise = statistics.median(self.megabytes[quarter:]) - statistics.median(self.megabytes[half:quarter])
@@ -49,7 +49,7 @@ class Memory:
 
 
 async def measure(folder: Path, minutes: float) -> dict[str, Memory]:
-    """Runs the three services on a simulated market for so long. Raises when one of them ends."""
+    """Run the three services on a simulated market for so many minutes. Raises RuntimeError if one of them exits."""
     async with EmbeddedServers(folder) as servers, contextlib.AsyncExitStack() as stack:
         settings = Settings(
             kafka_bootstrap=servers.kafka_bootstrap,
@@ -74,7 +74,7 @@ async def measure(folder: Path, minutes: float) -> dict[str, Memory]:
                 await asyncio.sleep(SAMPLE_S)
                 for name, process in processes.items():
                     if process.returncode is not None:
-                        raise RuntimeError(f"the {name} ended with {process.returncode}")
+                        raise RuntimeError(f"the {name} exited with code {process.returncode}")
                     memory[name].seconds.append(time.monotonic() - started)
                     memory[name].megabytes.append(psutil.Process(process.pid).memory_info().rss / 1e6)
                 if polling.done():
@@ -105,11 +105,11 @@ async def _service(name: str, settings: Settings) -> AsyncIterator[asyncio.subpr
 
 
 async def _poll(port: int) -> None:
-    """Asks for everything, over and over."""
+    """Request all paths, over and over."""
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         while True:
             for path in PATHS:
-                with contextlib.suppress(httpx.TransportError):  # not up yet
+                with contextlib.suppress(httpx.TransportError):  # not started yet
                     await client.get(path)
                 await asyncio.sleep(1 / POLLS)
 
@@ -121,4 +121,4 @@ async def _must_have_worked(port: int) -> None:
             raise RuntimeError(f"{len(symbols)} symbols are live, expected {len(SYMBOLS)}: {symbols}")
         candles = (await client.get("/candles")).json()
         if not candles:
-            raise RuntimeError("no candle was made")
+            raise RuntimeError("no candle was stored")

@@ -1,9 +1,11 @@
-"""Stands in for Strimzi's operator, which needs a registry: it makes of Kafka, KafkaNodePool, KafkaTopic and KafkaUser
-objects, accepted by Strimzi's own definitions, a broker, Services, Secrets, topics, users and a NetworkPolicy under the
-names that Strimzi gives them. It runs one node, and knows no more of the configuration than the chart writes.
+"""A stand-in for Strimzi's operator, whose image is not available without a registry.
 
-    standin.py    looks at the objects and sees to them
-    objects.py    what becomes of a Kafka object
+From Kafka, KafkaNodePool, KafkaTopic and KafkaUser objects, which Strimzi's own definitions accept, it creates a
+broker, Services, Secrets, topics, users and a NetworkPolicy, with the names that Strimzi gives them. It runs one node,
+and supports only the configuration that the chart writes.
+
+    standin.py    watches the objects and reconciles them
+    objects.py    the objects that follow from a Kafka object
     authority.py  its certificates
     admin.py      topics, users and access lists, by Kafka's own programs in its pod
 """

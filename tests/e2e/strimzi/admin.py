@@ -10,36 +10,36 @@ _LIMIT_S: Final = 60.0
 
 
 class Admin:
-    """Of the broker in this pod."""
+    """The administration of the broker in a pod."""
 
     def __init__(self, kube: Kube, pod: str) -> None:
         self._kube = kube
         self._pod = pod
 
-    async def make_topic(self, name: str, partitions: int, config: Mapping[str, str]) -> None:
-        """Makes a topic, unless it is there."""
+    async def create_topic(self, name: str, partitions: int, config: Mapping[str, str]) -> None:
+        """Create a topic, unless it exists."""
         given = [part for key, value in config.items() for part in ("--config", f"{key}={value}")]
         await self._run(
             "kafka-topics", "--create", "--if-not-exists", "--topic", name, "--partitions", str(partitions), *given
         )
 
-    async def remove_topic(self, name: str) -> None:
-        """Removes a topic."""
+    async def delete_topic(self, name: str) -> None:
+        """Delete a topic."""
         await self._run("kafka-topics", "--delete", "--if-exists", "--topic", name)
 
     async def topics(self) -> set[str]:
-        """The names of all."""
+        """Return the names of all topics."""
         return set((await self._run("kafka-topics", "--list")).split())
 
-    async def make_user(self, name: str, password: str) -> None:
-        """Lets somebody log in."""
+    async def create_user(self, name: str, password: str) -> None:
+        """Create a user with a password, or change the password."""
         await self._run(
             "kafka-configs", "--alter", "--entity-type", "users", "--entity-name", name,
             "--add-config", f"SCRAM-SHA-512=[password={password}]",
         )  # fmt: skip
 
     async def allow(self, user: str, rule: Any) -> None:
-        """Lets a user do what a rule of a KafkaUser says."""
+        """Grant a user the operations of a rule of a KafkaUser."""
         resource = rule["resource"]
         operations = [part for operation in rule["operations"] for part in ("--operation", operation)]
         await self._run(

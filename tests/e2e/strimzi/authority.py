@@ -1,4 +1,4 @@
-"""Certificates as Strimzi makes them: an authority of the cluster, and one of a broker."""
+"""Certificates like Strimzi's: the authority of a cluster, and the certificate of a broker."""
 
 import tempfile
 from pathlib import Path
@@ -8,15 +8,15 @@ from tests.e2e.kube import program
 
 
 class Certificates(NamedTuple):
-    """PEM texts."""
+    """PEM texts of an authority and of a broker."""
 
     authority: str
     broker: str
-    """Key and certificate."""
+    """The key and the certificate."""
 
 
 async def issue(cluster: str, namespace: str) -> Certificates:
-    """An authority, and a certificate of hers for the bootstrap Service and the brokers."""
+    """Issue an authority, and its certificate for the bootstrap Service and the brokers."""
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
         (at / "extensions").write_text(

@@ -1,4 +1,4 @@
-"""What becomes of a Kafka object and its KafkaNodePool. Pure."""
+"""The objects that follow from a Kafka object and its KafkaNodePool, as pure functions."""
 
 import base64
 from typing import Any, Final
@@ -7,14 +7,14 @@ from tests.e2e.outside import kafka_pod
 from tests.e2e.strimzi.authority import Certificates
 
 LOCAL: Final = "127.0.0.1:9091"
-"""Where Kafka's own programs find the broker, in its pod alone; whoever comes there may do everything."""
+"""The address for Kafka's own programs, reachable in the pod alone. Its clients have all rights."""
 
 CLUSTER_ID: Final = "5L6g3nShT-eMCtK--X86sw"
 FOLDER: Final = "/etc/kafka/secrets"
 
 
 def listener(kafka: Any) -> Any:
-    """The only one of the object."""
+    """Return the only listener of a Kafka object."""
     (only,) = kafka["spec"]["kafka"]["listeners"]
     known = {"name", "port", "type", "tls", "authentication", "networkPolicyPeers"}
     assert only["type"] == "internal"
@@ -24,7 +24,7 @@ def listener(kafka: Any) -> Any:
 
 
 def made(kafka: Any, pool: Any, certificates: Certificates) -> list[dict[str, Any]]:
-    """All objects of a cluster; they go with the Kafka object."""
+    """Return all objects of a cluster, which are deleted with the Kafka object."""
     name = kafka["metadata"]["name"]
     port = listener(kafka)["port"]
     return [
@@ -38,24 +38,24 @@ def made(kafka: Any, pool: Any, certificates: Certificates) -> list[dict[str, An
 
 
 def labels(kafka: Any) -> dict[str, str]:
-    """Of the pods of the brokers."""
+    """Return the labels of the brokers' pods."""
     name = kafka["metadata"]["name"]
     return {"strimzi.io/cluster": name, "strimzi.io/kind": "Kafka", "strimzi.io/name": f"{name}-kafka"}
 
 
 def pod_name(kafka: Any, pool: Any) -> str:
-    """Of the only broker."""
+    """Return the name of the only broker's pod."""
     return f"{kafka['metadata']['name']}-{pool['metadata']['name']}-0"
 
 
 def bootstrap(kafka: Any) -> tuple[str, int]:
-    """Where the clients go."""
+    """Return the host and the port for clients."""
     name, namespace = kafka["metadata"]["name"], kafka["metadata"]["namespace"]
     return f"{name}-kafka-bootstrap.{namespace}.svc", listener(kafka)["port"]
 
 
 def owned_by(owner: Any) -> list[dict[str, Any]]:
-    """A reference by which an object goes with its owner."""
+    """Return the owner reference by which an object is deleted with its owner."""
     return [
         {
             "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": owner["metadata"]["name"],
@@ -125,7 +125,7 @@ def _brokers(kafka: Any, pool: Any) -> dict[str, Any]:
 
 
 def _settings(kafka: Any, pool: Any) -> dict[str, str]:
-    """The variables from which the image makes the configuration."""
+    """Return the variables from which the image writes the broker's configuration."""
     given = listener(kafka)
     host = f"{pod_name(kafka, pool)}.{kafka['metadata']['name']}-kafka-brokers.{kafka['metadata']['namespace']}.svc"
     configuration = {
@@ -155,7 +155,7 @@ def _settings(kafka: Any, pool: Any) -> dict[str, str]:
         assert kafka["spec"]["kafka"]["authorization"] == {"type": "simple"}
         configuration |= {
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",  # whoever comes to LOCAL; the clients have names
+            "super.users": "User:ANONYMOUS",  # the clients of LOCAL; all others have names
         }
     heap = pool["spec"]["jvmOptions"]
     return {
@@ -166,7 +166,7 @@ def _settings(kafka: Any, pool: Any) -> dict[str, str]:
 
 
 def _variable(key: str) -> str:
-    """As the image reads them: a dot is an underscore, a hyphen three."""
+    """Return the variable of a key as the image reads it: an underscore for a dot, three for a hyphen."""
     return "KAFKA_" + key.replace(".", "_").replace("-", "___").upper()
 
 

@@ -1,4 +1,4 @@
-"""Looks at Strimzi's objects of a namespace, and sees to them."""
+"""The loop that reconciles Strimzi's objects of a namespace."""
 
 import asyncio
 import base64
@@ -12,11 +12,11 @@ from tests.e2e.strimzi import authority, objects
 from tests.e2e.strimzi.admin import Admin
 
 GROUP: Final = "kafka.strimzi.io"
-LOOK_S: Final = 1.0
+PAUSE_S: Final = 1.0
 
 
 class StandIn:
-    """`keep` runs it. What it could not do is tried again, and kept in `trouble`."""
+    """The stand-in, run by `keep`. Failures are retried, and the last one is kept in `trouble`."""
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
@@ -26,16 +26,16 @@ class StandIn:
         self.trouble = ""
 
     async def keep(self) -> None:
-        """Until it is cancelled."""
+        """Reconcile every second until cancelled."""
         while True:
             try:
-                await self._look()
+                await self._reconcile()
                 self.trouble = ""
             except (ProgramError, OSError) as error:
                 self.trouble = str(error)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(PAUSE_S)
 
-    async def _look(self) -> None:
+    async def _reconcile(self) -> None:
         found: dict[str, list[Any]] = {"Kafka": [], "KafkaNodePool": [], "KafkaTopic": [], "KafkaUser": []}
         kinds = ",".join(
             f"{kind}.{GROUP}".lower() for kind in ("kafkas", "kafkanodepools", "kafkatopics", "kafkausers")
@@ -49,10 +49,10 @@ class StandIn:
             admin = Admin(self._kube, objects.pod_name(kafka, pool))
             for user in _of(kafka, found["KafkaUser"]):
                 await self._user(admin, user)
-            await self._see_to_topics(admin, _of(kafka, found["KafkaTopic"]))
+            await self._reconcile_topics(admin, _of(kafka, found["KafkaTopic"]))
 
     async def _cluster(self, kafka: Any, pool: Any) -> bool:
-        """Sees to the broker. Whether it is ready."""
+        """Reconcile the broker, and return True if it is ready."""
         name = kafka["metadata"]["name"]
         uid = kafka["metadata"]["uid"]
         if self._is_new(kafka) or self._is_new(pool):
@@ -84,7 +84,7 @@ class StandIn:
             return
         assert user["spec"]["authentication"] == {"type": "scram-sha-512"}
         password = secrets.token_urlsafe(24)
-        await admin.make_user(name, password)
+        await admin.create_user(name, password)
         for rule in user["spec"]["authorization"]["acls"]:
             await admin.allow(name, rule)
         secret = {
@@ -97,17 +97,17 @@ class StandIn:
         self._note(user)
         await self._says_ready(user, username=name, secret=name)
 
-    async def _see_to_topics(self, admin: Admin, topics: Iterable[Any]) -> None:
+    async def _reconcile_topics(self, admin: Admin, topics: Iterable[Any]) -> None:
         wanted = {topic["metadata"]["uid"]: topic for topic in topics}
         for uid, topic in wanted.items():
             if self._is_new(topic):
                 name, spec = topic["metadata"]["name"], topic["spec"]
-                await admin.make_topic(name, spec["partitions"], spec["config"])
+                await admin.create_topic(name, spec["partitions"], spec["config"])
                 self._topics[uid] = name
                 self._note(topic)
                 await self._says_ready(topic, topicName=name)
         for uid in self._topics.keys() - wanted.keys():
-            await admin.remove_topic(self._topics.pop(uid))
+            await admin.delete_topic(self._topics.pop(uid))
 
     def _is_new(self, thing: Any) -> bool:
         return bool(self._done.get(thing["metadata"]["uid"]) != thing["metadata"]["generation"])
@@ -116,7 +116,7 @@ class StandIn:
         self._done |= {thing["metadata"]["uid"]: thing["metadata"]["generation"] for thing in things}
 
     async def _says_ready(self, thing: Any, **more: Any) -> None:
-        """Writes the status of something that is ready, unless it says so."""
+        """Write the status of a ready object, unless it is there already."""
         generation = thing["metadata"]["generation"]
         if thing.get("status", {}).get("observedGeneration") == generation:
             return
@@ -128,6 +128,6 @@ class StandIn:
 
 
 def _of(kafka: Any, things: Iterable[Any]) -> list[Any]:
-    """Those that belong to this Kafka."""
+    """Return the objects that belong to this Kafka."""
     name = kafka["metadata"]["name"]
     return [thing for thing in things if thing["metadata"].get("labels", {}).get("strimzi.io/cluster") == name]
