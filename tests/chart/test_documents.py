@@ -54,7 +54,7 @@ def test_the_readme_has_every_value() -> None:
     assert not missing
 
 
-def test_alerts_speak_of_what_is_counted() -> None:
+def test_alerts_use_metrics_that_exist() -> None:
     """Alerts use existing metrics, and their texts use labels of the result: others would be empty."""
     known = metrics()
     names = [rule["alert"] for rule in alerts()]
@@ -84,7 +84,7 @@ KNOWN = {"a": {"x", "y"}, "b": {"x"}, "c_bucket": {"x", "le"}}
         ("histogram_quantile(0.5, sum by (le, x) (rate(c_bucket[5m])))", "x"),
     ],
 )
-def test_labels_that_an_expression_leaves(expression: str, labels: str) -> None:
+def test_the_labels_of_the_result(expression: str, labels: str) -> None:
     assert read(expression, KNOWN).labels == set(labels.split())
 
 
@@ -95,12 +95,12 @@ def test_labels_that_an_expression_leaves(expression: str, labels: str) -> None:
         "?", "histogram_quantile(0.5, b)", "histogram_quantile(a, c_bucket)", "histogram_quantile(c_bucket)",
     ],
 )  # fmt: skip
-def test_expressions_that_can_never_hold(expression: str) -> None:
+def test_invalid_expressions_are_rejected(expression: str) -> None:
     with pytest.raises(PromqlError):
         read(expression, KNOWN)
 
 
-def test_what_to_do_is_said_for_every_alert() -> None:
+def test_every_alert_has_a_row_in_the_documentation() -> None:
     text = (PROJECT / "docs" / "how-to" / "monitor.md").read_text("utf-8")
     table = text.split("\n## Alerts\n")[1].split("\n#")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [rule["alert"] for rule in alerts()]
@@ -115,12 +115,12 @@ def panels() -> list[dict[str, Any]]:
     return [panel for panel in board()["panels"] if panel["type"] != "row"]
 
 
-def test_the_board_is_rendered_as_it_is(helm: Helm) -> None:
+def test_the_dashboard_is_rendered_unchanged(helm: Helm) -> None:
     made = only(helm.render("metrics.grafanaDashboard.enabled=true"), "ConfigMap", "marketstream-dashboard")
     assert json.loads(made["data"]["marketstream.json"]) == board()
 
 
-def test_the_board_is_laid_out_without_gaps() -> None:
+def test_the_panels_of_the_dashboard_leave_no_space_between_them() -> None:
     everything = board()["panels"]
     assert len({panel["id"] for panel in everything}) == len(everything)
     taken = [
@@ -133,7 +133,7 @@ def test_the_board_is_laid_out_without_gaps() -> None:
     assert sorted(taken) == [(x, y) for x in range(24) for y in range(height)]
 
 
-def test_the_board_shows_what_is_counted() -> None:
+def test_the_dashboard_uses_metrics_that_exist() -> None:
     """Panels use existing metrics, and their legends use labels of the result: others would be empty."""
     known = metrics()
     for panel in panels():
@@ -154,7 +154,7 @@ def test_the_board_shows_what_is_counted() -> None:
         "marketstream_binance_overflow_trades_total",
     ],
 )  # fmt: skip
-def test_the_board_shows_where_silence_comes_from(metric: str) -> None:
+def test_the_dashboard_shows_the_causes_of_silence(metric: str) -> None:
     assert any(metric in series(target["expr"]) for panel in panels() for target in panel["targets"])
 
 

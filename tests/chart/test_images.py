@@ -41,7 +41,7 @@ def test_only_python_slim_is_needed(image: str) -> None:
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_what_runs_is_small_and_nobody(image: str) -> None:
+def test_the_last_stage_is_minimal_and_not_root(image: str) -> None:
     by_name = {name: (base, text) for base, name, text in stages(image)}
     base, last = by_name[""]
     while base in by_name:
@@ -55,7 +55,7 @@ def test_what_runs_is_small_and_nobody(image: str) -> None:
 
 
 @pytest.mark.parametrize(("image", "package"), IMAGES.items())
-def test_what_is_installed_is_locked(image: str, package: str) -> None:
+def test_installed_packages_are_locked(image: str, package: str) -> None:
     for line in re.findall(r"uv sync .*", dockerfile(image)):
         assert {"--frozen", "--no-dev", "--no-editable", f"--package {package}"} <= set(
             re.findall(r"--package \S+|--[\w-]+", line)

@@ -23,7 +23,7 @@ def notes(helm: Helm, *values: str) -> str:
         ("{*}", "test", ["delete marketstreams --all --all-namespaces"]),
     ],
 )
-def test_the_namespaces_that_are_served_are_named(helm: Helm, served: str, first: str, deletes: list[str]) -> None:
+def test_the_notes_name_the_watched_namespaces(helm: Helm, served: str, first: str, deletes: list[str]) -> None:
     said = notes(helm, *EXTERNAL, f"operator.watchNamespaces={served}")
     assert re.findall(r"kubectl (.*delete .*)", said) == deletes
     manifest = re.search(rf"^kubectl -n {first} apply -f - <<EOF\n(.*?)^EOF$", said, re.DOTALL | re.MULTILINE)

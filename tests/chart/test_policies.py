@@ -79,7 +79,7 @@ OPEN = set(itertools.product(("test", "stranger"), ("exchange", "kubernetes", "d
 
 
 @pytest.mark.parametrize("streams_in", ["test", "other"])
-def test_everybody_reaches_what_it_needs_and_nothing_else(helm: Helm, streams_in: str) -> None:
+def test_only_the_needed_connections_are_allowed(helm: Helm, streams_in: str) -> None:
     objects = helm.render(f"operator.watchNamespaces={{test,{streams_in}}}")
     reached = connections(objects, everybody(objects, STRIMZI, streams_in))
     # The API server may be at any address, so its ports are open to the operator; and the exchange's to it as well.
@@ -109,7 +109,7 @@ def test_an_exchange_in_the_cluster(helm: Helm) -> None:
     assert not reaches(policies(objects), producer, OUTSIDE["exchange"], 443)
 
 
-def test_more_servers_for_streams_with_a_connection_of_their_own(helm: Helm) -> None:
+def test_extra_egress_allows_more_servers(helm: Helm) -> None:
     rule = "networkPolicy.extraEgress[0]"
     objects = helm.render(f"{rule}.ports[0].port=6380", f"{rule}.to[0].podSelector.matchLabels.app=cache")
     pods, cache = everybody(objects, STRIMZI), Pod({"app": "cache"})
@@ -117,7 +117,7 @@ def test_more_servers_for_streams_with_a_connection_of_their_own(helm: Helm) -> 
     assert reached == {"operator", *ROLES, "test", "stranger"}
 
 
-def test_kafka_lets_in_who_needs_it(helm: Helm) -> None:
+def test_kafka_accepts_the_clients_that_need_it(helm: Helm) -> None:
     objects = helm.render("operator.watchNamespaces={test,other}")
     (listener,) = only(objects, "Kafka")["spec"]["kafka"]["listeners"]
     # Strimzi creates a NetworkPolicy from the peers.
@@ -136,7 +136,7 @@ def test_kafka_lets_in_who_needs_it(helm: Helm) -> None:
     assert not reaches([made], stream_pods("third")["producer"], STRIMZI, 9092)
 
 
-def test_metrics_are_fetched_when_there_is_a_monitor(helm: Helm) -> None:
+def test_prometheus_is_allowed_with_a_monitor(helm: Helm) -> None:
     prometheus = Pod({"app": "prometheus"}, "monitoring")
     for on in (True, False):
         objects = helm.render(f"metrics.podMonitor.enabled={str(on).lower()}")

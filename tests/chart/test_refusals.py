@@ -83,12 +83,12 @@ def refusal(helm: Helm, values: Sequence[str]) -> str:
 
 
 @pytest.mark.parametrize("sentence", CONTRADICTIONS)
-def test_contradictions_fail_with_a_sentence(helm: Helm, sentence: str) -> None:
+def test_contradictory_values_are_rejected_with_a_message(helm: Helm, sentence: str) -> None:
     assert sentence in refusal(helm, CONTRADICTIONS[sentence])
 
 
 @pytest.mark.parametrize("value", UNKNOWN)
-def test_unknown_values_are_refused(helm: Helm, value: str) -> None:
+def test_unknown_values_are_rejected(helm: Helm, value: str) -> None:
     message = refusal(helm, [value])
     assert "additional properties" in message
     key, _, _ = value.partition("=")
@@ -96,5 +96,5 @@ def test_unknown_values_are_refused(helm: Helm, value: str) -> None:
 
 
 @pytest.mark.parametrize("value", SENSELESS)
-def test_values_of_the_wrong_kind_are_refused(helm: Helm, value: str) -> None:
+def test_values_of_the_wrong_type_are_rejected(helm: Helm, value: str) -> None:
     assert "don't meet the specifications of the schema" in refusal(helm, [value])

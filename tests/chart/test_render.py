@@ -73,7 +73,7 @@ def test_lint(helm: Helm) -> None:
         helm.run("lint", "--strict", helm.chart, "--kube-version", KUBERNETES, "--values", CHART / file)
 
 
-def test_every_object_says_where_it_belongs(objects: list[Object]) -> None:
+def test_objects_have_their_labels_and_namespace(objects: list[Object]) -> None:
     cluster_wide = {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
     for each in objects:
         labels = each["metadata"]["labels"]
@@ -82,12 +82,12 @@ def test_every_object_says_where_it_belongs(objects: list[Object]) -> None:
         assert ("namespace" in each["metadata"]) is (each["kind"] not in cluster_wide), each["metadata"]
 
 
-def test_names_are_not_given_twice(objects: list[Object]) -> None:
+def test_names_are_unique(objects: list[Object]) -> None:
     keys = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
     assert len(set(keys)) == len(keys)
 
 
-def test_pods_are_restricted_and_say_what_they_need(objects: list[Object]) -> None:
+def test_pods_are_restricted_and_request_resources(objects: list[Object]) -> None:
     for name, template in pod_templates(objects).items():
         pod = template["spec"]
         assert pod["enableServiceLinks"] is False, name
@@ -102,7 +102,7 @@ def test_pods_are_restricted_and_say_what_they_need(objects: list[Object]) -> No
                 assert container.keys() >= {"livenessProbe", "readinessProbe", "startupProbe"}
 
 
-def test_root_file_systems_are_read_only_but_in_development(helm: Helm) -> None:
+def test_root_file_systems_are_read_only_except_in_development(helm: Helm) -> None:
     def writable(objects: list[Object]) -> set[str]:
         return {
             name
@@ -114,7 +114,7 @@ def test_root_file_systems_are_read_only_but_in_development(helm: Helm) -> None:
     assert writable(helm.render(files=[DEVELOPMENT])) == {"marketstream-operator", "marketstream-api"}
 
 
-def test_replicas_share_disruptions(objects: list[Object]) -> None:
+def test_replicas_have_a_disruption_budget(objects: list[Object]) -> None:
     several = {e["metadata"]["name"] for e in objects if e["kind"] == "Deployment" and e["spec"]["replicas"] > 1}
     assert {each["metadata"]["name"] for each in objects if each["kind"] == "PodDisruptionBudget"} == several
 
@@ -146,7 +146,7 @@ def test_the_connection_is_what_services_read(objects: list[Object]) -> None:
             assert urlsplit(url).hostname == f"marketstream-{name}.test.svc"
 
 
-def test_passwords_of_any_letters(helm: Helm) -> None:
+def test_passwords_may_contain_any_characters(helm: Helm) -> None:
     strange = "p @/:,%+ä"
     objects = helm.render("postgresql.auth.password=" + strange.replace(",", r"\,"))
     url = secret(objects, "marketstream-connection")["DATABASE_URL"]

@@ -35,7 +35,7 @@ def test_without_options(read: Read) -> None:
     assert "majors" in tilt.resources
 
 
-def test_two_readings_are_the_same_and_watch_nothing_that_they_write(read: Read, project: Path) -> None:
+def test_reading_again_gives_the_same_and_is_not_triggered_by_its_output(read: Read, project: Path) -> None:
     first, second = read(*OFFLINE, environment=LOAD), read(*OFFLINE, environment=LOAD)
     assert first.objects == second.objects
     written = project / "dist" / "tilt" / "chart"
@@ -75,7 +75,7 @@ def test_other_contexts_are_refused(read: Read, context: str) -> None:
         (("--colour", "red"), "flag provided but not defined"),
     ],
 )
-def test_what_is_refused(read: Read, arguments: tuple[str, ...], message: str) -> None:
+def test_invalid_options_are_rejected(read: Read, arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(TiltError, match=re.escape(message)):
         read(*arguments)
 
@@ -107,7 +107,7 @@ def test_docker_builds_the_target_for_tilt(read: Read) -> None:
     ],
     ids=["docker", "buildah", "a builder of one's own"],
 )
-def test_a_command_brings_the_image_to_the_node(
+def test_a_command_loads_the_image_into_the_node(
     read: Read, arguments: tuple[str, ...], environment: dict[str, str], command: str
 ) -> None:
     for name, image in read("--kafka", "dev", *arguments, environment=environment).images.items():
@@ -117,7 +117,7 @@ def test_a_command_brings_the_image_to_the_node(
         assert image["disable_push"]
 
 
-def test_the_image_of_the_pods_that_the_operator_makes_is_rewritten_too(read: Read) -> None:
+def test_the_image_in_the_operator_s_environment_is_rewritten_too(read: Read) -> None:
     tilt = read("--kafka", "dev")
     (operator,) = [each for each in tilt.objects if each["metadata"]["name"] == "marketstream-operator"
                    and each["kind"] == "Deployment"]  # fmt: skip
@@ -131,7 +131,7 @@ def test_the_image_of_the_pods_that_the_operator_makes_is_rewritten_too(read: Re
 
 
 @pytest.mark.parametrize("name", ["services", "operator"])
-def test_what_tilt_writes_is_what_restarts_the_service(read: Read, project: Path, name: str) -> None:
+def test_changed_files_restart_the_service(read: Read, project: Path, name: str) -> None:
     image = read("--kafka", "dev").images[f"marketstream/{name}"]
     written = {
         step["remote_path"]: project / step["paths"][0] for step in image["live_update"] if step["step"] == "sync"
@@ -145,7 +145,7 @@ def test_what_tilt_writes_is_what_restarts_the_service(read: Read, project: Path
     assert set(json.loads(entrypoint).split('"')[2].split()) == set(written)
 
 
-def test_writing_is_possible(read: Read) -> None:
+def test_containers_for_development_are_writable(read: Read) -> None:
     tilt = read("--kafka", "dev")
     for each in tilt.objects:
         if each["kind"] == "Deployment":
@@ -156,13 +156,13 @@ def test_writing_is_possible(read: Read) -> None:
             assert environment.get("WRITABLE_ROOT", "true") == "true"
 
 
-def test_changed_sources_reach_the_pods_that_the_operator_makes(read: Read) -> None:
+def test_changed_sources_reach_the_pods_of_the_operator(read: Read) -> None:
     assert read("--kafka", "dev").resource_of("operator")["extra_pod_selectors"] == [
         {"app.kubernetes.io/managed-by": "marketstream-operator"}
     ]
 
 
-def test_other_packages_of_the_page_need_another_image(read: Read, project: Path) -> None:
+def test_changed_packages_of_the_page_need_a_new_image(read: Read, project: Path) -> None:
     image = read("--kafka", "dev").images["marketstream/services"]
     (step,) = [each for each in image["live_update"] if each["step"] == "fall_back_on"]
     assert [Path(each).name for each in step["paths"]] == ["package.json", "package-lock.json"]
@@ -285,13 +285,13 @@ def test_buttons(read: Read, name: str, paused: bool) -> None:
     assert json.loads(button["cmd"][-1]) == {"spec": {"paused": paused}}
 
 
-def test_a_slow_laptop_has_time(read: Read) -> None:
+def test_timeouts_suit_a_slow_laptop(read: Read) -> None:
     tilt = read("--kafka", "dev")
     assert tilt.settings["ci"] == {"k8s_grace_period": "5m", "timeout": "45m", "readiness_timeout": "15m"}
     assert tilt.settings["update"] == {"k8s_upsert_timeout_secs": 120}
     assert tilt.settings["version"]["constraint"] == ">=0.35.0", "readiness_timeout is not known before"
 
 
-def test_the_product_is_not_blackened_in_the_logs(read: Read) -> None:
+def test_the_product_s_name_is_not_redacted_in_the_logs(read: Read) -> None:
     """Tilt redacts the contents of Secrets in logs, and the passwords for development are the product's name."""
     assert read("--kafka", "dev").settings["secret"] == {"disable_scrub": True}

@@ -72,7 +72,7 @@ def test_actions_are_pinned(workflow: Any) -> None:
             assert re.fullmatch(r"[\w./-]+@(v\d+|[0-9a-f]{40})", step["uses"]), step["uses"]
 
 
-def test_rights_are_given_where_they_are_needed(workflow: Any) -> None:
+def test_jobs_have_only_the_rights_that_they_need(workflow: Any) -> None:
     assert workflow["permissions"] == {"contents": "read"}
     for name, job in workflow["jobs"].items():
         writes = {what for what, level in job.get("permissions", {}).items() if level == "write"}
@@ -85,7 +85,7 @@ def test_no_checkout_leaves_a_token_behind(workflow: Any) -> None:
             assert step["with"]["persist-credentials"] is False
 
 
-def test_everything_ends(workflow: Any) -> None:
+def test_every_job_has_a_timeout(workflow: Any) -> None:
     assert "concurrency" in workflow
     for name, job in workflow["jobs"].items():
         assert "uses" in job or 0 < job["timeout-minutes"] <= 90, name
@@ -97,7 +97,7 @@ def test_make_has_the_targets_that_are_called(workflow: Any) -> None:
     assert called <= targets
 
 
-def test_versions_that_stand_elsewhere_too() -> None:
+def test_versions_agree_with_other_files() -> None:
     ci = yaml.safe_load((FOLDER / "ci.yml").read_text())
     assert ci["env"]["KIND_VERSION"] in (PROJECT / "kind-config.yaml").read_text()
     chart = yaml.safe_load((PROJECT / "charts" / "marketstream" / "Chart.yaml").read_text())
@@ -110,13 +110,13 @@ def test_versions_that_stand_elsewhere_too() -> None:
     assert helm == {"${{ env.HELM_VERSION }}", ci["env"]["HELM_VERSION"]}
 
 
-def test_the_release_finds_what_it_replaces() -> None:
+def test_the_release_finds_the_text_that_it_replaces() -> None:
     values = (PROJECT / "charts" / "marketstream" / "values.yaml").read_text()
     for image in ("services", "operator"):
         assert len(re.findall(rf"repository: marketstream/{image}$", values, re.MULTILINE)) == 1
 
 
-def test_tests_without_recordings() -> None:
+def test_the_plugin_deselects_the_tests_that_need_recordings() -> None:
     """The plugin deselects exactly the tests that need recordings."""
 
     def collected(*arguments: str) -> set[str]:
