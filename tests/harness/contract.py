@@ -22,6 +22,7 @@ async def assert_keeps_the_contract(exchange: Exchange, symbol: str, unknown: st
         with pytest.raises(UnknownSymbolError) as raised:
             await exchange.check([symbol, unknown])
         assert unknown in str(raised.value)
+        assert raised.value.symbols == (unknown,)
         await _assert_history_is_complete(exchange, symbol)
         await _assert_events_are_valid(exchange, symbol)
     finally:

@@ -77,8 +77,26 @@ async def test_an_unreachable_address_is_reported_and_simulated(
 
 
 @pytest.mark.usefixtures("with_servers")
-async def test_the_error_names_an_unlisted_symbol(server: BinanceServer, tmp_path: Path) -> None:
-    async with running(tmp_path / "data", "--exchange", "binance", "--symbols", "BTCUSDT,NOPEUSDT") as run:
+async def test_the_error_names_symbols_of_which_none_is_listed(server: BinanceServer, tmp_path: Path) -> None:
+    async with running(tmp_path / "data", "--exchange", "binance", "--symbols", "NOPEUSDT,BTCUSD") as run:
         output, _ = await asyncio.wait_for(run.process.communicate(), LIMIT_S)
     assert run.process.returncode == 2
-    assert output.decode().splitlines()[-1].startswith("marketstream local: Binance does not list NOPEUSDT: expected")
+    last = output.decode().splitlines()[-1]
+    assert last.startswith("marketstream local: Binance does not list NOPEUSDT, BTCUSD: expected")
+
+
+@pytest.mark.usefixtures("with_servers")
+async def test_an_unlisted_symbol_is_named_and_the_others_run(
+    server: BinanceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_AGE_S", "30")  # half of it without a trade, and the exchange is asked
+    async with running(tmp_path / "data", "--exchange", "binance", "--symbols", "BTCUSDT,NOPEUSDT") as run:
+        async with httpx.AsyncClient(base_url=await run.address()) as client:
+
+            async def states() -> None:
+                found = {each["symbol"]: each["state"] for each in (await client.get("/symbols")).json()}
+                assert found["BTCUSDT"] == "live", found
+                assert found["NOPEUSDT"] == "unlisted", found
+
+            await within(3 * LIMIT_S, states)
+        assert "Binance does not list NOPEUSDT" in run.said

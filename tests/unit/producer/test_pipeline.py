@@ -1,15 +1,18 @@
 """The order in which a producer sends records, with a Kafka that answers when the test says so."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 from marketstream.codec import Heartbeat, TradesRecord
-from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive
-from marketstream.exchanges.errors import FeedError
+from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, FeedEvent
+from marketstream.exchanges.errors import FeedError, UnknownSymbolError
+from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.producer import pipeline
+from marketstream.producer.service import run_producer
 from marketstream.service import Health
 
-from tests.unit.producer.scripted import NOW_US, Kafka, Script, has_heartbeat, received, run
+from tests.unit.producer.scripted import NOW_US, SETTINGS, Kafka, Script, has_heartbeat, received, run
 
 
 async def test_trades_then_a_heartbeat_that_covers_them(kafka: Kafka) -> None:
@@ -94,3 +97,45 @@ async def test_silence_of_feed_or_kafka_is_noticed(kafka: Kafka, monkeypatch: py
     assert set(health.problems()) == {"exchange", "kafka"}
     stop.set()
     await task
+
+
+class Listing(Simulator):
+    """Lists A2 only after a while, and notes which symbols its feeds are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.checks = 0
+        self.feeds: list[list[str]] = []
+
+    async def check(self, symbols: Sequence[str]) -> None:
+        self.checks += 1
+        if self.checks < 3 and "A2" in symbols:
+            raise UnknownSymbolError("no A2", ("A2",))
+
+    async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
+        self.feeds.append(list(symbols))
+        while True:
+            yield ConnectionAlive()
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.usefixtures("kafka")
+async def test_an_unlisted_symbol_is_skipped_until_it_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "LISTINGS_S", 0.05)
+    monkeypatch.setattr(pipeline, "delays", lambda *_: iter([0.0] * 9))
+    exchange, stop, health = Listing(), asyncio.Event(), Health()
+    settings = SETTINGS.but(symbols=("A1", "A2"))
+    task = asyncio.create_task(run_producer(settings, stop, exchange=exchange, health=health))
+    async with asyncio.timeout(30):
+        while len(exchange.feeds) < 2:  # noqa: ASYNC110 - a feed sets no event
+            await asyncio.sleep(0.01)
+    assert exchange.feeds == [["A1"], ["A1", "A2"]]
+    assert health.problems() == {}
+    stop.set()
+    await task
+
+
+@pytest.mark.usefixtures("kafka")
+async def test_a_list_of_nothing_but_unknown_symbols_is_an_error() -> None:
+    with pytest.raises(UnknownSymbolError, match="no A2"):
+        await run_producer(SETTINGS.but(symbols=("A2",)), asyncio.Event(), exchange=Listing())

@@ -9,11 +9,13 @@ QUIET_S: Final = 10
 
 SIMULATOR: Final = "simulator"
 
-State = Literal["live", "quiet", "stale", "backfilling", "simulated"]
+State = Literal["live", "quiet", "stale", "backfilling", "simulated", "unlisted"]
 
 
 def state_of(exchange: str, status: LiveStatus, now: float) -> State:
     """Return the state of a symbol at the Unix time `now`, in seconds."""
+    if status.unlisted:
+        return "unlisted"
     if status.heard_until is None or now - status.heard_until > status.max_age:
         return "stale"
     if status.backfilling:

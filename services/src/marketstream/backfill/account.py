@@ -12,6 +12,9 @@ class Account(Protocol):
     backfilling: bool
     """True while trades of it are being fetched. The backfill sets it, for the live state."""
 
+    unlisted: bool
+    """True if the exchange answered that it does not list the symbol. The backfill sets it, for the live state."""
+
     @property
     def symbol(self) -> str:
         """The symbol's name at the exchange."""

@@ -19,7 +19,7 @@ from marketstream.backfill.pages import Pages
 from marketstream.backoff import delays
 from marketstream.codec import Quiet, encode
 from marketstream.exchanges.base import Exchange, Newest
-from marketstream.exchanges.errors import ExchangeError, PermanentError
+from marketstream.exchanges.errors import ExchangeError, PermanentError, UnknownSymbolError
 from marketstream.kafka.publisher import Publisher
 from marketstream.market.counted import Run
 from marketstream.telemetry import logger
@@ -93,7 +93,7 @@ class Backfill:
     def _next_question(self) -> Awaitable[None] | None:
         """Return the question about a symbol that is quiet for `quiet_s` seconds and was not asked about meanwhile."""
         now = time.monotonic()
-        accounts = self._known()
+        accounts = [account for account in self._accounts() if account.is_read_up]
         self._asked_at = {account: at for account, at in self._asked_at.items() if account in accounts}
         for account in accounts:
             if account.quiet_for_s >= self._quiet_s and now >= self._asked_at.get(account, 0.0) + self._quiet_s:
@@ -168,7 +168,14 @@ class Backfill:
 
         If it is, publish the proof of its windows. If it is not, its feed has died silently: fetch the trades since.
         """
-        newest = await self._exchange.newest(account.symbol)
+        try:
+            newest = await self._exchange.newest(account.symbol)
+        except UnknownSymbolError as error:
+            if not account.unlisted:
+                log.warning("symbol not listed by the exchange", symbol=account.symbol, error=str(error))
+            account.unlisted = True
+            return
+        account.unlisted = False
         highest = account.ledger.newest_run()
         if newest is None or highest is None:
             return

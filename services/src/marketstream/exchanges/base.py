@@ -59,7 +59,10 @@ class Exchange(Protocol):
         """The name under which the trades are stored."""
 
     async def check(self, symbols: Sequence[str]) -> None:
-        """Raise UnknownSymbolError, naming the symbols, if the exchange does not list all of `symbols`."""
+        """Raise UnknownSymbolError with the symbols that the exchange does not list, if there are any.
+
+        The listed symbols can be used nevertheless.
+        """
 
     def feed(self, symbols: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
         """Yield the events of `symbols` from now on, in order of arrival, until the caller closes the feed.
@@ -83,7 +86,10 @@ class Exchange(Protocol):
         """
 
     async def newest(self, symbol: str) -> Newest | None:
-        """Return the newest trade, or None if the symbol has never been traded."""
+        """Return the newest trade, or None if the symbol has never been traded.
+
+        Raises UnknownSymbolError if the exchange answers that it does not list the symbol.
+        """
 
     async def close(self) -> None:
         """Close the connections of the exchange."""

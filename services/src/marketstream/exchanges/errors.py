@@ -13,6 +13,8 @@ ExchangeError
 Everything an exchange raises is an ExchangeError. Only a PermanentError is not worth a retry.
 """
 
+from collections.abc import Sequence
+
 
 class ExchangeError(Exception):
     """Base class of all exchange errors."""
@@ -23,7 +25,11 @@ class PermanentError(ExchangeError):
 
 
 class UnknownSymbolError(PermanentError):
-    """The exchange does not list some of the symbols; the message names them."""
+    """The exchange does not list some of the symbols; the message names them, and `symbols` holds them."""
+
+    def __init__(self, message: str, symbols: Sequence[str]) -> None:
+        super().__init__(message)
+        self.symbols = tuple(symbols)
 
 
 class RequestRefusedError(PermanentError):

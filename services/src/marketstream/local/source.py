@@ -42,16 +42,18 @@ def requested_settings(options: LocalOptions, environment: Settings) -> Settings
 async def reachable_settings(requested: Settings, report: Callable[[str], None]) -> Settings:
     """Return the requested settings, or those of the simulator if the exchange is unreachable.
 
-    `report` receives a line that explains the replacement.
+    `report` receives a line that explains the replacement, or names the symbols that the exchange does not list.
 
-    Raises UnknownSymbolError if the exchange does not list all symbols, ExchangeError if a recording is unusable.
+    Raises UnknownSymbolError if the exchange lists none of the symbols, ExchangeError if a recording is unusable.
     """
     exchange = open_exchange(requested)
     try:
         async with asyncio.timeout(ANSWER_LIMIT_S):
             await exchange.check(requested.symbols)
-    except UnknownSymbolError:
-        raise
+    except UnknownSymbolError as error:
+        if not set(requested.symbols) - set(error.symbols):
+            raise
+        report(f"{error}; running the others")
     except (ExchangeError, OSError, TimeoutError) as error:
         if requested.exchange == "replay":
             raise

@@ -97,6 +97,7 @@ def _status(owned: OwnedSymbol, lag: int) -> dict[str, str]:
         "lag": str(lag),
         "open_holes": str(sum(1 for _ in ledger.holes())),
         "backfilling": str(int(owned.backfilling)),
+        "unlisted": str(int(owned.unlisted)),
     }
 
 

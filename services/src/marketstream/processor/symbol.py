@@ -55,6 +55,7 @@ class OwnedSymbol:
         self.changed: set[int] = set()
         """The starts (Unix seconds) of windows whose stored candles have changed since the last frame."""
         self.backfilling = False
+        self.unlisted = False
         """True while missing trades of it are being fetched from the exchange's history."""
         self.is_first_start: Final = not claim.progress.counted
         """True if nothing of the symbol was stored before the claim."""

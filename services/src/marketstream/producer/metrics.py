@@ -13,6 +13,9 @@ SEND_FAILURES: Final = Counter(
 )
 FEED_RESTARTS: Final = Counter("marketstream_producer_feed_restarts_total", "Feeds that broke and were restarted")
 UNACKNOWLEDGED: Final = Gauge("marketstream_producer_unacknowledged_records", "Records currently on their way to Kafka")
+UNLISTED: Final = Gauge(
+    "marketstream_producer_unlisted", "1 while the exchange does not list the symbol, else 0", ["symbol"]
+)
 STUCK: Final = Gauge(
     "marketstream_producer_stuck_seconds",
     "Seconds for which Kafka has taken no record of the symbol's topic, 0 while it takes them",

@@ -21,7 +21,7 @@ from marketstream.backoff import delays
 from marketstream.codec import Heartbeat, TradesRecord, encode
 from marketstream.exchanges.base import ConnectionAlive, Exchange
 from marketstream.exchanges.clock import now_us
-from marketstream.exchanges.errors import ExchangeError, FeedError, PermanentError
+from marketstream.exchanges.errors import ExchangeError, FeedError, PermanentError, UnknownSymbolError
 from marketstream.exchanges.refusals import Refusals
 from marketstream.kafka.admin import ensure_topics
 from marketstream.kafka.publisher import Publisher
@@ -40,6 +40,10 @@ SILENCE_S: Final = 30.0
 """Seconds without an event of the feed, or without an answer from Kafka, after which the producer is not ready."""
 
 
+LISTINGS_S: Final = 300.0
+"""Seconds between two checks whether the exchange lists the symbols that it did not list before."""
+
+
 class _Symbol:
     """The sending state of one symbol."""
 
@@ -52,6 +56,7 @@ class _Symbol:
         self.trades = metrics.TRADES.labels(symbol)
         self.records = metrics.RECORDS.labels(symbol)
         self.heartbeats = metrics.HEARTBEATS.labels(symbol)
+        self.unlisted = metrics.UNLISTED.labels(symbol)
         self.stuck_s = metrics.STUCK.labels(symbol)
 
 
@@ -74,26 +79,52 @@ class Pipeline:
         self._packed, self._full, self._taken = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._last_event_at = time.monotonic()
         self._ended = False
+        self._listed: list[str] = list(symbols)
+        self._unlisted: tuple[str, ...] = ()
 
     async def open(self) -> None:
         """Wait for the exchange, the topics and Kafka. Raise PermanentError, BrokerError."""
-        await self._check()
+        await self._find_listed()
         await ensure_topics(self._settings, [symbol.topic for symbol in self._symbols.values()])
         await self._publisher.start()
         self._last_event_at = time.monotonic()
-        log.info("publishing started", exchange=self._exchange.name, symbols=list(self._symbols))
+        log.info("publishing started", exchange=self._exchange.name, symbols=self._listed)
 
-    async def _check(self) -> None:
-        """Wait until the exchange confirms the symbols. Raise PermanentError if it never will."""
+    async def _find_listed(self) -> None:
+        """Wait until the exchange says which symbols it lists. Raise PermanentError if it lists none."""
         for delay in delays(0.5, 30.0):
             try:
-                await self._exchange.check(list(self._symbols))
+                await self._check_listed()
                 break
             except PermanentError:
                 raise
             except ExchangeError as error:
                 log.warning("check of symbols failed, will retry", error=str(error), retry_s=round(delay, 1))
             await asyncio.sleep(delay)
+
+    async def _check_listed(self) -> None:
+        """Note which symbols the exchange lists. Raise UnknownSymbolError if it lists none."""
+        unlisted: tuple[str, ...] = ()
+        try:
+            await self._exchange.check(list(self._symbols))
+        except UnknownSymbolError as error:
+            unlisted = error.symbols
+            if not set(self._symbols) - set(unlisted):
+                raise
+            if unlisted != self._unlisted:
+                log.warning("symbols not listed by the exchange, skipped", symbols=unlisted, error=str(error))
+        self._unlisted = unlisted
+        self._listed = [name for name in self._symbols if name not in unlisted]
+        for symbol in self._symbols.values():
+            symbol.unlisted.set(symbol.name in unlisted)
+
+    async def watch_listings(self) -> None:
+        """Check from time to time whether the exchange lists the skipped symbols by now; until cancelled."""
+        while True:
+            await asyncio.sleep(LISTINGS_S)
+            if self._unlisted:
+                with contextlib.suppress(ExchangeError):  # the next check makes up for it
+                    await self._check_listed()
 
     async def close(self) -> None:
         """Wait a little for Kafka's last answers, then disconnect."""
@@ -141,8 +172,11 @@ class Pipeline:
         await asyncio.Event().wait()
 
     async def _read_once(self) -> None:
-        async with contextlib.aclosing(self._exchange.feed(list(self._symbols))) as feed:
+        symbols = self._listed
+        async with contextlib.aclosing(self._exchange.feed(symbols)) as feed:
             async for event in feed:
+                if self._listed != symbols:
+                    raise FeedError("the exchange lists other symbols by now")
                 self._last_event_at = time.monotonic()
                 if isinstance(event, ConnectionAlive):  # it is no reading of a clock, so no heartbeat follows from it
                     continue

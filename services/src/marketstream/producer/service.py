@@ -46,7 +46,8 @@ async def run_producer(
         started.set()
         if ready is not None:
             ready.set()
-        await run_until(stop, reading, pipeline.send(), pipeline.measure(), *map(pipeline.beat, symbols))
+        works = [pipeline.send(), pipeline.measure(), pipeline.watch_listings(), *map(pipeline.beat, symbols)]
+        await run_until(stop, reading, *works)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await pipeline.send_packed()

@@ -49,6 +49,8 @@ class LiveStatus(msgspec.Struct, frozen=True, gc=False):
     lag: int | None = None
     open_holes: int = 0
     backfilling: bool = False
+    unlisted: bool = False
+    """True if the exchange answered that it does not list the symbol (any more)."""
     max_age: int = 60
     """Seconds after which a symbol without new data is stale: MAX_AGE_S of its processor."""
 

@@ -35,9 +35,9 @@ class Symbol(msgspec.Struct, frozen=True):
     state: Annotated[
         State,
         Meta(
-            description="The first that applies of: stale (nothing received for the MAX_AGE_S of its processor, "
-            "usually 60 s), backfilling (missing trades are being fetched), simulated, "
-            f"quiet (no trade for {QUIET_S} s), live"
+            description="The first that applies of: unlisted (the exchange does not list it), stale (nothing received "
+            "for the MAX_AGE_S of its processor, usually 60 s), backfilling (missing trades are being fetched), "
+            f"simulated, quiet (no trade for {QUIET_S} s), live"
         ),
     ]
 

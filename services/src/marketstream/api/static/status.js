@@ -8,6 +8,7 @@ const TEXTS = {
   quiet: 'Quiet',
   stale: 'Stale',
   backfilling: 'Backfilling',
+  unlisted: 'Not listed',
   disconnected: 'Disconnected',
 };
 
@@ -17,6 +18,7 @@ const TITLES = {
   quiet: 'The feed lives; no trade for ten seconds',
   stale: 'Nothing has been heard of this symbol for too long',
   backfilling: 'Missing trades are being fetched',
+  unlisted: 'The exchange does not list this symbol',
 };
 
 /** The state to show: that of the connection first, then that of the symbol. */

@@ -13,7 +13,13 @@ from marketstream.exchanges.binance.history import page_of_hole
 from marketstream.exchanges.binance.rest import Rest
 from marketstream.exchanges.binance.scales import Scale, Scales
 from marketstream.exchanges.binance.timing import Timing
-from marketstream.exchanges.errors import ExchangeError, FeedError, HistoryUnavailableError, UnknownSymbolError
+from marketstream.exchanges.errors import (
+    ExchangeError,
+    FeedError,
+    HistoryUnavailableError,
+    RequestRefusedError,
+    UnknownSymbolError,
+)
 from marketstream.market.errors import NumberError
 from marketstream.market.trade import Trades
 from marketstream.redis.budget import Budget
@@ -48,21 +54,18 @@ class Binance:
         self._scales: dict[str, Scales] = {}
 
     async def check(self, symbols: Sequence[str]) -> None:
-        """Raise UnknownSymbolError, naming the symbols, if Binance does not list all of `symbols`.
+        """Raise UnknownSymbolError with the symbols that Binance does not list, if there are any.
 
         Logs a warning for symbols whose trading is suspended.
         """
         found = await endpoints.listed(self._rest, symbols)
-        unknown = [symbol for symbol in symbols if symbol not in found]
-        if unknown:
-            raise UnknownSymbolError(
-                f"Binance does not list {', '.join(unknown)}: expected symbols such as BTCUSDT, in capital letters"
-            )
         suspended = {symbol: entry.status for symbol, entry in found.items() if entry.status != "TRADING"}
         if suspended:
             log.warning("trading of symbols suspended by the exchange", symbols=suspended)
         for symbol, entry in found.items():
             self._scales.setdefault(symbol, _scales(entry))
+        if unknown := [symbol for symbol in symbols if symbol not in found]:
+            raise _unknown(unknown)
 
     async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
         """Yield the events from now on, without end; lost connections are reopened.
@@ -101,7 +104,12 @@ class Binance:
         # the weight. Aggregates would be cheap as well, but they come from the database, which may lag more (REST API:
         # Data Sources). They are not good enough to prove that a market was quiet until a few seconds ago.
         at_us = await endpoints.server_time_us(self._newest_rest)
-        newest_id = await endpoints.newest_id(self._newest_rest, symbol)
+        try:
+            newest_id = await endpoints.newest_id(self._newest_rest, symbol)
+        except RequestRefusedError as error:
+            if endpoints.is_unlisted(error):
+                raise _unknown((symbol,)) from error
+            raise
         return Newest(newest_id, at_us) if newest_id is not None else None
 
     async def close(self) -> None:
@@ -112,6 +120,12 @@ class Binance:
     async def _learn(self, symbols: Sequence[str]) -> None:
         if any(symbol not in self._scales for symbol in symbols):
             await self.check(symbols)
+
+
+def _unknown(symbols: Sequence[str]) -> UnknownSymbolError:
+    return UnknownSymbolError(
+        f"Binance does not list {', '.join(symbols)}: expected symbols such as BTCUSDT, in capital letters", symbols
+    )
 
 
 def _scales(entry: Listed) -> Scales:

@@ -146,7 +146,7 @@ class Replay:
         unknown = [symbol for symbol in symbols if symbol != self.symbol]
         if unknown:
             raise UnknownSymbolError(
-                f"{self._dump.path.name} has trades of {self.symbol} only, not of {', '.join(unknown)}"
+                f"{self._dump.path.name} has trades of {self.symbol} only, not of {', '.join(unknown)}", unknown
             )
 
     def _trades(self) -> Iterator[Trades]:

@@ -107,7 +107,8 @@ class Simulator:
         if unknown:
             raise UnknownSymbolError(
                 f"the simulator has no symbol {', '.join(map(repr, unknown))}: "
-                f"expected 2 to 20 capital letters or digits, optionally with one / or - between them"
+                f"expected 2 to 20 capital letters or digits, optionally with one / or - between them",
+                unknown,
             )
 
     def _model(self, symbol: str) -> MarketModel:
