@@ -1,8 +1,8 @@
-// Candles as the chart library draws them. Only here do amounts become floats.
+// Convert candles to bars of the chart library. Only this module and spark.js convert amounts to floats.
 
-const MOST_BLANKS = 240; // windows of one gap that are drawn; a longer one is as plain at this width
+const MOST_BLANKS = 240; // maximum blank windows in a row: more would look the same at this width
 
-/** The bar of a candle: solid when it is complete or still open, hollow when it is not, amber when trades are missing. */
+/** Return the bar of a candle: solid if it is complete or open, hollow if it is incomplete, amber if trades are missing. */
 export function barOf(candle, theme, { isOpen = false, isFlashing = false } = {}) {
   const rises = Number(candle.close) >= Number(candle.open);
   const line = isFlashing ? theme.flash : isMissing(candle) ? theme.warn : rises ? theme.up : theme.down;
@@ -19,19 +19,19 @@ export function barOf(candle, theme, { isOpen = false, isFlashing = false } = {}
   };
 }
 
-/** The bar of a candle's volume. */
+/** Return the bar of a candle's volume. */
 export function volumeOf(candle, theme) {
   const rises = Number(candle.close) >= Number(candle.open);
   const color = isMissing(candle) ? theme.warnSoft : rises ? theme.upSoft : theme.downSoft;
   return { time: candle.window_start, value: Number(candle.volume), color };
 }
 
-/** Whether trades of it are known to be missing, or it cannot be known. */
+/** Return true if trades of the candle are missing, or if its completeness cannot be proven at all. */
 export function isMissing({ incomplete_reason: reason }) {
   return reason !== null && reason !== 'unconfirmed';
 }
 
-/** The windows after `before` and before `after` of which nothing is known: they stay blank. */
+/** Return blank bars for the windows between `before` and `after`, about which nothing is known. */
 export function blanksBetween(before, after, seconds) {
   const first = Math.max(before + seconds, after - MOST_BLANKS * seconds);
   const blanks = [];

@@ -1,4 +1,4 @@
-// The chart: candles, volumes below them, and a time scale in UTC or local time.
+// The chart: candles, volumes below them, and a time axis in UTC or local time.
 
 import { barOf, blanksBetween, volumeOf } from './bars.js';
 import { amount, clock, day, hours, moment, month, year } from './format.js';
@@ -6,21 +6,21 @@ import { allCandles } from './state.js';
 
 const DAY_S = 86_400;
 const FLASH_MS = 900;
-const NEAR_EDGE = 40; // bars left of the view below which older candles are loaded
-const FIRST_VIEW = 120; // bars in view at first, as far as the width allows
+const NEAR_EDGE = 40; // bars left of the view; with fewer, older candles are loaded
+const FIRST_VIEW = 120; // bars in view at first, if the width allows
 const BAR_PX = 9;
-const RIGHT_BARS = 4; // blank ones after the latest
+const RIGHT_BARS = 4; // blank bars after the latest one
 
 /**
- * Draws into `container`. `onPoint(window_start | null)` tells which candle is pointed at, `onEdge()` that the view comes
- * near the oldest candle, `onScroll(isLatest)` whether the latest candle is in view.
+ * Draw into `container`. Calls `onPoint(window_start | null)` when the pointer moves to another candle, `onEdge()` when
+ * the view comes near the oldest candle, and `onScroll(isLatest)` when it moves, with true if the latest candle is in view.
  */
 export function createView(container, library, theme, { onPoint, onEdge, onScroll }) {
   let zone = 'utc';
   let shown = null; // {stream, seconds}
   let version = -1;
   let lastTime = null;
-  let count = 0; // of bars and blanks
+  let count = 0; // number of bars, blank ones included
   let decimals = null;
   const flashing = new Set();
 
@@ -65,7 +65,7 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
     }
     const range = scale.getVisibleLogicalRange();
     const anchor = bars.findLastIndex(({ time }) => time === lastTime);
-    const added = anchor - (count - 1); // bars that are new on the left
+    const added = anchor - (count - 1); // new bars on the left
     candles.setData(bars);
     volumes.setData(columns);
     [lastTime, count] = [before, bars.length];
@@ -91,12 +91,12 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
     volumes.update(volumeOf(candle, theme), start < lastTime);
   }
 
-  /** Draws these, or all when the library refuses one of them. */
+  /** Draw these candles, or all if the library refuses one of them. */
   function amendAll(starts) {
     try {
       starts.forEach(amend);
     } catch (error) {
-      console.warn(`the chart is drawn anew: ${error.message}`);
+      console.warn(`redrawing the chart: ${error.message}`);
       redraw();
     }
   }
@@ -116,7 +116,7 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
       candles.applyOptions({ priceFormat: { type: 'custom', minMove: 10 ** -decimals, formatter: axisPrice } });
     }
     const touched = [...stream.touched].sort((one, other) => one - other);
-    stream.touched.clear(); // before they are drawn: one that fails must not fail in every draw from then on
+    stream.touched.clear(); // before drawing: a candle that fails must not fail again in every later draw
     if (stream.version !== version || lastTime === null) {
       version = stream.version;
       redraw();
@@ -126,7 +126,7 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
   }
 
   return {
-    /** Shows this stream from now on. */
+    /** Show this stream from now on. */
     show(stream, seconds) {
       shown = { stream, seconds };
       version = -1;
@@ -136,7 +136,7 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
       draw();
     },
     draw,
-    /** Lights up a candle once. */
+    /** Flash a candle once. */
     flash(start) {
       flashing.add(start);
       shown.stream.touched.add(start);
@@ -149,10 +149,10 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
     },
     zone(name) {
       zone = name;
-      scale.applyOptions({ timeVisible: true }); // writes its ticks anew
+      scale.applyOptions({ timeVisible: true }); // rewrites the ticks
     },
     toLatest,
-    /** Whether the latest candle is in view. */
+    /** Return true if the latest candle is in view. */
     isLatest,
     scroll(bars) {
       scale.scrollToPosition(scale.scrollPosition() + bars, false);
@@ -165,9 +165,9 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
       const range = scale.getVisibleLogicalRange();
       if (range) scale.setVisibleLogicalRange({ from: range.to - (range.to - range.from) * factor, to: range.to });
     },
-    /** What is drawn, for tests. */
+    /** Return the drawn bars, for tests. */
     drawn: () => candles.data().map((point) => ({ ...point })),
-    /** Where on the screen a candle is, for tests. */
+    /** Return the position of a candle on the screen, for tests. */
     place(start) {
       const x = scale.timeToCoordinate(start);
       const point = candles.data().find(({ time }) => time === start);
@@ -182,7 +182,7 @@ function options(theme, zoneOf, secondsOf) {
     layout: {
       background: { color: theme.ground }, textColor: theme.muted, fontSize: 11, fontFamily: theme.font,
       panes: { separatorColor: theme.line, separatorHoverColor: theme.line },
-      attributionLogo: false, // it brings a style of its own, which the page's policy refuses: the footer links instead
+      attributionLogo: false, // its inline style is blocked by the page's policy, so the footer has the link
     },
     grid: { vertLines: { color: theme.grid }, horzLines: { color: theme.grid } },
     rightPriceScale: { borderColor: theme.line, minimumWidth: 72 },
@@ -191,7 +191,7 @@ function options(theme, zoneOf, secondsOf) {
       tickMarkFormatter: (time, kind) => tick(time, kind, zoneOf(), secondsOf()),
     },
     crosshair: {
-      mode: 0, // free, not drawn to the closing price
+      mode: 0, // free: does not snap to the closing price
       vertLine: { color: theme.muted, labelBackgroundColor: theme.raised },
       horzLine: { color: theme.muted, labelBackgroundColor: theme.raised },
     },
@@ -202,8 +202,8 @@ function options(theme, zoneOf, secondsOf) {
 }
 
 /**
- * The text of a tick. The library places its ticks by UTC, and `kind` is of UTC, too: a date is written where the first
- * candle of a day of the chosen zone begins, which is not at midnight in every zone. Candles of a day are days of UTC.
+ * Return the text of a tick. The library places ticks by UTC, and `kind` refers to UTC as well. So the date is written at
+ * the first candle of a day in the chosen zone, which does not begin at midnight in every zone. Daily candles are UTC days.
  */
 export function tick(time, kind, zone, seconds) {
   const write = [year, month, day][kind] ?? day;
@@ -212,7 +212,7 @@ export function tick(time, kind, zone, seconds) {
   return kind === 4 ? clock(time, zone) : hours(time, zone);
 }
 
-/** The text of the time that is pointed at. */
+/** Return the text of the time at the pointer. */
 export function label(time, zone, seconds) {
   return seconds < DAY_S ? moment(time, zone) : `${day(time, 'utc')} ${year(time, 'utc')}`;
 }

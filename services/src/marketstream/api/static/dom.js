@@ -1,13 +1,13 @@
-// Writing to the document without work for the browser where nothing has changed.
+// Write to the document only if something has changed, to save the browser work.
 
-/** Makes `text` the whole text of an element, which has no other children. */
+/** Set the text of an element, which must have no other children. */
 export function write(element, text) {
   const node = element.firstChild;
   if (!node) element.append(text);
-  else if (node.data !== text) node.data = text; // changes the node: a new one would cost a layout of its own
+  else if (node.data !== text) node.data = text; // a new node would cost another layout
 }
 
-/** Makes `name` the class of an element. */
+/** Set the class of an element. */
 export function setClass(element, name) {
   if (element.className !== name) element.className = name;
 }

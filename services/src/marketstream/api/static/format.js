@@ -1,12 +1,12 @@
-// Decimal text for people. Amounts arrive as text and stay text: a float would lose digits.
+// Format decimal text and times for people. Amounts arrive as text and stay text, because floats would lose digits.
 
-/** The digits after the point of a decimal text. */
+/** Return the number of digits after the point. */
 export function decimalsOf(text) {
   const point = text.indexOf('.');
   return point < 0 ? 0 : text.length - point - 1;
 }
 
-/** "39491.7" as "39,491.70": thousands apart, at least `decimals` digits after the point. */
+/** Format "39491.7" as "39,491.70": with thousands separators and at least `decimals` digits after the point. */
 export function amount(text, decimals = 0) {
   const [whole, fraction = ''] = text.split('.');
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ',');
@@ -14,13 +14,13 @@ export function amount(text, decimals = 0) {
   return padded ? `${grouped}.${padded}` : grouped;
 }
 
-/** A decimal text cut to `decimals` digits after the point, for places too narrow for all of them. */
+/** Cut a decimal text to `decimals` digits after the point, for narrow places. */
 export function cut(text, decimals) {
   const [whole, fraction = ''] = text.split('.');
   return amount(decimals ? `${whole}.${fraction.slice(0, decimals)}` : whole, decimals);
 }
 
-/** A quantity in a narrow place: 12.3K, 4.56M. */
+/** Shorten a quantity for a narrow place: 12.3K, 4.56M. */
 export function compact(text) {
   const whole = text.split('.')[0].replace('-', '');
   for (const [digits, unit] of [[9, 'B'], [6, 'M'], [3, 'K']]) {
@@ -38,7 +38,7 @@ function scaled(text, decimals) {
   return BigInt(whole + fraction.padEnd(decimals, '0'));
 }
 
-/** The change from one price to another, exactly: {sign: -1 | 0 | 1, absolute: "+1.25", percent: "+0.31 %"}. */
+/** Return the exact change between two prices: {sign: -1 | 0 | 1, absolute: "+1.25", percent: "+0.31 %"}. */
 export function change(from, to) {
   const decimals = Math.max(decimalsOf(from), decimalsOf(to));
   const base = scaled(from, decimals);
@@ -58,17 +58,17 @@ function unscaled(value, decimals) {
   return decimals ? `${digits.slice(0, -decimals)}.${digits.slice(-decimals)}` : digits;
 }
 
-/** "+", "−" or "": a true minus, as wide as a plus. */
+/** Return "+", "−" or "", with a real minus sign, which is as wide as the plus. */
 function signOf(sign) {
   return sign > 0 ? '+' : sign < 0 ? '−' : '';
 }
 
-/** The class of a rise or a fall. */
+/** Return the CSS class of a rise or a fall. */
 export function tone(sign) {
   return sign > 0 ? 'up' : sign < 0 ? 'down' : '';
 }
 
-/** A function that writes a time by `options`; it keeps the last text of a zone, as most rows of a tape are of one second. */
+/** Return a function that formats a time by `options`. It caches the last text, as most trades in the tape share a second. */
 function writer(options) {
   const kept = new Map();
   return (seconds, zone) => {

@@ -1,10 +1,10 @@
-// When which part of the page is shown: in an animation frame, however many messages came until then.
+// Schedule the updates of the parts of the page in animation frames, independent of the number of messages.
 
 /**
- * Gives the function to call after every change, with true when the user has made it and should see it at once. `parts`
- * are {everyMs, show, isDrawnNext}: shown at most that often, one in a frame, the one that has waited longest first, so
- * that no frame has to do everything. A part that `isDrawnNext` costs little when it is shown, and may be so beside
- * another, but draws itself in the frame after, which is left to it.
+ * Return the function to call after every change, with true if the user made the change and should see it at once.
+ * `parts` are {everyMs, show, isDrawnNext}. A part is shown at most every `everyMs`. Each frame shows one part, the one
+ * that has waited longest, so that no frame has to do everything. With `isDrawnNext`, showing a part is cheap and may
+ * happen in the same frame as another part, but the part draws itself in the next frame, in which no other is shown.
  */
 export function createFrames(parts) {
   const states = parts.map((part) => ({ ...part, isDue: false, at: -Infinity }));

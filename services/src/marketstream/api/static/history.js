@@ -1,21 +1,21 @@
-// What is read over HTTP: which symbols there are, and candles older than those of a snapshot.
+// Data read over HTTP: the list of symbols, and candles older than those of a snapshot.
 
 import { prepend } from './state.js';
 
-const PAGE = 500; // candles of one request
+const PAGE = 500; // candles per request
 const AGAIN_MS = 2_000;
 
-/** The JSON of a path; throws an Error that says what the server said. */
+/** Return the JSON of a path. Throws an Error with the detail of the server's problem. */
 export async function getJson(path, query = {}) {
   const response = await fetch(`${path}?${new URLSearchParams(query)}`);
-  if (!response.ok) throw new Error(`${path} answered ${response.status}: ${(await response.json()).detail}`);
+  if (!response.ok) throw new Error(`${path} returned ${response.status}: ${(await response.json()).detail}`);
   return response.json();
 }
 
-/** Every symbol, as GET /symbols has them. */
+/** Return all symbols of GET /symbols. */
 export const fetchSymbols = () => getJson('/symbols');
 
-/** Loads older candles into streams, one page at a time. `onLoaded()` is called when some have come. */
+/** Return the function that loads older candles into a stream, one page at a time, and then calls `onLoaded()`. */
 export function createHistory(onLoaded) {
   let loading = false;
 
@@ -25,12 +25,12 @@ export function createHistory(onLoaded) {
     loading = true;
     try {
       const older = await getJson('/candles', { exchange, symbol, interval, end: oldest, limit: PAGE });
-      if (stream.candles.keys().next().value !== oldest) return; // a snapshot came in between
+      if (stream.candles.keys().next().value !== oldest) return; // a snapshot has arrived meanwhile
       stream.exhausted = older.length < PAGE;
       if (older.length) prepend(stream, older);
       onLoaded();
     } catch (error) {
-      console.warn(`older candles cannot be loaded: ${error.message}`);
+      console.warn(`cannot load older candles: ${error.message}`);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     } finally {
       loading = false;

@@ -1,4 +1,4 @@
-// The lengths of candles, as market/window.py has them, and the buttons that choose one.
+// The intervals of market/window.py, and the buttons to select one.
 
 export const INTERVALS = [
   { name: '10s', seconds: 10, label: '10 seconds' },
@@ -10,13 +10,13 @@ export const INTERVALS = [
   { name: '1d', seconds: 86400, label: '1 day' },
 ];
 
-/** The interval with this name. */
+/** Return the interval with this name. */
 export const intervalOf = (name) => INTERVALS.find((interval) => interval.name === name);
 
-/** Whether there is an interval with this name. */
+/** Return true if there is an interval with this name. */
 export const isInterval = (name) => INTERVALS.some((interval) => interval.name === name);
 
-/** Buttons in `element`, which gives the function that marks the chosen one. */
+/** Create the buttons in `element`. Returns the function that marks the selected one. */
 export function createIntervals(element, onChoose) {
   for (const { name, label } of INTERVALS) {
     const button = document.createElement('button');

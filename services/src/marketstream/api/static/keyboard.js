@@ -1,8 +1,8 @@
-// Every key that does something. The list in index.html tells the user.
+// The keyboard shortcuts. The help in index.html lists them.
 
 import { INTERVALS } from './intervals.js';
 
-/** Calls `actions` for keys, unless the user is typing or holds a modifier that belongs to the browser. */
+/** Call `actions` for keys, unless a dialog is open or a modifier of the browser is held. */
 export function listen(actions) {
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;

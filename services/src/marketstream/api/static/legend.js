@@ -1,24 +1,24 @@
-// The line above the chart: the candle pointed at, or the latest.
+// The line above the chart: the candle at the pointer, or the latest one.
 
 import { setClass, write } from './dom.js';
 import { amount, change, compact, moment, tone } from './format.js';
 import { isMissing } from './bars.js';
 
 const REASONS = {
-  hole: 'incomplete: trades are missing, and may still come',
-  unfillable: 'incomplete: the exchange no longer has the missing trades',
-  unconfirmed: 'not confirmed: the trade before or after has not been seen',
+  hole: 'incomplete: trades are missing and may still be filled',
+  unfillable: 'incomplete: the exchange does not have the missing trades',
+  unconfirmed: 'not confirmed: the trade before or after has not been received',
   unordered_ids: 'not provable: the exchange’s trade ids have no order',
 };
 
-/** Why a candle is not complete, for people; empty for one that is. */
+/** Return the reason why a candle is not complete, for people; empty for a complete candle. */
 export function reasonOf(candle, isOpen) {
   if (candle.complete) return '';
   if (isOpen && !isMissing(candle)) return 'open';
   return REASONS[candle.incomplete_reason] ?? candle.incomplete_reason;
 }
 
-/** A legend in `element`, which gives the function that shows a candle. */
+/** Create a legend in `element`. Returns the function that shows a candle. */
 export function createLegend(element) {
   const cells = new Map();
   for (const name of ['time', 'O', 'H', 'L', 'C', 'change', 'V', 'n', 'VWAP', 'note']) {

@@ -1,4 +1,4 @@
-// The page, put together: messages change the state, and a frame at most shows it.
+// The page: messages change the state, and animation frames show it.
 
 import { createView } from './chart.js';
 import { createFoot } from './foot.js';
@@ -19,10 +19,10 @@ import { createWatchlist } from './watchlist.js';
 
 const LIBRARY = './node_modules/lightweight-charts/dist/lightweight-charts.standalone.production.mjs';
 const WATCHED = { interval: '1m', limit: 60 };
-const MOST_WATCHED = 40; // symbols of the watchlist that are followed live
-const WATCHED_KEPT = 64; // candles of a stream that is only watched: those of its line
-const MOST_KEPT = 5_000; // candles of the chosen one, more than the widest screen shows
-const TRIM_AT = 5_500; // candles at which they become that many: the chart is drawn anew for it
+const MOST_WATCHED = 40; // maximum symbols of the watchlist that are followed live
+const WATCHED_KEPT = 64; // candles of a stream of the watchlist: those of its sparkline
+const MOST_KEPT = 5_000; // candles of the selected stream: more than the widest screen shows
+const TRIM_AT = 5_500; // candles at which they are cut to that number, as the chart must be redrawn for it
 const SYMBOLS_MS = 15_000;
 const TITLE_MS = 1_000;
 
@@ -42,7 +42,7 @@ async function start() {
   try {
     library = await import(LIBRARY);
   } catch {
-    notice('The chart library is not installed beside this page. In the project’s folder, `make` installs it; then load the page again.');
+    notice('The chart library is not installed. Run `make` in the project folder, then reload this page.');
     return;
   }
   run(library);
@@ -62,7 +62,7 @@ function run(library) {
   const references = createReferences();
 
   const whenChosen = (show) => () => chosen.entry && show(current());
-  // As often as an eye can follow: a candle that moves, digits that are read, rows that pass.
+  // As often as the eye can follow: a moving candle, digits, passing rows.
   const schedule = createFrames([
     { everyMs: 66, show: whenChosen(() => view.draw()), isDrawnNext: true },
     { everyMs: 100, show: showState },
@@ -114,7 +114,7 @@ function run(library) {
     return streams.get(key);
   }
 
-  /** A page may stay open for days. */
+  /** Limit the candles of a stream, as the page may stay open for days. */
   function trimmed(stream) {
     if (stream !== current()) trim(stream, WATCHED_KEPT);
     else if (stream.candles.size > TRIM_AT && view.isLatest()) trim(stream, MOST_KEPT);
@@ -168,7 +168,7 @@ function run(library) {
     follow();
   }
 
-  /** Follows the chosen stream and those of the watchlist, and nothing else. */
+  /** Follow exactly the selected stream and those of the watchlist. */
   function subscribe() {
     const { entry, interval } = chosen;
     const watched = entries.slice(0, MOST_WATCHED).map((each) => ({ ...named(each), ...WATCHED }));
@@ -186,7 +186,8 @@ function run(library) {
     view.show(current(), intervalOf(interval).seconds);
     byId('symbol').textContent = entry.symbol;
     byId('watermark').hidden = entry.exchange !== 'simulator';
-    byId('chart').setAttribute('aria-label', `${entry.symbol}, candles of ${intervalOf(interval).label} and their volumes. Arrow keys scroll, plus and minus zoom.`);
+    const help = 'Use the arrow keys to scroll, plus and minus to zoom.';
+    byId('chart').setAttribute('aria-label', `${entry.symbol}: candles of ${intervalOf(interval).label} with volume. ${help}`);
     showInterval(interval);
     history.replaceState(null, '', `?${new URLSearchParams({ ...named(entry), interval })}`);
     schedule(true);
@@ -211,15 +212,15 @@ function run(library) {
       const found = await fetchSymbols();
       const known = new Set(entries.map((entry) => keyOf({ ...entry, interval: '' })));
       const added = found.filter((entry) => !known.has(keyOf({ ...entry, interval: '' }))).map(named);
-      notice(found.length ? '' : 'No symbol is followed yet. This page shows the first as soon as there is one.');
+      notice(found.length ? '' : 'No symbol is streamed yet. The first one will appear here automatically.');
       if (!added.length) return;
       entries = [...entries, ...added];
-      if (chosen.entry) subscribe(); // the user stays where they have scrolled to
+      if (chosen.entry) subscribe(); // keeps the scroll position of the user
       else select(entries.find(isAsked) ?? entries[0]);
       schedule();
       added.forEach(references.follow);
     } catch (error) {
-      if (!entries.length) notice(`The list of symbols cannot be read: ${error.message}. Trying again.`);
+      if (!entries.length) notice(`Cannot load the list of symbols: ${error.message}. Retrying.`);
     } finally {
       setTimeout(refreshSymbols, entries.length ? SYMBOLS_MS : 1_000);
     }
@@ -252,9 +253,9 @@ function run(library) {
   });
   setZone(chosen.zone);
   refreshSymbols();
-  setInterval(whenChosen(showTitle), TITLE_MS); // not in frames, which a tab in the background does not have
+  setInterval(whenChosen(showTitle), TITLE_MS); // not in animation frames, which a background tab does not get
 
-  // For tests and the curious: nothing here changes anything.
+  // For tests and the curious. Read-only.
   window.marketstream = Object.freeze({
     candles: () => (chosen.entry ? structuredClone(allCandles(current())) : []),
     drawn: view.drawn,

@@ -1,9 +1,9 @@
-// The price of the chosen symbol, at the top of the page.
+// The price of the selected symbol at the top of the page.
 
 import { setClass, write } from './dom.js';
 import { amount, change, tone } from './format.js';
 
-/** Gives the function that shows a stream's price, and its change from a reference. */
+/** Return the function that shows the price of a stream and its change since a reference. */
 export function createQuote(priceElement, changeElement) {
   return function show({ price, decimals, trades }, reference) {
     const side = trades.at(-1)?.[4];

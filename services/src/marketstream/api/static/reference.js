@@ -1,4 +1,4 @@
-// Where the change of a day is counted from: the oldest price within 24 hours that is known.
+// Reference prices for the change in 24 hours: the oldest known price of that time.
 
 import { day, hours } from './format.js';
 import { getJson } from './history.js';
@@ -7,7 +7,7 @@ import { allCandles } from './state.js';
 const DAY_S = 86_400;
 const AGAIN_MS = 300_000;
 
-/** The references of all symbols. */
+/** Create the references of all symbols. */
 export function createReferences() {
   const known = new Map();
   const keyOf = ({ exchange, symbol }) => `${exchange}:${symbol}`;
@@ -19,15 +19,15 @@ export function createReferences() {
       const [first] = await getJson('/candles', query);
       if (first) known.set(keyOf(entry), first);
     } catch (error) {
-      console.warn(`the price of a day ago cannot be read: ${error.message}`);
+      console.warn(`cannot load the price of a day ago: ${error.message}`);
     }
     setTimeout(follow, AGAIN_MS, entry);
   }
 
   return {
-    /** Reads the reference of a symbol, now and again. */
+    /** Load the reference of a symbol, now and then periodically. */
     follow,
-    /** {price, since} of a symbol, or null; a market younger than an hour has it from its `minutes`. */
+    /** Return {price, since} of a symbol, or null. For a market younger than an hour, it comes from its `minutes`. */
     of(entry, minutes, zone) {
       const first = known.get(keyOf(entry)) ?? (minutes && allCandles(minutes)[0]);
       if (!first) return null;

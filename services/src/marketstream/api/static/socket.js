@@ -1,22 +1,22 @@
-// The connection to /ws: it comes back by itself, and asks again for what it follows.
+// The connection to /ws, which reconnects and subscribes again by itself.
 
 const FIRST_WAIT_MS = 400;
 const MOST_WAIT_MS = 10_000;
-const QUIET_MS = 8_000; // after which the server is asked for a sign; a live one is rarely silent for a second
-const ANSWER_MS = 4_000; // within which it must give one
-// After which a stream that was refused for now is asked for again, by what it was refused for.
+const QUIET_MS = 8_000; // after which the server is pinged; a live one is rarely silent for a second
+const ANSWER_MS = 4_000; // within which it must answer the ping
+// Delay before a refused stream is requested again, by the code of the error.
 const AGAIN_MS = { 'store-away': 2_000, 'unknown-symbol': 15_000, 'unknown-exchange': 15_000 };
 
-/** The name of a stream. */
+/** Return the key of a stream. */
 export const keyOf = ({ exchange, symbol, interval }) => `${exchange}:${symbol}:${interval}`;
 
 /**
- * Opens the connection. `onMessage(message)` gets every message of a followed stream in order, `onVoid(stream)` is told
- * that what is known of one is old until its next snapshot, `onStatus(status)` gets {connected: true} or
+ * Open the connection. Calls `onMessage(message)` with every message of a followed stream, in order, `onVoid(stream)` when
+ * the data of a stream is outdated until its next snapshot, and `onStatus(status)` with {connected: true} or
  * {connected: false, retryAt}.
  */
 export function connect(url, { onMessage, onVoid, onStatus }) {
-  const followed = new Map(); // key → {stream, epoch, seq}: no epoch until its snapshot has come
+  const followed = new Map(); // key → {stream, epoch, seq}, without an epoch until the snapshot has arrived
   let socket = null;
   let failures = 0;
   let watchdog = 0;
@@ -43,15 +43,15 @@ export function connect(url, { onMessage, onVoid, onStatus }) {
     socket.close();
     socket = null;
     clearTimeout(watchdog);
-    // Jitter: pages that lost the same server must not come back in step.
+    // Jitter: pages that lost the same server must not reconnect at the same time.
     const wait = Math.min(MOST_WAIT_MS, FIRST_WAIT_MS * 2 ** failures) * (0.5 + Math.random() / 2);
     failures += 1;
-    for (const entry of followed.values()) makeVoid(entry); // back again, it may be refused
+    for (const entry of followed.values()) makeVoid(entry); // after the reconnect it may be refused
     onStatus({ connected: false, retryAt: Date.now() + wait });
     setTimeout(open, wait);
   }
 
-  /** Waits until the connection has been quiet for too long: no timer of its own for each of hundreds of messages. */
+  /** Wait until the connection has been silent for too long, without a new timer for each of hundreds of messages. */
   function watch() {
     const left = heardAt + QUIET_MS - performance.now();
     watchdog = setTimeout(left > 0 ? watch : doubt, left);
@@ -77,25 +77,25 @@ export function connect(url, { onMessage, onVoid, onStatus }) {
       case 'unsubscribed':
         return undefined;
       default:
-        throw new Error(`the server sent a message of type ${JSON.stringify(message.type)}, which this page does not know`);
+        throw new Error(`unknown message type from the server: ${JSON.stringify(message.type)}`);
     }
   }
 
   function takeNumbered(message) {
     const entry = followed.get(keyOf(message));
-    if (!entry) return; // unsubscribed, but it was on its way
+    if (!entry) return; // unsubscribed while the message was on its way
     if (message.type === 'snapshot') {
       entry.epoch = message.epoch;
       clearTimeout(entry.again);
     } else if (entry.epoch !== message.epoch || message.seq !== entry.seq + 1) {
       if (entry.epoch !== null) {
-        makeVoid(entry); // a message was missed: ask once for all of it, and pass over the rest until it comes
+        makeVoid(entry); // a message was missed: request a snapshot once, and skip messages until it arrives
         ask([entry.stream]);
       }
       return;
     }
     entry.seq = message.seq;
-    failures = 0; // not when it opens: a server without room accepts a connection, too, and closes it
+    failures = 0; // not when the connection opens: a full server accepts it as well, and then closes it
     onMessage(message);
   }
 
@@ -108,7 +108,7 @@ export function connect(url, { onMessage, onVoid, onStatus }) {
     console.warn(`${code}: ${detail}`);
     const entry = stream && followed.get(keyOf(stream));
     if (!entry || !AGAIN_MS[code]) return;
-    clearTimeout(entry.again); // of an earlier connection
+    clearTimeout(entry.again); // the timer of an earlier connection
     entry.again = setTimeout(() => {
       if (followed.get(keyOf(stream)) === entry) ask([entry.stream]);
     }, AGAIN_MS[code]);
@@ -124,7 +124,7 @@ export function connect(url, { onMessage, onVoid, onStatus }) {
 
   open();
   return {
-    /** Follows exactly these streams: {exchange, symbol, interval, limit}. */
+    /** Follow exactly these streams: {exchange, symbol, interval, limit}. */
     follow(streams) {
       const wanted = new Map(streams.map((stream) => [keyOf(stream), stream]));
       const dropped = [...followed.keys()].filter((key) => !wanted.has(key)).map((key) => followed.get(key).stream);

@@ -1,16 +1,16 @@
-// The closing prices of an hour as a line of a few pixels.
+// The closing prices of an hour as a sparkline.
 
 export const SPARK_WIDTH = 64;
 export const SPARK_HEIGHT = 22;
 const MINUTES = 60;
 
-/** The path of the line, placed by time, broken where candles are missing; notes on the stream whether it rises. */
+/** Return the path of the line, broken where candles are missing. Sets `sparkTone` of the stream to 'up' or 'down'. */
 export function sparkPath(stream) {
   const end = stream.open?.window_start ?? stream.newest;
   if (end === null) return '';
   const begin = end - (MINUTES - 1) * 60;
   const points = [];
-  for (let start = begin; start <= end; start += 60) { // not all that the stream has, which may be thousands
+  for (let start = begin; start <= end; start += 60) { // not all candles of the stream, which may be thousands
     const candle = stream.candles.get(start);
     if (candle) points.push([start, Number(candle.close)]);
   }
@@ -19,7 +19,7 @@ export function sparkPath(stream) {
   const closes = points.map(([, close]) => close);
   const low = Math.min(...closes);
   const span = Math.max(...closes) - low || 1;
-  // A young market uses the whole width: what there is of the hour.
+  // A young market uses the whole width for the part of the hour that it has.
   const first = points[0][0];
   const length = end - first || 1;
   stream.sparkTone = closes.at(-1) >= closes[0] ? 'up' : 'down';

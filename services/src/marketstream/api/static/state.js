@@ -1,27 +1,27 @@
-// What the page knows: the choice of the user, and of each stream what its messages have told.
+// The state of a stream, built from its messages.
 
 import { decimalsOf } from './format.js';
 
-/** A stream before its first snapshot. */
+/** Return a stream before its first snapshot. */
 export function emptyStream() {
   return {
     candles: new Map(), // closed candles by window_start, in order of time
-    newest: null, // window_start of the last of them
+    newest: null, // window_start of the newest closed candle
     open: null,
     price: null,
     trades: [],
     freshness: null,
     receivedUs: null,
-    decimals: 0, // of its prices: most digits after the point seen
-    version: 0, // rises when its candles are to be drawn anew
-    touched: new Set(), // window_start of those that have changed since they were drawn
-    exhausted: false, // whether there are no older candles
+    decimals: 0, // maximum digits after the point of its prices so far
+    version: 0, // increases when all candles must be redrawn
+    touched: new Set(), // window_start of the candles that have changed since they were drawn
+    exhausted: false, // true if there are no older candles
   };
 }
 
 const TRADES_KEPT = 60;
 
-/** Takes a message into the stream. Returns the candle that it corrected, if it did. */
+/** Apply a message to the stream. Returns the corrected candle if the message is a correction, otherwise null. */
 export function apply(stream, message) {
   if (message.received_us !== null) stream.receivedUs = message.received_us;
   switch (message.type) {
@@ -41,7 +41,7 @@ export function apply(stream, message) {
       stream.freshness = message.freshness;
       return null;
     default:
-      throw new Error(`a stream has no messages of type ${JSON.stringify(message.type)}`);
+      throw new Error(`unknown message type: ${JSON.stringify(message.type)}`);
   }
 }
 
@@ -59,14 +59,14 @@ function applyCandle(stream, { closed, candle }) {
   const start = candle.window_start;
   widen(stream, candle.high, candle.low, candle.close);
   if (!closed) {
-    // When the next window opens, the last one stays as it was until it is stored, a moment later.
+    // When the next window opens, keep the last open candle until it is stored, a moment later.
     if (open && open.window_start < start && !candles.has(open.window_start)) put(stream, { ...open, provisional: true });
     stream.open = candle;
     stream.touched.add(start);
     return null;
   }
   const [oldest] = candles.keys();
-  if (start < oldest) return null; // scrolling there will load it
+  if (start < oldest) return null; // it is loaded when the user scrolls there
   const before = candles.get(start);
   put(stream, candle);
   if (open?.window_start === start) stream.open = null;
@@ -76,7 +76,7 @@ function applyCandle(stream, { closed, candle }) {
 function put(stream, candle) {
   const { open, newest } = stream;
   const start = candle.window_start;
-  // The open candle is drawn after it, too: the chart can only put a new one at its end.
+  // The open candle counts as well: the chart can add a new candle only at its end.
   const isInside = !stream.candles.has(start) && (newest > start || open?.window_start > start);
   stream.candles.set(start, candle);
   stream.newest = Math.max(newest, start);
@@ -87,7 +87,7 @@ function put(stream, candle) {
   }
 }
 
-/** Whether more than a proof has come: that nothing was missing is no news, that a hole was filled is. */
+/** Return true if the content has changed or a hole was filled. A proof of completeness alone is no correction. */
 function isCorrection(before, after) {
   return ['open', 'high', 'low', 'close', 'volume', 'trade_count'].some((field) => before[field] !== after[field])
     || (before.incomplete_reason === 'hole' && after.incomplete_reason !== 'hole');
@@ -97,14 +97,14 @@ function widen(stream, ...prices) {
   for (const price of prices) stream.decimals = Math.max(stream.decimals, decimalsOf(price));
 }
 
-/** Puts older candles before those that the stream has. */
+/** Add older candles in front of those of the stream. */
 export function prepend(stream, older) {
   for (const candle of older) widen(stream, candle.high, candle.low);
   stream.candles = new Map([...older.map((candle) => [candle.window_start, candle]), ...stream.candles]);
   stream.version += 1;
 }
 
-/** Lets the oldest candles go, as far as there are more than `most`: scrolling there loads them again. */
+/** Remove the oldest candles beyond `most`. They are loaded again when the user scrolls there. */
 export function trim(stream, most) {
   if (stream.candles.size <= most) return;
   for (const start of stream.candles.keys()) {
@@ -113,10 +113,10 @@ export function trim(stream, most) {
   }
   stream.exhausted = false;
   stream.version += 1;
-  stream.touched.clear(); // all of it is drawn anew; what is not shown would gather them for ever
+  stream.touched.clear(); // all is redrawn; a stream that is not shown would collect them forever
 }
 
-/** All candles in order of time, the open one last. */
+/** Return all candles in order of time, the open one last. */
 export function allCandles(stream) {
   const candles = [...stream.candles.values()];
   if (stream.open && !stream.candles.has(stream.open.window_start)) candles.push(stream.open);

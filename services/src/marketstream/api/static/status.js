@@ -1,4 +1,4 @@
-// The badges: whether what is shown is live, in words as well as colour.
+// The badges: the state of the data in words and colour.
 
 import { setClass, write } from './dom.js';
 
@@ -13,25 +13,25 @@ const TEXTS = {
 };
 
 const TITLES = {
-  live: 'Trades arrive',
-  simulated: 'Simulated trades arrive',
-  quiet: 'The feed lives; no trade for ten seconds',
-  stale: 'Nothing has been heard of this symbol for too long',
+  live: 'Trades are arriving',
+  simulated: 'Simulated trades are arriving',
+  quiet: 'The feed works, but there was no trade for ten seconds',
+  stale: 'No data has been received for this symbol for too long',
   backfilling: 'Missing trades are being fetched',
   unlisted: 'The exchange does not list this symbol',
 };
 
-/** The state to show: that of the connection first, then that of the symbol. */
+/** Return the state to show: that of a lost connection, otherwise that of the symbol. */
 export function stateOf(connection, freshness) {
   if (!connection.connected) return connection.retryAt ? 'disconnected' : 'connecting';
   return freshness?.state ?? 'connecting';
 }
 
-/** Badges in `element`, which gives the function that shows them. */
+/** Create the badges in `element`. Returns the function that shows them. */
 export function createStatus(element) {
   const live = document.createElement('span');
   const simulated = Object.assign(document.createElement('span'), {
-    className: 'badge badge-simulated', textContent: 'Simulated', title: 'No real market: the trades are made up',
+    className: 'badge badge-simulated', textContent: 'Simulated', title: 'Not a real market: the trades are generated',
   });
   element.append(simulated, live);
 
@@ -41,7 +41,7 @@ export function createStatus(element) {
     const text = TEXTS[state] ?? 'Connecting';
     write(live, text);
     setClass(live, `badge badge-${state}`);
-    const title = freshness?.detail ?? TITLES[state] ?? (connection.connected ? '' : 'Trying again by itself');
+    const title = freshness?.detail ?? TITLES[state] ?? (connection.connected ? '' : 'Reconnecting automatically');
     if (live.title !== title) live.title = title;
   };
 }

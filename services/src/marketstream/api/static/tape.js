@@ -1,11 +1,11 @@
-// The newest trades, newest on top.
+// The newest trades, with the newest on top.
 
 import { setClass, write } from './dom.js';
 import { amount, clock, cut, decimalsOf } from './format.js';
 
 const ROWS = 40;
 
-/** A tape in the table body `element`, which gives the function that shows trades. */
+/** Create a tape in the table body `element`. Returns the function that shows trades. */
 export function createTape(element) {
   const rows = Array.from({ length: ROWS }, () => {
     const row = document.createElement('tr');

@@ -1,6 +1,6 @@
-// The colours of the chart: those of style.css, so that they are written once.
+// The colours of the chart, read from style.css so that they are defined only once.
 
-/** The custom properties of the page that a canvas needs. */
+/** Return the custom properties of the page that a canvas needs. */
 export function readTheme() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(`--${name}`).trim();

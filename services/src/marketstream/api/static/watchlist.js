@@ -1,4 +1,4 @@
-// Every symbol with its price, its change, and the last hour as a line.
+// The watchlist: every symbol with its price, its change, and a sparkline of the last hour.
 
 import { setClass, write } from './dom.js';
 import { amount, change, tone } from './format.js';
@@ -6,7 +6,7 @@ import { sparkPath, SPARK_HEIGHT, SPARK_WIDTH } from './spark.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** A watchlist in the list `element`. `onSelect({exchange, symbol})` tells which one the user has chosen. */
+/** Create a watchlist in the list `element`. Calls `onSelect({exchange, symbol})` when the user selects a symbol. */
 export function createWatchlist(element, onSelect) {
   const rows = new Map();
 
@@ -22,7 +22,7 @@ export function createWatchlist(element, onSelect) {
   }
 
   return {
-    /** Shows one symbol: its stream of a minute, and the price 24 hours ago, null when that is not known. */
+    /** Show one symbol by its one-minute stream and its price 24 hours ago, which is null if unknown. */
     show(entry, { stream, reference, isSelected, state }) {
       const row = rowOf(entry);
       const price = stream?.price?.price ?? null;
