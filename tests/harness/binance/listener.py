@@ -19,7 +19,7 @@ LIMIT_S = 15.0
 
 IMPATIENT = Timing(
     open_s=2, answer_s=2, ping_s=0.5, pong_s=0.5, first_retry_s=0.05, most_retry_s=0.5, steady_s=0.5, overlap_s=0.5,
-    stale_s=1.0, confirm_s=0.3, clock_s=0.05,
+    stale_s=1.0, confirm_s=0.3, clock_s=0.05, attempts=100_000,
 )  # fmt: skip
 """Shorter times than the defaults: two pings per second stay within the limit of five messages."""
 

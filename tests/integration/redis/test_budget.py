@@ -68,3 +68,17 @@ async def test_the_parts_of_two_processes_are_one_and_leave_the_rest_to_others(b
     spent = [await spend(part, 5) for part in parts]
     assert 50 <= sum(spent) <= 50 + 2.5 * (time.monotonic() - begun) + 5
     assert await spend(budgets[0], 5) >= 45
+
+
+async def test_sixteen_processes_share_the_attempts_to_connect(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget_module, "ANSWER_S", 30.0)
+    wholes = [Budget(connect(Settings(redis_url=redis_url)), most_wait_s=0) for _ in range(16)]
+    begun, attempts = time.monotonic(), 0
+    for whole in wholes:
+        budget = whole.beside("connections", limit=300, period_s=300)
+        budget._most_wait_s = 0
+        attempts += await spend(budget, 1)
+    # A quarter of the share at once, and what flows in meanwhile: at that rate 240 in five minutes.
+    assert 60 <= attempts <= 61 + 0.6 * (time.monotonic() - begun)
+    for whole in wholes:
+        await whole.close()

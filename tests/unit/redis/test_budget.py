@@ -1,4 +1,5 @@
 import pytest
+from marketstream.exchanges.binance.exchange import ATTEMPTS_ALONE
 from marketstream.redis.budget import Budget, BudgetSpentError
 
 from tests.unit.clocks import VirtualTime
@@ -72,3 +73,24 @@ async def test_a_stop_told_to_a_part_holds_for_all_and_the_other_way_round() -> 
     for one in (budget, part, budget.part("others", 0.5)):
         with pytest.raises(BudgetSpentError, match="ordered a stop"):
             await one.acquire(1)
+
+
+@pytest.mark.parametrize("processes", [1, 16, 20])
+async def test_connection_attempts_of_many_processes_without_redis_stay_within_the_limit(processes: int) -> None:
+    """Binance counts 300 attempts in 5 minutes from one IP address; each process tries as often as it may."""
+    attempts = 0
+    for _ in range(processes):
+        time = VirtualTime()
+        budget = alone(time).beside("connections", limit=300, period_s=300, alone=ATTEMPTS_ALONE)
+        begun_us = time.us
+        while time.us - begun_us < 300_000_000:
+            await budget.acquire(1)
+            attempts += 1
+    assert processes * 5 <= attempts <= 300
+
+
+async def test_a_budget_beside_another_is_one_of_its_own() -> None:
+    weight = alone(VirtualTime(), most_wait_s=0)
+    connections = weight.beside("connections", limit=300, period_s=300)
+    assert await spend(weight, 5) == 120
+    await connections.acquire(1)

@@ -1,4 +1,4 @@
-"""Budget of the request weight that an exchange allows one IP address, shared by all processes through Redis.
+"""Budgets of what an exchange allows one IP address, shared by all processes through Redis: weight and connections.
 
 The budget is a token bucket, which refills over time. Binance counts the weight by the minute (Binance Spot API, REST
 API: IP Limits), so a full bucket plus the refill of one minute must stay below the limit. When the exchange orders a
@@ -59,7 +59,7 @@ class _Answer(NamedTuple):
 
 
 class Budget:
-    """A share of `limit` request weight a minute. Without `redis`, or while it is unavailable, a tenth of that share.
+    """A share of `limit` request weight in `period_s` seconds; a part of it, `alone`, while there is no Redis.
 
     `name` distinguishes the budgets of several exchanges. `now_s` is a monotonic clock in seconds.
     """
@@ -70,25 +70,33 @@ class Budget:
         name: str = "binance",
         *,
         limit: int = LIMIT_A_MINUTE,
+        period_s: float = 60.0,
         share: float = SHARE,
+        alone: float = ALONE,
         most_wait_s: float = 60.0,
         now_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
         whole: "Budget | None" = None,
+        owns_redis: bool = True,
     ) -> None:
-        """`most_wait_s` is the maximum time that `acquire` waits, in seconds. Only `part` passes `whole`."""
+        """`most_wait_s` is the maximum time that `acquire` waits, in seconds.
+
+        Only `part` passes `whole`; only `part` and `beside` pass `owns_redis`.
+        """
         self._redis = redis
         self._name = name
         self._key = f"budget:{name}"
         self._share = share
         self._whole = whole
         self.limit = limit
-        """Request weight that the exchange allows our IP address each minute, for all programs together."""
+        """Request weight that the exchange allows our IP address in `period_s`, for all programs together."""
         most = limit * share * _BURST
-        per_minute = limit * share - most
+        per_minute = (limit * share - most) * 60 / period_s
+        self._period_s = period_s
+        self._owns_redis = owns_redis
         self._shared = (most, per_minute)
-        self._alone = _Bucket(most * ALONE, per_minute * ALONE, now_s)
+        self._alone = _Bucket(max(1.0, most * alone), per_minute * alone, now_s)
         self._most_wait_s = most_wait_s
         self._now_s = now_s
         self._sleep = sleep
@@ -104,7 +112,15 @@ class Budget:
         """
         return Budget(
             self._redis, f"{self._name}:{name}", limit=self.limit, share=self._share * share,
-            most_wait_s=self._most_wait_s, now_s=self._now_s, sleep=self._sleep, rng=self._rng, whole=self,
+            period_s=self._period_s, most_wait_s=self._most_wait_s, now_s=self._now_s, sleep=self._sleep,
+            rng=self._rng, whole=self, owns_redis=False,
+        )  # fmt: skip
+
+    def beside(self, name: str, *, limit: int, period_s: float, alone: float = ALONE) -> "Budget":
+        """Return a budget of something else that the exchange limits, over the same connection to Redis."""
+        return Budget(
+            self._redis, f"{self._name}:{name}", limit=limit, period_s=period_s, share=SHARE, alone=alone,
+            most_wait_s=period_s, now_s=self._now_s, sleep=self._sleep, rng=self._rng, owns_redis=False,
         )  # fmt: skip
 
     async def acquire(self, weight: int) -> None:
@@ -134,8 +150,8 @@ class Budget:
         await self._ask(0, seconds)
 
     async def close(self) -> None:
-        """Close the connection to Redis. A part uses the connection of the whole and leaves it open."""
-        if self._redis is not None and self._whole is None:
+        """Close the connection to Redis, unless it belongs to another budget."""
+        if self._redis is not None and self._owns_redis:
             await self._redis.aclose()
 
     async def _take(self, weight: int) -> _Answer:

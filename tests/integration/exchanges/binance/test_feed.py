@@ -12,6 +12,7 @@ from marketstream.exchanges.binance import metrics
 from marketstream.exchanges.binance.feed import BinanceFeed
 from marketstream.exchanges.binance.scales import Scale, Scales
 from marketstream.exchanges.refusals import REFUSED
+from marketstream.redis.budget import Budget
 
 from tests.harness.binance.listener import IMPATIENT, LIMIT_S, listening, until
 from tests.harness.binance.server import BinanceServer
@@ -176,7 +177,7 @@ async def test_a_slow_reader_causes_a_hole_and_keeps_the_connection(server: Bina
         return {}
 
     before = sample(metrics.OVERFLOW)
-    feed = BinanceFeed(server.ws_url, SYMBOLS, scales, newest_ids, IMPATIENT, most_trades=50)
+    feed = BinanceFeed(server.ws_url, SYMBOLS, scales, newest_ids, IMPATIENT, attempts=Budget(), most_trades=50)
     async with contextlib.aclosing(feed.events()) as events:
         event: FeedEvent = await anext(events)
         await until(lambda: sample(metrics.OVERFLOW) > before + 100)

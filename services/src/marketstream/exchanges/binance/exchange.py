@@ -38,6 +38,10 @@ symbols, each queried twice a minute.
 """
 
 
+ATTEMPTS_ALONE: Final = 0.05
+"""Part of the attempts to connect that a process makes while Redis is unavailable: enough for 20 processes."""
+
+
 class Binance:
     """Live trades of Binance spot, and their history. The trade ids of each symbol are consecutive."""
 
@@ -51,6 +55,9 @@ class Binance:
         self._ws_url = ws_url.rstrip("/")
         self._rest = Rest(rest_url.rstrip("/"), budget, self._timing)
         self._newest_rest = Rest(rest_url.rstrip("/"), budget.part("questions", NEWEST_SHARE), self._timing)
+        self._attempts = budget.beside(
+            "connections", limit=self._timing.attempts, period_s=self._timing.attempts_s, alone=ATTEMPTS_ALONE
+        )
         self._scales: dict[str, Scales] = {}
 
     async def check(self, symbols: Sequence[str]) -> None:
@@ -79,7 +86,7 @@ class Binance:
         except ExchangeError as error:
             raise FeedError(f"cannot start the feed: {error}") from error
         newest_ids = partial(endpoints.newest_ids, self._rest)
-        feed = BinanceFeed(self._ws_url, symbols, self._scales, newest_ids, self._timing)
+        feed = BinanceFeed(self._ws_url, symbols, self._scales, newest_ids, self._timing, attempts=self._attempts)
         async with contextlib.aclosing(feed.events()) as events:
             async for event in events:
                 yield event

@@ -15,8 +15,9 @@ from marketstream.exchanges.binance.shard import Shard
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.exchanges.binance.watchdog import NewestIds, Watchdog
 from marketstream.exchanges.clock import Now, now_us
-from marketstream.exchanges.errors import FeedError
+from marketstream.exchanges.errors import ConnectionFailedError, FeedError
 from marketstream.exchanges.refusals import Refusals
+from marketstream.redis.budget import Budget, BudgetSpentError
 
 CLOCK_SAFETY_US: Final = 250_000
 """Delay of a ClockAdvanced event behind the latest event time received on the symbol's connection, in µs.
@@ -27,7 +28,10 @@ the same time may still be on its way.
 
 
 class BinanceFeed:
-    """One subscription to the live feed of `symbols`. `scales` has the scales of every symbol."""
+    """One subscription to the live feed of `symbols`. `scales` has the scales of every symbol.
+
+    `attempts` is the budget of attempts to connect, which all processes behind one IP address share.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class BinanceFeed:
         newest_ids: NewestIds,
         timing: Timing,
         *,
+        attempts: Budget,
         now: Now = now_us,
         rng: Random | None = None,
         most_trades: int = MOST_TRADES,
@@ -47,6 +52,7 @@ class BinanceFeed:
         self._now = now
         self._most_trades = most_trades
         self._refuse = Refusals()
+        self._attempts = attempts
         self._wake = asyncio.Event()
         rng = rng or Random()
         self._shards = [
@@ -118,6 +124,10 @@ class BinanceFeed:
             yield ConnectionAlive()
 
     async def _open(self, symbols: Sequence[str]) -> Connection:
+        try:
+            await self._attempts.acquire(1)
+        except BudgetSpentError as error:
+            raise ConnectionFailedError(f"too many connections were opened from this address: {error}") from error
         inbox = Inbox(self._scales, self._refuse, self._wake.set, self._most_trades)
         return await Connection.open(self._url, symbols, inbox, self._refuse, self._timing, self._now)
 

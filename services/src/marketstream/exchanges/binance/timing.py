@@ -24,6 +24,10 @@ class Timing:
     """Delay before the second attempt to connect; each further delay is twice as long."""
     most_retry_s: float = 30.0
     """Maximum delay between attempts to connect: far below the limit of 300 connections in 5 minutes."""
+    attempts: int = 300
+    """Attempts to connect that Binance allows one IP address in `attempts_s` (WebSocket Streams, General Info)."""
+    attempts_s: float = 300.0
+    """Period in which Binance counts the attempts."""
     steady_s: float = 10.0
     """Minimum life of a connection for an immediate reconnect after its loss."""
     age_s: float = 23.5 * 3600
