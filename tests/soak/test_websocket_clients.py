@@ -13,7 +13,7 @@ from marketstream.local.servers import EmbeddedServers
 from websockets.asyncio.client import connect
 
 from tests.bench.latency import RATE, SYMBOLS, Running, running
-from tests.integration.api.test_ws_load import CLIENTS, MOST_RATIO, crowd, free_port
+from tests.integration.api.live.test_load import CLIENTS, MOST_RATIO, crowd, free_port
 
 SECONDS: Final = 30
 SILENCE_S: Final = 10

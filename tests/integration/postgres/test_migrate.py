@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from marketstream.postgres.connect import close_pool, lazy_pool, open_pool
-from marketstream.postgres.errors import MigrationError, StoreError, StoreRefusedError, StoreUnavailableError
+from marketstream.postgres.connect import close_pool, lazy_pool
+from marketstream.postgres.errors import MigrationError, StoreRefusedError, StoreUnavailableError
 from marketstream.postgres.migrate import Migration, migrate, packaged
 from marketstream.settings import Settings
 from structlog.testing import capture_logs
@@ -100,31 +100,6 @@ async def test_an_unknown_migration_in_between_is_an_error(connection: asyncpg.C
         MigrationError, match="migration 0001 was applied to the database, but this code does not have it"
     ):
         await migrate(connection, [SECOND])
-
-
-async def test_the_pool_limits_what_a_session_may_hold_up(database_url: str) -> None:
-    pool = await open_pool(Settings(database_url=database_url), size=1)
-    try:
-        names = ("application_name", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "jit")
-        shown = [await pool.fetchval(f"SHOW {name}") for name in names]
-        assert shown == ["marketstream", "30s", "10s", "10s", "off"]
-        assert await migrate(pool) == [migration.version for migration in packaged()]
-    finally:
-        await close_pool(pool)
-
-
-async def test_a_database_that_is_away_is_waited_for_up_to_a_limit() -> None:
-    settings = Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing")
-    with pytest.raises(StoreUnavailableError, match=r"did not answer within 0\.5 s"):
-        await open_pool(settings, size=1, wait_s=0.5)
-
-
-async def test_a_name_that_the_database_does_not_know_is_not_waited_for(database_url: str) -> None:
-    settings = Settings(database_url=f"{database_url}_missing")
-    async with asyncio.timeout(10):
-        with pytest.raises(StoreRefusedError, match="does not exist") as caught:
-            await open_pool(settings, size=1, wait_s=60)
-    assert isinstance(caught.value, StoreError)
 
 
 async def refusal(url: str) -> str:

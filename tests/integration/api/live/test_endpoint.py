@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.browser.market import Market
 from tests.harness.servers import pause, resume
-from tests.integration.api.follower import BTC, following
+from tests.integration.api.live.follower import BTC, following
 from tests.integration.api.serving import ready, running, until
 
 

@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.browser.market import Market
-from tests.integration.api.follower import BTC, Follower, following
+from tests.integration.api.live.follower import BTC, Follower, following
 from tests.integration.api.serving import LIMIT_S, until
 
 BEHIND, STUCK = (f"marketstream_api_websocket_{name}_total" for name in ("behind", "stuck"))
