@@ -98,7 +98,7 @@ def _trades(trades: Sequence[RestTrade], scales: Scales) -> list[Trade]:
         prices = scales.price.read_all([trade.price for trade in trades])
         quantities = scales.quantity.read_all([trade.quantity for trade in trades])
     except NumberError as error:
-        raise HistoryUnavailableError(f"the history makes no sense: {error}") from error
+        raise HistoryUnavailableError(f"Binance sent an invalid history: {error}") from error
     return [
         Trade(trade.id, 1, microseconds(trade.time), price, quantity, not trade.buyer_is_maker)
         for trade, price, quantity in zip(trades, prices, quantities, strict=True)
@@ -110,7 +110,7 @@ def _aggregates(aggregates: Sequence[Aggregate], scales: Scales) -> list[Trade]:
         prices = scales.price.read_all([aggregate.price for aggregate in aggregates])
         quantities = scales.quantity.read_all([aggregate.quantity for aggregate in aggregates])
     except NumberError as error:
-        raise HistoryUnavailableError(f"the history makes no sense: {error}") from error
+        raise HistoryUnavailableError(f"Binance sent an invalid history: {error}") from error
     return [
         Trade(
             aggregate.first_id, aggregate.last_id - aggregate.first_id + 1, microseconds(aggregate.time),

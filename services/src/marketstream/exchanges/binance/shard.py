@@ -70,11 +70,11 @@ class Shard:
                     await asyncio.sleep(next(self._waits))
                 else:
                     self._waits = delays(self._timing.first_retry_s, self._timing.most_retry_s, self._rng)
-                await self._succeed(self.current, reason)
+                await self._replace_connection(self.current, reason)
         finally:
             await asyncio.gather(*(connection.close() for connection in self._connections))
 
-    async def _succeed(self, old: Connection, reason: str) -> None:
+    async def _replace_connection(self, old: Connection, reason: str) -> None:
         """Replace `old` by a successor. Meanwhile, `old` is still read if it is alive."""
         while True:
             successor = await self._connect(reason)
