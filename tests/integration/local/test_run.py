@@ -160,13 +160,12 @@ async def test_the_manifest_is_simulated_without_the_exchange(tmp_path: Path) ->
     async with running(tmp_path / "data", "manifests/majors.yaml") as run:
         async with httpx.AsyncClient(base_url=await run.address()) as client:
 
-            async def all_have_a_price() -> None:
-                answer = await client.get("/symbols")
-                assert [bool(symbol["price"]) for symbol in answer.json()] == [True] * 3
+            async def all_are_simulated() -> None:
+                symbols = (await client.get("/symbols")).json()
+                assert [bool(symbol["price"]) for symbol in symbols] == [True] * 3
+                assert [(symbol["exchange"], symbol["symbol"], symbol["state"]) for symbol in symbols] == [
+                    ("simulator", symbol, "simulated") for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+                ]
 
-            await within(60, all_have_a_price)
-            symbols = (await client.get("/symbols")).json()
+            await within(60, all_are_simulated)
         assert "running the simulator instead" in run.said
-        assert [(symbol["exchange"], symbol["symbol"], symbol["state"]) for symbol in symbols] == [
-            ("simulator", symbol, "simulated") for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT")
-        ]
