@@ -110,5 +110,5 @@ def test_sums_keep_every_digit() -> None:
 
 
 def test_ten_seconds_have_no_children() -> None:
-    with pytest.raises(ValueError, match="made of trades"):
+    with pytest.raises(ValueError, match="built from trades"):
         roll_up(INTERVALS["10s"], START, [child(START)])
