@@ -43,7 +43,7 @@ async def test_the_toy_passes_its_tests(tmp_path: Path, monkeypatch: pytest.Monk
     try:
         exec(CODE["tests/unit/exchanges/toy/test_exchange.py"], names)  # noqa: S102 - the code of the guide
         tests = [test for name, test in names.items() if name.startswith("test_")]
-        assert len(tests) == 5
+        assert len(tests) == 6
         for test in tests:
             await test()
     finally:
