@@ -2,7 +2,8 @@
 
 import asyncio
 
-from marketstream.backfill.attempts import PATIENCE_S
+import pytest
+from marketstream.backfill import service
 from marketstream.market.trade import Trade
 from marketstream.market.window import WINDOW_US
 from marketstream.postgres.writer import SymbolKey
@@ -13,6 +14,8 @@ from tests.harness.scenarios import EPOCH
 from tests.unit.backfill.world import FIRST, OTHER, Exchange, backfilled, hear, trade
 from tests.unit.processor.owners import owner
 from tests.unit.virtual import seconds_until, virtually
+
+DAY_S = 86_400.0
 
 
 def early(trade_id: int) -> Trade:
@@ -58,14 +61,18 @@ async def test_beginnings_that_all_fail_take_turns() -> None:
 
 
 @virtually
-async def test_a_beginning_that_the_exchange_refuses_is_given_up_and_said_once() -> None:
+async def test_a_beginning_that_is_refused_is_asked_for_more_and_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "CHECK_S", 20.0)
     first, other = begun(FIRST), begun(OTHER)
     exchange = Exchange(map(early, range(51)), (FIRST.symbol, OTHER.symbol))
     exchange.refused.add(FIRST.symbol)
     with capture_logs() as lines:
         async with backfilled(exchange, first, other):
-            await seconds_until(lambda: begin_is_proven(other), 5)
-            await asyncio.sleep(3 * PATIENCE_S)
-    assert [symbol for symbol, _ in exchange.asked].count(FIRST.symbol) == 1
-    assert [line["symbol"] for line in lines if "beginning" in line["event"]] == [FIRST.symbol]
-    assert not begin_is_proven(first), "its window stays unconfirmed"
+            await seconds_until(lambda: begin_is_proven(other), 60)
+            await asyncio.sleep(7 * DAY_S)
+            assert not begin_is_proven(first), "its window stays unconfirmed"
+            refused = [line for line in lines if "beginning" in line["event"]]
+            assert {line["symbol"] for line in refused} == {FIRST.symbol}
+            assert 15 < len(refused) < 30
+            exchange.refused.clear()
+            await seconds_until(lambda: begin_is_proven(first), DAY_S + 60)

@@ -15,6 +15,9 @@ MOST_DELAY_S: Final = 60.0
 Other holes and beginnings are worked on meanwhile.
 """
 
+MOST_REFUSED_S: Final = 86_400.0
+"""The same maximum where the exchange refuses the request: waiting rarely helps, but a refusal proves nothing."""
+
 PATIENCE_S: Final = 60.0
 """Seconds for which the history may lack trades before they are given up, because it may lag behind the feed."""
 
@@ -51,6 +54,12 @@ class Attempts:
         """Postpone a hole for which the exchange has failed, and restart its patience."""
         self._postpone(account, hole).missed_at = None
 
+    def refuse(self, account: Account, hole: Hole) -> float:
+        """Postpone a hole for which the exchange has refused the request. Return the seconds until the next attempt."""
+        tried = self._tried.setdefault((account.topic, hole.last), Tried())
+        tried.missed_at = None
+        return tried.postpone(MOST_REFUSED_S)
+
     def miss(self, account: Account, hole: Hole) -> bool:
         """Postpone a hole whose first trades the history lacks.
 
@@ -84,7 +93,9 @@ class Tried:
         """Return True if it may be tried now."""
         return self.not_before <= time.monotonic()
 
-    def postpone(self) -> None:
-        """Wait before the next attempt, longer each time."""
-        self.not_before = time.monotonic() + self._delay_s
-        self._delay_s = min(self._delay_s * 2, MOST_DELAY_S)
+    def postpone(self, most_s: float = MOST_DELAY_S) -> float:
+        """Wait before the next attempt, longer each time. Return the seconds to wait, at most `most_s`."""
+        delay_s = min(self._delay_s, most_s)
+        self.not_before = time.monotonic() + delay_s
+        self._delay_s = min(delay_s * 2, most_s)
+        return delay_s

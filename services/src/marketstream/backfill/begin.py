@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from marketstream.backfill.account import Account
-from marketstream.backfill.attempts import Tried
+from marketstream.backfill.attempts import MOST_REFUSED_S, Tried
 from marketstream.backfill.pages import Pages
 from marketstream.exchanges.base import Exchange
 from marketstream.market.trade import Trade
@@ -39,6 +39,10 @@ class Beginnings:
         """Postpone a beginning for which the exchange has failed."""
         if account in self._tried:  # otherwise it has another owner by now
             self._tried[account].postpone()
+
+    def refuse(self, account: Account) -> float:
+        """Postpone a beginning whose request was refused. Return the seconds until the next attempt."""
+        return self._tried[account].postpone(MOST_REFUSED_S) if account in self._tried else MOST_REFUSED_S
 
     def end(self, account: Account) -> None:
         """Stop trying to reach the beginning: it was reached, or never will be."""

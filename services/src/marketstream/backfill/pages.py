@@ -33,28 +33,33 @@ class Pages:
         self._exchange = exchange
         self._publisher = publisher
 
-    async def publish(self, account: Account, page: Trades, *, since_us: int = 0) -> int | None:
+    async def publish(
+        self, account: Account, page: Trades, *, since_us: int = 0, before_us: int | None = None
+    ) -> int | None:
         """Publish the trades of the page that happened at or after `since_us` (Unix µs) and can be true.
 
-        Return the first id of them, or None if there are none. Raise NotCountedError if they are not counted in time.
+        A trade from before `before_us` (Unix µs), the time of a trade that is counted already, is not from the future,
+        whatever the local clock says. Return the first id of them, or None if there are none. Raise NotCountedError if
+        they are not counted in time.
         """
-        received_us = time.time_ns() // 1000
+        received_us = max(time.time_ns() // 1000, before_us or 0)
         trades = [trade for trade in _sound(page, received_us) if trade.time >= since_us]
         if not trades:
             return None
         for start in range(0, len(trades), RECORD_TRADES):
             part = Trades.of(trades[start : start + RECORD_TRADES], page.price_scale, page.quantity_scale)
             record = TradesRecord(self._exchange, account.symbol, received_us, part)
-            await self._send(account, encode(record))
+            await self.send(account, encode(record))
         metrics.TRADES.labels(self._exchange, account.symbol).inc(sum(trade.n for trade in trades))
         await _wait_until_counted(account, trades)
         return trades[0].id
 
-    async def _send(self, account: Account, record: bytes) -> None:
+    async def send(self, account: Account, record: bytes) -> None:
+        """Send a record to the symbol's topic. Raise NotCountedError if Kafka does not take it in time."""
         answer = await self._publisher.send(account.topic, record)
         await asyncio.wait([answer], timeout=APPLIED_LIMIT_S)
         if not (answer.done() and answer.result()):  # a topic in trouble must not keep other symbols waiting
-            raise NotCountedError(f"Kafka does not take the trades of {account.symbol} that were fetched")
+            raise NotCountedError(f"Kafka does not take the records of {account.symbol}")
 
 
 def _sound(page: Trades, received_us: int) -> list[Trade]:

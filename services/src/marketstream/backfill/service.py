@@ -13,7 +13,7 @@ from typing import Final
 
 from marketstream.backfill import metrics
 from marketstream.backfill.account import Account, Hole
-from marketstream.backfill.attempts import Attempts
+from marketstream.backfill.attempts import MOST_REFUSED_S, Attempts, Tried
 from marketstream.backfill.begin import Beginnings, reach_back
 from marketstream.backfill.pages import Pages
 from marketstream.backoff import delays
@@ -60,6 +60,7 @@ class Backfill:
         self._attempts = Attempts()
         self._beginnings = Beginnings()
         self._asked_at: dict[Account, float] = {}
+        self._refused: dict[Account, Tried] = {}
 
     async def run(self) -> None:
         """Backfill until cancelled. Requests to an exchange that fails are retried later, and delay nothing else."""
@@ -95,7 +96,10 @@ class Backfill:
         now = time.monotonic()
         accounts = [account for account in self._accounts() if account.is_read_up]
         self._asked_at = {account: at for account, at in self._asked_at.items() if account in accounts}
+        self._refused = {account: tried for account, tried in self._refused.items() if account in accounts}
         for account in accounts:
+            if account in self._refused and not self._refused[account].is_due():
+                continue
             if account.quiet_for_s >= self._quiet_s and now >= self._asked_at.get(account, 0.0) + self._quiet_s:
                 self._asked_at[account] = now
                 return self._ask_newest(account)
@@ -106,24 +110,38 @@ class Backfill:
         return [account for account in self._accounts() if account.is_read_up and account.ledger.counted.runs]
 
     async def _fill(self, account: Account, hole: Hole) -> None:
-        """Fetch one page of a hole, from its first id on."""
+        """Fetch one page of a hole, from its first id on.
+
+        Only a page that the exchange has answered with, and that lacks trades, shows that it lacks them. A refusal, a
+        silence, or trades that seem impossible here prove nothing: the hole stays, and is tried again.
+        """
         with _marked(account):
-            begins: int | None = None
             try:
                 page = await self._exchange.history(
                     account.symbol, hole.first, hole.last, after_us=hole.after_us, before_us=hole.before_us
                 )
-                if page is not None:
-                    begins = await self._pages.publish(account, page)
+                if page is None:
+                    return await self._miss(account, hole, hole.last)
+                begins = await self._pages.publish(account, page, before_us=hole.before_us)
             except PermanentError as error:
-                log.warning("fetching a hole was refused", symbol=account.symbol, error=str(error))
+                retry_s = self._attempts.refuse(account, hole)
+                metrics.FAILURES.labels(self._exchange.name).inc()
+                log.warning(
+                    "request for missing trades refused, will retry", symbol=account.symbol, first_id=hole.first,
+                    last_id=hole.last, error=str(error), retry_s=round(retry_s, 1),
+                )  # fmt: skip
+                return None
             except ExchangeError:
                 self._attempts.fail(account, hole)  # other holes may be filled meanwhile
                 raise
-            if begins == hole.first:
+            answered = page.all_ids()[0]
+            if answered > hole.first:
+                return await self._miss(account, hole, answered - 1)
+            if begins == answered:
                 self._attempts.forget(account, hole)
-            else:
-                await self._miss(account, hole, hole.last if begins is None else begins - 1)
+            else:  # the page has the trades, but they cannot be true as far as this process can tell
+                self._attempts.refuse(account, hole)
+            return None
 
     async def _miss(self, account: Account, hole: Hole, last: int) -> None:
         """Postpone a hole of which the history lacks the ids up to `last`, or give these ids up.
@@ -133,9 +151,11 @@ class Backfill:
         if not self._attempts.miss(account, hole):
             return
         newest = await self._exchange.newest(account.symbol)
-        last = min(last, newest.id if newest is not None else last)
+        last = min(last, newest.id - 1 if newest is not None else -1)
         if last < hole.first:
-            return  # a stray id far ahead of the exchange: no trade below it is missing yet
+            return  # the exchange has not come beyond these ids: the history lags, or the id above them is a stray one
+        if any(low <= hole.first and last <= high for low, high in account.ledger.unfillable()):
+            return  # given up already; the rest of the hole is above the exchange's newest trade
         account.ledger.give_up(hole.first, last)
         self._attempts.forget(account, hole)
         metrics.UNFILLABLE.labels(self._exchange.name, account.symbol).inc(last - hole.first + 1)
@@ -150,12 +170,13 @@ class Backfill:
             try:
                 is_proven = await reach_back(self._exchange, self._pages, account)
             except PermanentError as error:
-                # Another request would be refused as well, so the first window visibly stays unconfirmed.
+                retry_s = self._beginnings.refuse(account)
+                metrics.FAILURES.labels(self._exchange.name).inc()
                 log.warning(
-                    "fetching the beginning was refused, first window stays unconfirmed",
-                    symbol=account.symbol,
-                    error=str(error),
-                )
+                    "request for the beginning refused, will retry", symbol=account.symbol, error=str(error),
+                    retry_s=round(retry_s, 1),
+                )  # fmt: skip
+                return
             except ExchangeError:
                 self._beginnings.fail(account)  # other beginnings may be reached meanwhile
                 raise
@@ -175,6 +196,15 @@ class Backfill:
                 log.warning("symbol not listed by the exchange", symbol=account.symbol, error=str(error))
             account.unlisted = True
             return
+        except PermanentError as error:
+            retry_s = self._refused.setdefault(account, Tried()).postpone(MOST_REFUSED_S)
+            metrics.FAILURES.labels(self._exchange.name).inc()
+            log.warning(
+                "request for the newest trade refused, will retry", symbol=account.symbol, error=str(error),
+                retry_s=round(retry_s, 1),
+            )  # fmt: skip
+            return
+        self._refused.pop(account, None)
         account.unlisted = False
         highest = account.ledger.newest_run()
         if newest is None or highest is None:
@@ -183,7 +213,7 @@ class Backfill:
             record = Quiet(
                 self._exchange.name, account.symbol, time.time_ns() // 1000, newest.id, newest.at_us - QUIET_MARGIN_US
             )
-            await asyncio.wait([await self._publisher.send(account.topic, encode(record))])
+            await self._pages.send(account, encode(record))
         elif newest.id > highest.high:
             with _marked(account):
                 await self._make_up(account, highest, newest)

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from itertools import pairwise
 
 from marketstream.exchanges.base import TradesReceived
 from marketstream.exchanges.binance.timing import Timing
@@ -109,22 +110,33 @@ async def test_a_dead_symbol_is_reported_again_only_for_newer_trades_and_ever_mo
     assert case.silent == [["A"]] * 3
 
 
-async def test_a_delisted_symbol_is_found_and_skipped_until_it_is_traded_again() -> None:
+async def test_a_delisted_symbol_is_found_and_asked_for_more_and_more_rarely() -> None:
     case = Case("A", "B", "C", "D")
     case.receive("A", 10)
     case.unlisted, case.newest = {"C"}, {"A": 12}
     with capture_logs() as lines:
         await case.check_after(15)
         assert (case.asked, case.silent) == ([["A", "B", "C", "D"], ["A", "B"], ["C", "D"], ["C"], ["D"]], [["A"]])
-        case.asked.clear()
-        await case.check_after(60)
-    assert [line["symbol"] for line in lines if "delisted" in line["event"]] == ["C"]
-    assert [symbol for asked in case.asked for symbol in asked] == ["A", "B", "D"]
+    assert [line["symbol"] for line in lines if "not listed" in line["event"]] == ["C"]
     case.asked.clear()
+    await case.check_after(15)
+    assert [symbol for asked in case.asked for symbol in asked] == ["B", "D"]
+    asked_at = []
+    for quarter_of_an_hour in range(4 * 24 * 7):
+        case.asked.clear()
+        await case.check_after(900)
+        if ["C"] in case.asked:
+            asked_at.append(quarter_of_an_hour)
+    pauses = [after - before for before, after in pairwise(asked_at)]
+    assert 10 < len(asked_at) < 30, "neither without end nor never"
+    assert max(pauses) <= 4 * 24 + 1, "once a day at least"
+    assert pauses[-1] > 4 * 20
     case.receive("C", 1)
     case.unlisted = set()
+    case.asked.clear()
     await case.check_after(15)
-    assert case.asked == [["B", "C", "D"]]
+    assert "C" in case.asked[0]
+    assert len(case.asked) == 1
 
 
 async def test_a_refusal_for_another_reason_skips_no_symbol() -> None:

@@ -6,10 +6,10 @@ Without such evidence, a symbol counts as quiet.
 """
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from marketstream.exchanges.base import TradesReceived
 from marketstream.exchanges.binance.endpoints import is_unlisted
@@ -28,8 +28,12 @@ class _Watched:
     newest_id: int | None
     """The newest id that was received, or is known to be missed; None before the first."""
     check_at_s: float
-    """Time of the next query by the monotonic clock; infinite for a delisted symbol until a trade arrives again."""
+    """Time of the next query by the monotonic clock."""
     patience_s: float
+
+
+MOST_UNLISTED_S: Final = 86_400.0
+"""Maximum seconds between two queries about a symbol that the exchange says it does not list."""
 
 
 class Watchdog:
@@ -101,8 +105,10 @@ class Watchdog:
             if not is_unlisted(error):
                 raise
         if len(symbols) == 1:
-            log.warning("symbol delisted by the exchange, not checked until traded again", symbol=symbols[0])
-            self._watched[symbols[0]].check_at_s = math.inf
+            watched = self._watched[symbols[0]]
+            watched.patience_s = min(2 * watched.patience_s, MOST_UNLISTED_S)
+            watched.check_at_s = self._now_s() + watched.patience_s
+            log.warning("symbol not listed by the exchange, checked more rarely", symbol=symbols[0])
             return {}
         middle = len(symbols) // 2
         return await self._query(symbols[:middle]) | await self._query(symbols[middle:])
