@@ -101,3 +101,26 @@ async def test_a_history_that_is_behind_is_an_error_and_not_a_hole() -> None:
     case = Case(TRADES[:50])
     with pytest.raises(HistoryUnavailableError, match="has not reached trade"):
         await page_of_hole(case.rest, "BTCUSDT", scales(), TRADES[50].id, TRADES[59].id, None, None)
+
+
+async def test_a_part_at_a_finer_tick_leaves_the_prices_of_the_other_part_true() -> None:
+    """The aggregate across the edge is read as single trades at the old tick; the rest widens the scale."""
+    old, new = ("100.12000000", "1.50000000"), ("100.12300000", "0.00000125")
+    trades = [
+        ServerTrade(number, START_US + max(number, 10), *(old if number < 14 else new), False)
+        for number in range(2_000)
+    ]
+    trades = [
+        trade._replace(time_us=START_US + 10) if 10 <= trade.id < 14 else trade._replace(time_us=START_US + trade.id)
+        for trade in trades
+    ]
+    case = Case(trades)
+    narrow = Scales(Scale(2), Scale(2))
+    page = await page_of_hole(case.rest, "BTCUSDT", narrow, 12, 1_900, START_US + 9, START_US + 1_901)
+    assert page is not None
+    assert case.paths == ["aggTrades", "historicalTrades"]
+    assert (page.price_scale, page.quantity_scale) == (3, 8)
+    amounts = {trade.id: (trade.price, trade.quantity) for trade in page}
+    assert amounts[12] == amounts[13] == (100_120, 150_000_000)
+    assert amounts[14] == (100_123, 125)
+    assert min(trade.price for trade in page) == 100_120
