@@ -53,3 +53,31 @@ async def test_fences_are_known_and_claims_made_beside_a_key_of_another_type(red
     await redis.set(KEYS.status, "somebody else's")
     assert await writer.fences([THEIRS, OURS]) == [0, 5]
     assert await writer.claim(dict.fromkeys((OURS, THEIRS), 6)) == {OURS: "ok", THEIRS: "foreign"}
+
+
+@pytest.mark.parametrize("fence", ["abc", "-7", "1e3", "9" * 400, ""])
+async def test_a_field_that_no_processor_writes_is_no_fence(redis: Redis, fence: str) -> None:
+    writer = LiveWriter(redis, "binance")
+    await writer.claim({OURS: 5})
+    await redis.hset(KEYS.status, mapping={"fence": fence, "price_fence": fence, "price_id": fence})
+    assert await writer.fences([THEIRS, OURS]) == [0, 5]
+    assert await writer.claim({THEIRS: 3}) == {THEIRS: "ok"}
+    assert await writer.write(states(THEIRS)) == {THEIRS: "ok"}
+    assert await redis.get(KEYS.price) == "1.5"
+
+
+async def test_the_price_of_ids_above_the_exact_numbers_of_lua_goes_on(redis: Redis) -> None:
+    writer = LiveWriter(redis, "binance")
+    await writer.claim({OURS: 3})
+    key = Keys.of(*OURS).price
+    for price, trade_id in (
+        ("1", 2**53),
+        ("2", 2**53 + 1),
+        ("3", 2**53 + 2),
+        ("4", 2**62),
+        ("0", 2**53 + 3),
+        ("9", 99),
+    ):
+        state = LiveState({"lag": "0"}, price, str(trade_id), "10.5")
+        assert await writer.write({OURS: (3, state, Frame(*OURS))}) == {OURS: "ok"}
+        assert await redis.get(key) == (price if price in "1234" else "4")

@@ -6,8 +6,21 @@
 --       is written.
 -- Returns "fenced" if a later owner has claimed the symbol, "lost" if this owner's claim does not exist (Redis has lost
 -- its data, or never had the claim), otherwise "ok".
+
+-- The number in a field; -1 for a field that is missing, or that holds what no processor writes.
+local function number(text)
+  return text and #text <= 18 and string.match(text, '^%d+$') and tonumber(text) or -1
+end
+
+-- Ids may lie above 2^53, beyond which a number of Lua is not exact: more digits, or greater ones, are a greater id.
+local function is_greater(id, known)
+  if not (known and string.match(known, '^%d+$')) then return true end
+  if #id ~= #known then return #id > #known end
+  return id > known
+end
+
 local fence = tonumber(ARGV[1])
-local held = tonumber(redis.call('HGET', KEYS[1], 'fence') or '-1')
+local held = number(redis.call('HGET', KEYS[1], 'fence'))
 if held > fence then return 'fenced' end
 if held < fence then return 'lost' end
 
@@ -26,7 +39,7 @@ local function is_newer(key, fields)
   local names = {'fence', 'window_start', 'revision', 'trade_count'}
   local known = redis.call('HMGET', key, unpack(names))
   for index, name in ipairs(names) do
-    local was, is = tonumber(known[index] or '-1'), tonumber(fields[name])
+    local was, is = number(known[index]), number(fields[name])
     if is ~= was then return is > was end
   end
   return false
@@ -35,8 +48,7 @@ end
 local state = cmsgpack.unpack(ARGV[2])
 if state.price then
   local known = redis.call('HMGET', KEYS[1], 'price_fence', 'price_id')
-  local price_fence = tonumber(known[1] or '-1')
-  if fence > price_fence or tonumber(state.price_id) > tonumber(known[2] or '-1') then
+  if fence > number(known[1]) or is_greater(state.price_id, known[2]) then
     redis.call('SET', KEYS[2], state.price)
     if KEYS[5] then redis.call('SET', KEYS[5], state.price) end
     redis.call('HSET', KEYS[1], 'price', state.price, 'price_id', state.price_id, 'price_time', state.price_time,

@@ -1,6 +1,7 @@
 """Write live state to Redis through a script that refuses data older than the stored data."""
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any, Final, Literal
@@ -26,11 +27,16 @@ Outcome = Literal["ok", "fenced", "lost", "foreign"]
 
 # A claim can only raise the fence: an earlier owner may have been stopped for long, and then wake up.
 _CLAIM: Final = """
-local held = tonumber(redis.call('HGET', KEYS[1], 'fence') or '-1')
+local text = redis.call('HGET', KEYS[1], 'fence')
+local held = text and #text <= 18 and string.match(text, '^%d+$') and tonumber(text) or -1
 if held > tonumber(ARGV[1]) then return 'fenced' end
 redis.call('HSET', KEYS[1], 'fence', ARGV[1])
 return 'ok'
 """
+
+
+_FENCE: Final = re.compile("[0-9]{1,18}")
+"""A fence as a processor writes it. Anything else is another program's, and no fence."""
 
 
 class LiveState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -70,7 +76,7 @@ class LiveWriter:
                 pipeline = self._redis.pipeline(transaction=False)
                 for symbol in symbols:
                     pipeline.hget(Keys.of(*symbol).status, "fence")
-                return [0 if fence == "foreign" else int(fence or 0) for fence in await _answers(pipeline)]
+                return [int(fence) if fence and _FENCE.fullmatch(fence) else 0 for fence in await _answers(pipeline)]
 
     async def claim(self, fences: dict[tuple[str, str], int]) -> dict[tuple[str, str], Outcome]:
         """Claim the symbols: from now on, Redis refuses writes of owners with a lower fence.
