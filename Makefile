@@ -93,9 +93,9 @@ $(READY): uv.lock pyproject.toml $(wildcard */pyproject.toml)
 	@UV_PYTHON=$(BIN)/python UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --frozen
 	@touch $@
 
-# The packages that the dashboard loads, installed by the npm that comes as a Python package. Everything else works
-# without them, and the dashboard says what is missing; so an unreachable registry stops nothing.
+# The packages that the dashboard and /docs load, installed by the npm that comes as a Python package. Everything else
+# works without them, and these pages say what is missing; so an unreachable registry stops nothing.
 $(PAGE): $(STATIC)/package-lock.json | $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix $(STATIC) --omit-lockfile-registry-resolved --ignore-scripts \
 	  --no-audit --no-fund --loglevel=error >/dev/null && touch $@ \
-	  || echo 'Cannot install the packages of the dashboard, which will say so. The next make retries.' >&2
+	  || echo 'Cannot install the packages of the dashboard and of /docs, which will say so. The next make retries.' >&2
