@@ -199,7 +199,7 @@ async def test_nothing_inline_runs_on_the_page(api: Api) -> None:
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert (await client.get("/static/nothing.js")).status_code == 404
-        assert (await client.get("/")).headers["location"] == "/dashboard"
+        assert (await client.get("/")).headers["location"] == "dashboard"
 
 
 @pytest.mark.told("Failed to load")

@@ -45,6 +45,8 @@ def test_the_table_of_the_docs_is_what_the_settings_say() -> None:
         ("REDIS_URL", "rediss://h:6379/1", "redis_url", "rediss://h:6379/1"),
         ("REDIS_URL", "redis://:p%2F@h", "redis_url", "redis://:p%2F@h"),
         ("TOPIC_REPLICATION", "-1", "topic_replication", -1),
+        ("ROOT_PATH", "/ms", "root_path", "/ms"),
+        ("ROOT_PATH", "/a/b.c/", "root_path", "/a/b.c/"),
     ],
 )
 def test_a_variable_is_read(variable: str, text: str, field: str, value: Any) -> None:
@@ -59,6 +61,13 @@ def test_a_variable_is_read(variable: str, text: str, field: str, value: Any) ->
         ("PACK_MS", "1.5", "PACK_MS is '1.5': expected a whole number"),
         ("MAX_AGE_S", "29", "MAX_AGE_S is 29: expected at least 30"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud': expected one of debug, info, warning, error"),
+        (
+            "ROOT_PATH",
+            "ms",
+            "ROOT_PATH is 'ms': expected a path that begins with / and consists of letters, digits and",
+        ),
+        ("ROOT_PATH", "//example.org", "ROOT_PATH is '//example.org': expected a path"),
+        ("ROOT_PATH", "/ms/..", "ROOT_PATH is '/ms/..': expected a path"),
         ("DATABASE_URL", "mysql://u:secret@h/d", "DATABASE_URL does not begin with postgresql://"),
         ("DATABASE_URL", "postgresqlx://u:secret@h/d", "DATABASE_URL does not begin with postgresql:// or postgres://"),
         ("REDIS_URL", "localhost:6379", "REDIS_URL does not begin with redis://"),

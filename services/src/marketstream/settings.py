@@ -5,6 +5,7 @@ its field's name in capitals.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Final, Self
@@ -18,8 +19,8 @@ class SettingsError(ValueError):
 def setting(default: Any, help_: str, **checks: Any) -> Any:
     """Declare a field of a settings class.
 
-    `checks` may give the `least` number, the `choices`, the schemes of a `url`, and `secret=True` to keep the value out
-    of logs.
+    `checks` may give the `least` number, the `choices`, the schemes of a `url`, `path=True` for a path, and
+    `secret=True` to keep the value out of logs.
     """
     return field(default=default, metadata={"help": help_, **checks})
 
@@ -136,11 +137,16 @@ class Settings(Environment):
     )
     http_host: str = setting("0.0.0.0", "address on which HTTP is served")  # noqa: S104 - a container serves its pod
     http_port: int = setting(8000, "port on which HTTP is served", least=0)
+    root_path: str = setting(
+        "", "path under which a proxy serves the API, such as /ms. If empty, X-Forwarded-Prefix is read", path=True
+    )
     log_level: str = setting("info", "minimum level of log lines", choices=("debug", "info", "warning", "error"))
     log_format: str = setting("console", "format of log lines", choices=("console", "json"))
 
 
 _BOUNDLESS: Final = 2**63
+
+_PATH: Final = re.compile(r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)*/?")
 
 
 def _read(name: str, kind: Any, checks: Mapping[str, Any], text: str) -> Any:
@@ -163,9 +169,18 @@ def _read(name: str, kind: Any, checks: Mapping[str, Any], text: str) -> Any:
     choices = checks.get("choices")
     if choices and text not in choices:
         raise SettingsError(f"{variable} is {text!r}: expected one of {', '.join(choices)}")
+    if "path" in checks and not is_root_path(text):
+        raise SettingsError(
+            f"{variable} is {text!r}: expected a path that begins with / and consists of letters, digits and . _ ~ - /"
+        )
     if "url" in checks:
         _check_url(variable, text, checks["url"], checks["help"])
     return text
+
+
+def is_root_path(text: str) -> bool:
+    """Return True for a path such as /ms: safe characters only, none of its parts empty, `.` or `..`."""
+    return _PATH.fullmatch(text) is not None
 
 
 def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -> None:

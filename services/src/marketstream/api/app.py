@@ -1,16 +1,21 @@
 """Assembly of the application."""
 
 from importlib.metadata import version
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp
 
 from marketstream.api import problems
 from marketstream.api.directory import Directory
+from marketstream.api.headers import Headed
 from marketstream.api.live.endpoint import websocket_route
 from marketstream.api.live.hub import Hub
 from marketstream.api.metrics import Measured
-from marketstream.api.page import page_routes
+from marketstream.api.page import page_routes, slash_route
+from marketstream.api.prefix import Prefixed
 from marketstream.api.rest import openapi
 from marketstream.api.rest.routes import routes
 from marketstream.postgres.reader import StoreReader
@@ -18,19 +23,43 @@ from marketstream.redis.reader import LiveReader
 from marketstream.service import Health, health_app
 from marketstream.settings import Settings
 
+COMPRESSED_SIZE: Final = 1024
+"""Bytes from which a body is compressed: a smaller one fits into one packet anyway."""
+
+COMPRESSION: Final = 1
+"""Level of gzip. The highest level takes several times as long, and makes the candles hardly smaller."""
+
+
+class _Application(FastAPI):
+    """The application, whose middleware is also around its answer to an unexpected error."""
+
+    served_under = ""
+    """The setting ROOT_PATH."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the handlers of all requests. Starlette's own order has the answer to an error outermost."""
+        app: ASGIApp = GZipMiddleware(super().build_middleware_stack(), COMPRESSED_SIZE, COMPRESSION)
+        app = CORSMiddleware(
+            app, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"],
+            expose_headers=["Retry-After"],
+        )  # fmt: skip
+        return Prefixed(Measured(Headed(app)), self.served_under)
+
 
 def create_app(
     settings: Settings, store_reader: StoreReader, live_reader: LiveReader, hub: Hub, health: Health
 ) -> FastAPI:
     """Return the API over these stores, none of which needs to be reachable yet."""
-    app = FastAPI(
-        title="MarketStream", version=version("marketstream"), description=openapi.DESCRIPTION, redoc_url=None
-    )
+    app = _Application(
+        title="MarketStream", version=version("marketstream"), description=openapi.DESCRIPTION,
+        docs_url=None, redoc_url=None, redirect_slashes=False,
+    )  # fmt: skip
+    app.served_under = settings.root_path
     directory = Directory(store_reader, settings.default_exchange, settings.symbols)
     app.include_router(routes(directory, store_reader, live_reader))
-    app.router.routes.extend([websocket_route(directory, hub), *page_routes(), *health_app(health).routes])
+    app.router.routes.extend(
+        [websocket_route(directory, hub), *page_routes(), *health_app(health).routes, slash_route()]
+    )
     problems.install(app)
     openapi.install(app)
-    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])
-    app.add_middleware(Measured)
     return app

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from msgspec import Meta
 from starlette.exceptions import HTTPException
 
+from marketstream.api.prefix import root_path_of
 from marketstream.postgres.errors import StoreError
 from marketstream.redis.errors import LiveStoreError
 from marketstream.telemetry import logger
@@ -119,8 +120,9 @@ async def _http(request: Request, error: Exception) -> Response:
     """Answer an error of the framework itself: an unknown path or a method that is not allowed."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     title = HTTPStatus(error.status_code).phrase
+    docs = f"{root_path_of(request.scope)}/docs"
     detail = {
-        HTTPStatus.NOT_FOUND: f"There is no {request.url.path}. /docs lists all paths.",
+        HTTPStatus.NOT_FOUND: f"There is no {request.url.path}. {docs} lists all paths.",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not support {request.method}. Use GET.",
     }.get(HTTPStatus(error.status_code), error.detail)
     problem = Problem(_type(title.lower().replace(" ", "-")), title, error.status_code, detail)

@@ -5,9 +5,9 @@ import { prepend } from './state.js';
 const PAGE = 500; // candles per request
 const AGAIN_MS = 2_000;
 
-/** Return the JSON of a path. Throws an Error with the detail of the server's problem. */
+/** Return the JSON of a path, relative to the page. Throws an Error with the detail of the server's problem. */
 export async function getJson(path, query = {}) {
-  const response = await fetch(`${path}?${new URLSearchParams(query)}`);
+  const response = await fetch(`.${path}?${new URLSearchParams(query)}`);
   if (!response.ok) throw new Error(`${path} returned ${response.status}: ${(await response.json()).detail}`);
   return response.json();
 }

@@ -87,7 +87,7 @@ function run(library) {
       byId('latest').hidden = isLatest;
     },
   });
-  const socket = connect(`${location.origin.replace('http', 'ws')}/ws`, {
+  const socket = connect(new URL('ws', document.baseURI).href.replace(/^http/, 'ws'), {
     onMessage(message) {
       const stream = streamOf(message);
       const corrected = apply(stream, message);
