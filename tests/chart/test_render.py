@@ -134,6 +134,16 @@ def test_the_operator_reads_its_environment(objects: list[Object]) -> None:
     assert settings.kafka_user_secret == (users[0]["metadata"]["name"] if users else "")
 
 
+def test_the_api_is_served_under_a_path(helm: Helm) -> None:
+    chosen = ["api.rootPath=/ms", "api.ingress.enabled=true", "api.ingress.hosts={a.example}"]
+    for values, root_path, path in ((chosen[1:], "", "/"), (chosen, "/ms", "/ms")):
+        objects = helm.render(*values)
+        (container,) = only(objects, "Deployment", "marketstream-api")["spec"]["template"]["spec"]["containers"]
+        assert environment(container).get("ROOT_PATH", "") == root_path
+        (rule,) = only(objects, "Ingress", "marketstream-api")["spec"]["rules"]
+        assert [each["path"] for each in rule["http"]["paths"]] == [path]
+
+
 def test_the_connection_is_what_services_read(objects: list[Object]) -> None:
     if not any(each["metadata"]["name"] == "marketstream-connection" for each in objects):
         return
