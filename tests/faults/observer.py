@@ -36,9 +36,9 @@ class CandleObserver:
                 async with self._connected() as connection:
                     while True:
                         await self._check_new(connection)
-                        await asyncio.sleep(_PAUSE_S)
+                        await _pause()
             except OUTAGES:
-                await asyncio.sleep(_PAUSE_S)
+                await _pause()
 
     async def check_all(self) -> None:
         """Check all candles: the complete ones are true, and each longer one is the rollup of its children."""
@@ -110,7 +110,7 @@ class LiveObserver:
                     self.checks += 1
                 except (RedisError, OSError):
                     pass
-                await asyncio.sleep(_PAUSE_S)
+                await _pause()
         finally:
             await self._redis.aclose()
 
@@ -172,6 +172,18 @@ def assert_same(rows: dict[int, Row], expected: dict[int, Row], what: str) -> No
     differing = [start for start in sorted(rows.keys() | expected.keys()) if rows.get(start) != expected.get(start)]
     shown = "\n".join(f"  {start}: {rows.get(start)}\n  expected    {expected.get(start)}" for start in differing[:5])
     assert not differing, f"{what}: {len(differing)} of {len(expected)} rows differ:\n{shown}"
+
+
+async def _pause() -> None:
+    """Sleep between two checks.
+
+    Raises the CancelledError that asyncio.wait_for of Python 3.11 loses when a cancelled task's future is done at the
+    same time. redis-py uses wait_for for each command.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    await asyncio.sleep(_PAUSE_S)
 
 
 @asynccontextmanager
