@@ -9,7 +9,7 @@ from marketstream.postgres.migrate import migrate, packaged
 from marketstream.settings import Settings
 
 
-async def test_the_pool_limits_what_a_session_may_hold_up(database_url: str) -> None:
+async def test_the_pool_limits_the_statements_of_its_sessions(database_url: str) -> None:
     pool = await open_pool(Settings(database_url=database_url), size=1)
     try:
         names = ("application_name", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "jit")
@@ -20,13 +20,13 @@ async def test_the_pool_limits_what_a_session_may_hold_up(database_url: str) -> 
         await close_pool(pool)
 
 
-async def test_a_database_that_is_away_is_waited_for_up_to_a_limit() -> None:
+async def test_an_unreachable_database_is_retried_up_to_a_limit() -> None:
     settings = Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing")
     with pytest.raises(StoreUnavailableError, match=r"did not answer within 0\.5 s"):
         await open_pool(settings, size=1, wait_s=0.5)
 
 
-async def test_a_name_that_the_database_does_not_know_is_not_waited_for(database_url: str) -> None:
+async def test_an_unknown_database_is_not_retried(database_url: str) -> None:
     settings = Settings(database_url=f"{database_url}_missing")
     async with asyncio.timeout(10):
         with pytest.raises(StoreRefusedError, match="does not exist") as caught:

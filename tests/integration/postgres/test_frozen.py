@@ -16,7 +16,7 @@ from tests.integration.processor.market import KEY, LIMIT_S
 
 
 async def stored_once(pool: asyncpg.Pool, commit: Numbered) -> None:
-    """Returns when the commit, sent again, is stored."""
+    """Wait until the commit, sent again, is stored."""
 
     async def is_sent() -> None:
         async with asyncio.timeout(2 * LIMIT_S):
@@ -46,7 +46,7 @@ async def test_a_commit_ends_in_time_although_the_database_is_frozen(
 async def test_a_commit_ends_in_time_although_the_database_freezes_under_it(
     pool: asyncpg.Pool, postgres: PostgresServer
 ) -> None:
-    """It waits for a lock when that happens, with its transaction open."""
+    """The server freezes while the commit waits for a lock, with its transaction open."""
     commit = (await Owner.of(pool)).take(*WHOLE, until=9)
     async with pool.acquire() as connection:
         obstacle = connection.transaction()

@@ -1,4 +1,4 @@
-"""A commit is stored once, and only by the owner of the symbol, whoever else is at work at the same time."""
+"""A commit is stored once, and only by the owner of the symbol, even if others write at the same time."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ from tests.harness.tables import account, stored_reasons
 
 KEY, OTHER = SymbolKey("binance", "BTCUSDT"), SymbolKey("binance", "ETHUSDT")
 TOPICS = {KEY: "trades.binance.btcusdt", OTHER: "trades.binance.ethusdt"}
-FIRST = 161_006_400  # the number of a window
+FIRST = 161_006_400  # a window number
 
 
 async def claim(writer: Writer, key: SymbolKey = KEY) -> Claim:
@@ -33,7 +33,7 @@ def candle_at(window: int, trade_id: int) -> Candle:
 
 
 def numbered(claimed: Claim, after: int = 1, *verdicts: Verdict, **candle: int) -> Numbered:
-    """The commit `after` the one the claim has seen: a trade of the first window, and verdicts."""
+    """Return a commit of a trade and verdicts, numbered `after` more than the last one of the claim."""
     trade_id, window = candle.get("trade_id", 7), candle.get("window", FIRST)
     time = window * WINDOW_US
     progress = Progress(
@@ -48,24 +48,24 @@ def numbered(claimed: Claim, after: int = 1, *verdicts: Verdict, **candle: int) 
 
 
 def only(claimed: Claim, after: int, *verdicts: Verdict) -> Numbered:
-    """A commit of nothing but verdicts."""
+    """Return a commit of verdicts only, numbered `after` more than the last one of the claim."""
     number = claimed.commit_number + after
     return Numbered(claimed.fence, number, Commit(verdicts=list(verdicts), progress=claimed.progress))
 
 
 def verdict(first: int, last: int, reason: str | None, low: int = 0, high: int = 1_000) -> Verdict:
-    """On windows counted from the first."""
+    """Return a verdict on windows counted from FIRST."""
     return Verdict(FIRST + first, FIRST + last, reason, low, high)
 
 
 async def everything(pool: asyncpg.Pool) -> dict[str, list[Any]]:
-    """All rows of all tables that a commit writes."""
+    """Return all rows of all tables that a commit writes."""
     tables = ["progress", *(interval.table for interval in INTERVALS.values())]
     return {table: await pool.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in tables}
 
 
 async def waits_for_lock(pool: asyncpg.Pool, statement: str) -> None:
-    """Returns when a session waits for a lock in a statement that contains this."""
+    """Wait until a session waits for a lock in a statement that contains this text."""
 
     async def shown() -> None:
         waiting = await pool.fetchval(
@@ -73,7 +73,7 @@ async def waits_for_lock(pool: asyncpg.Pool, statement: str) -> None:
             "AND position($1 IN query) > 0",
             statement,
         )
-        assert waiting == 1, f"nobody waits for a lock in {statement!r}"
+        assert waiting == 1, f"no session waits for a lock in {statement!r}"
 
     await within(10, shown)
 
@@ -91,7 +91,7 @@ async def test_an_old_owner_writes_nothing_at_all(pool: asyncpg.Pool) -> None:
 
 
 async def test_an_owner_that_is_replaced_while_it_commits_writes_nothing(pool: asyncpg.Pool) -> None:
-    """Its transaction, and the snapshot of its first statement, began before the new claim was committed."""
+    """The transaction of the old owner, and its first snapshot, began before the new claim was committed."""
     writer = Writer(pool)
     old = await claim(writer)
     async with pool.acquire() as connection:
@@ -133,10 +133,8 @@ async def test_a_claim_is_above_every_fence_that_is_known(pool: asyncpg.Pool) ->
     assert (await writer.claim(topics))[KEY].fence == 53
 
 
-async def test_a_lock_that_another_holds_for_too_long_is_a_failure_that_passes(
-    pool: asyncpg.Pool, database_url: str
-) -> None:
-    """A service ends at any other StoreError, but tries this again."""
+async def test_a_lock_held_for_too_long_is_an_outage(pool: asyncpg.Pool, database_url: str) -> None:
+    """A service retries this error, and exits at any other StoreError."""
     commit = numbered(await claim(Writer(pool)))
     impatient = asyncpg.create_pool(database_url, server_settings={"lock_timeout": "100ms"}, connection_class=Session)
     async with pool.acquire() as connection, impatient as hasty:
@@ -176,7 +174,7 @@ async def test_a_commit_whose_answer_was_lost_is_stored_once(pool: asyncpg.Pool)
     assert await everything(pool) == before
 
 
-async def test_a_commit_sent_again_beside_a_new_one_holds_nobody_up(pool: asyncpg.Pool) -> None:
+async def test_a_commit_sent_again_does_not_block_a_new_one_beside_it(pool: asyncpg.Pool) -> None:
     writer = Writer(pool)
     again, new = numbered(await claim(writer)), numbered(await claim(writer, OTHER))
     await writer.commit({KEY: again})

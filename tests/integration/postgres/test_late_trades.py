@@ -9,7 +9,7 @@ from tests.integration.processor.market import KEY, trade
 
 
 async def reasons(pool: asyncpg.Pool) -> dict[int, str | None]:
-    """By the number of the window."""
+    """Return the reason why each window is incomplete, by the number of the window since START."""
     return {(start - START) // WINDOW_S: reason for start, reason in (await stored_reasons(pool, KEY)).items()}
 
 
@@ -25,7 +25,7 @@ async def test_a_late_trade_of_an_id_far_away_takes_the_proof_from_its_window(po
 
 
 async def test_a_late_trade_of_the_run_leaves_its_window_complete(pool: asyncpg.Pool) -> None:
-    """Its time does not follow the order of the ids."""
+    """The time of the late trade does not follow the order of the ids."""
     owner = await Owner.of(pool)
     await owner.store(*WHOLE, trade(6, 3.5), until=9)
     assert (await reasons(pool))[1] is None

@@ -1,4 +1,4 @@
-"""Migrations on a real PostgreSQL: once each, in order, whoever comes first."""
+"""Migrations of a real PostgreSQL: each is applied once, in order, even by many processes at once."""
 
 import asyncio
 import sys
@@ -41,7 +41,7 @@ async def test_a_second_call_applies_nothing(connection: asyncpg.Connection) -> 
     assert await migrate(connection, [FIRST]) == []
 
 
-async def test_they_are_applied_in_the_order_of_their_numbers(connection: asyncpg.Connection) -> None:
+async def test_migrations_are_applied_in_the_order_of_their_numbers(connection: asyncpg.Connection) -> None:
     assert await migrate(connection, [SECOND, FIRST]) == [1, 2]
     assert await connection.fetchval("SELECT a FROM one") == 2
 
@@ -85,7 +85,7 @@ async def test_a_changed_migration_is_an_error(connection: asyncpg.Connection) -
         await migrate(connection, [FIRST._replace(sql=FIRST.sql + "-- better")])
 
 
-async def test_a_newer_database_is_left_as_it_is(connection: asyncpg.Connection) -> None:
+async def test_a_newer_database_is_left_unchanged(connection: asyncpg.Connection) -> None:
     await migrate(connection, [FIRST, SECOND])
     with capture_logs() as lines:
         assert await migrate(connection, [FIRST]) == []
@@ -103,7 +103,7 @@ async def test_an_unknown_migration_in_between_is_an_error(connection: asyncpg.C
 
 
 async def refusal(url: str) -> str:
-    """What a migration says to which the database is no more than an address."""
+    """Run the migrations on a pool that was never connected, and return the error."""
     pool = await lazy_pool(Settings(database_url=url), size=1)
     try:
         with pytest.raises(StoreRefusedError) as caught:
@@ -113,14 +113,14 @@ async def refusal(url: str) -> str:
     return str(caught.value)
 
 
-async def test_who_is_not_welcome_is_told_why(database_url: str) -> None:
+async def test_a_refused_login_is_explained(database_url: str) -> None:
     assert "does not exist" in await refusal(f"{database_url}_missing")
     parts = urlsplit(database_url)
     wrong = parts._replace(netloc=f"{parts.username}:wrong@{parts.hostname}:{parts.port}").geturl()
     assert "password authentication failed" in await refusal(wrong)
 
 
-async def test_a_user_who_may_not_create_tables_is_told_so(connection: asyncpg.Connection) -> None:
+async def test_a_missing_right_to_create_tables_is_explained(connection: asyncpg.Connection) -> None:
     await connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC; SET ROLE pg_monitor")
     with pytest.raises(StoreRefusedError, match=r"does not let the user .* permission denied for schema public"):
         await migrate(connection)

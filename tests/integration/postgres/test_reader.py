@@ -133,7 +133,7 @@ async def test_the_range_is_read_through_the_index(connection: Connection) -> No
     assert "Index Scan Backward using candles_10s_key" in "\n".join(row[0] for row in plan)
 
 
-async def test_symbols_are_those_that_were_followed(connection: Connection, reader: StoreReader) -> None:
+async def test_symbols_are_those_with_progress(connection: Connection, reader: StoreReader) -> None:
     assert await reader.symbols() == []
     await add_symbol(connection, "replay", "BTCUSDT", 0)
     await add_symbol(connection, "binance", "ETHUSDT", FIRST)
@@ -149,7 +149,7 @@ async def test_a_database_without_tables_is_unavailable(database_url: str) -> No
         await close_pool(pool)
 
 
-async def test_a_database_that_is_away_is_unavailable() -> None:
+async def test_an_unreachable_database_is_unavailable() -> None:
     pool = await lazy_pool(Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing"), size=1)
     try:
         with pytest.raises(StoreUnavailableError, match="PostgreSQL is unavailable"):

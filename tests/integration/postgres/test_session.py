@@ -1,4 +1,4 @@
-"""What reads and writes goes through a real PgBouncer as it goes to the server itself."""
+"""Reading and writing through a real PgBouncer, as through the server itself."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ from tests.harness.scenarios import EPOCH
 MODES = [("session", ""), ("transaction", ""), ("transaction", ",".join(LIMITS)), ("session", ",".join(LIMITS))]
 WINDOWS = 20
 WRITERS = 6
-"""More than the pooler has sessions, so that they share."""
+"""More connections than the pooler has sessions, so that they share them."""
 
 
 @pytest.fixture(params=MODES, ids=lambda mode: f"{mode[0]}{'-ignoring' * bool(mode[1])}")
@@ -42,7 +42,7 @@ async def pool(pooled_url: str) -> AsyncIterator[Pool]:
 
 
 async def write(pool: Pool, key: SymbolKey) -> None:
-    """Stores a candle of one trade for each window, a commit each."""
+    """Store a candle of one trade for each window, in one commit each."""
     writer = Writer(pool)
     claim = (await writer.claim({key: "topic"}))[key]
     aggregator = Aggregator(Progress(), grace_us=0, max_id_jump=10**6, max_holes=10)

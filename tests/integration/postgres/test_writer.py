@@ -1,4 +1,4 @@
-"""The SQL of a commit comes to what tests/model.py says, whatever the log, the order and the deaths."""
+"""The SQL of commits gives the rows of tests/harness/model.py, for any log, order and kills."""
 
 import os
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ KEY = SymbolKey("binance", "BTCUSDT")
 
 
 class Player:
-    """Plays a scenario into PostgreSQL and into memory."""
+    """Plays a scenario into PostgreSQL and into the model."""
 
     def __init__(self, key: SymbolKey, scenario: Scenario, claim: Claim) -> None:
         self.key = key
@@ -36,12 +36,12 @@ class Player:
         self._claim = claim
 
     def reasons(self) -> dict[int, str | None]:
-        """Why each window that has a row is not complete, by window start in seconds."""
+        """The reason why each window with a row is incomplete, by window start in seconds."""
         reasons = self.memory.reasons | dict.fromkeys(self.memory.empty, None)
         return {window * WINDOW_S: reason for window, reason in reasons.items()}
 
     async def next_commit(self, writer: Writer) -> Numbered | None:
-        """The next commit to store; where the processor is killed, another claims the symbol first. None at the end."""
+        """Return the next commit to store, or None at the end. After a kill, a new owner claims the symbol first."""
         for commit in self._commits:
             if commit is not None:
                 self._claim = self._claim._replace(commit_number=self._claim.commit_number + 1)
@@ -53,7 +53,7 @@ class Player:
 
 
 @pytest.mark.parametrize("batch", range(10))
-async def test_what_is_stored_is_what_the_trades_come_to(pool: asyncpg.Pool, batch: int) -> None:
+async def test_the_stored_rows_are_those_of_the_model(pool: asyncpg.Pool, batch: int) -> None:
     rng, writer = Random(f"{SEED} {batch}"), Writer(pool)
     topics = {SymbolKey("binance", f"SYMBOL{number}"): "a topic" for number in range(SYMBOLS)}
     claims = await writer.claim(topics)
@@ -75,7 +75,7 @@ async def test_what_is_stored_is_what_the_trades_come_to(pool: asyncpg.Pool, bat
 
 
 def quiet_log(gap_us: int) -> Scenario:
-    """Four trades, the middle ones `gap_us` apart."""
+    """Return four trades, with `gap_us` between the middle ones."""
     times = (EPOCH, EPOCH + WINDOW_US, EPOCH + WINDOW_US + gap_us, EPOCH + 3 * WINDOW_US + gap_us)
     trades = [Trade(trade_id, 1, time, 100 + trade_id, 5, taker_buy=True) for trade_id, time in enumerate(times)]
     record = Trades.of(trades, PRICE_SCALE, QUANTITY_SCALE)
@@ -112,7 +112,7 @@ async def test_one_verdict_adds_no_more_than_a_week_of_empty_windows(pool: async
     assert [day["complete"] for day in days] == [False, False, *([True] * (week - 1)), False], "the oldest stay unknown"
 
 
-async def test_a_commit_sent_again_says_again_what_it_has_changed(pool: asyncpg.Pool) -> None:
+async def test_a_commit_sent_again_returns_the_same_changes(pool: asyncpg.Pool) -> None:
     owner, writer = await Owner.of(pool), Writer(pool)
     commit = owner.take(*WHOLE, until=9)
     first = await writer.commit({KEY: commit})
@@ -123,7 +123,7 @@ async def test_a_commit_sent_again_says_again_what_it_has_changed(pool: asyncpg.
     assert again.newest_closed[KEY].window_start == START + 2 * WINDOW_S
 
 
-async def test_verdicts_sent_again_say_again_what_they_have_changed(pool: asyncpg.Pool) -> None:
+async def test_verdicts_sent_again_return_the_same_changes(pool: asyncpg.Pool) -> None:
     owner, writer = await Owner.of(pool), Writer(pool)
     await owner.store(*WHOLE, until=9)
     commit = owner.take(trade(5, 5.5), until=9)

@@ -14,8 +14,8 @@ from tests.unit.redis.spending import spend
 
 @pytest.fixture
 async def budgets(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Budget, Budget]]:
-    """Those of two processes that wait for nothing: 400 a minute, of them 100 at once."""
-    monkeypatch.setattr(budget_module, "ANSWER_S", 30.0)  # a Redis that is held up for a moment is not away
+    """Return the budgets of two processes that do not wait: 400 a minute, and 100 of them at once."""
+    monkeypatch.setattr(budget_module, "ANSWER_S", 30.0)  # a short delay is no outage
     both = [Budget(connect(Settings(redis_url=redis_url)), limit=500, most_wait_s=0) for _ in range(2)]
     yield both[0], both[1]
     for budget in both:
@@ -27,13 +27,13 @@ async def test_two_processes_spend_one_budget(budgets: tuple[Budget, Budget]) ->
     begun = time.monotonic()
     await one.acquire(60)
     spent = await spend(other, 10)
-    assert 40 <= spent <= 40 + 5 * (time.monotonic() - begun)  # what flows in meanwhile is 5 a second
+    assert 40 <= spent <= 40 + 5 * (time.monotonic() - begun)  # the bucket refills at 5 a second
     with pytest.raises(BudgetSpentError, match="no request weight is left") as refused:
         await one.acquire(60)
     assert 5 < refused.value.retry_after_s <= 12
 
 
-async def test_who_waits_gets_what_flows_in(redis_url: str) -> None:
+async def test_a_waiting_process_gets_the_refill(redis_url: str) -> None:
     hasty = Budget(connect(Settings(redis_url=redis_url)), most_wait_s=0)
     await spend(hasty, 100)
     await hasty.close()
@@ -44,7 +44,7 @@ async def test_who_waits_gets_what_flows_in(redis_url: str) -> None:
     await budget.close()
 
 
-async def test_every_process_stops_when_one_is_told_to(budgets: tuple[Budget, Budget]) -> None:
+async def test_a_stop_ordered_to_one_process_stops_every_one(budgets: tuple[Budget, Budget]) -> None:
     one, other = budgets
     await one.stop(120)
     await one.stop(1)
@@ -54,11 +54,11 @@ async def test_every_process_stops_when_one_is_told_to(budgets: tuple[Budget, Bu
         assert 115 < stopped.value.retry_after_s <= 120
 
 
-async def test_while_redis_is_away_each_takes_a_tenth() -> None:
+async def test_without_redis_each_process_takes_a_tenth() -> None:
     budget = Budget(connect(Settings(redis_url="redis://127.0.0.1:1/0")), limit=5_000, most_wait_s=0)
     begun = time.monotonic()
     assert 100 <= await spend(budget, 5) <= 125  # a tenth of the 1,000 at once; then 5 a second
-    assert time.monotonic() - begun < 3  # Redis is not waited for each time
+    assert time.monotonic() - begun < 3  # not every call waits for Redis
     await budget.close()
 
 

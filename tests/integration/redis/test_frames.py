@@ -21,7 +21,7 @@ async def publish(redis_url: str, received_us: int) -> None:
     await redis.aclose()
 
 
-async def test_frames_of_another_database_are_not_heard(redis_url: str) -> None:
+async def test_frames_of_another_database_are_not_received(redis_url: str) -> None:
     other = urlsplit(redis_url)._replace(path="/0").geturl()
     async with asyncio.timeout(10), FrameListener(Settings(redis_url=redis_url)).subscribed() as frames:
         await publish(other, 1)

@@ -29,13 +29,13 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def test_nothing_is_none(redis: Redis) -> None:
+async def test_missing_hashes_are_none(redis: Redis) -> None:
     assert await LiveReader(redis).live([BTC]) == [Live(None, None, None, None)]
     assert await LiveReader(redis).statuses([BTC, ETH]) == [None, None]
     assert await LiveReader(redis).statuses([]) == []
 
 
-async def test_all_of_each_symbol_in_the_order_asked_for(redis: Redis) -> None:
+async def test_the_live_state_of_symbols_is_returned_in_the_order_requested(redis: Redis) -> None:
     await redis.set("binance:BTCUSDT:price", "1.75")
     await redis.hset("binance:BTCUSDT:last_candle", mapping=CANDLE)
     await redis.hset("stream:binance:ETHUSDT", mapping={"heard_until": "1610064046.5", "backfilling": "1"})
@@ -60,7 +60,7 @@ async def test_a_key_of_another_type_is_refused(redis: Redis) -> None:
         await LiveReader(redis).statuses([BTC])
 
 
-async def test_a_redis_that_is_away_is_unavailable_soon() -> None:
+async def test_an_unreachable_redis_is_unavailable_soon() -> None:
     client = connect(Settings(redis_url="redis://127.0.0.1:1/0"))
     begun = time.monotonic()
     with pytest.raises(LiveStoreUnavailableError, match="Redis is unavailable"):

@@ -1,4 +1,4 @@
-"""Redis as people have it: behind one address, behind Sentinels, and a cluster, which is refused."""
+"""Kinds of Redis: behind one address, behind Sentinels, and as a cluster, which is refused."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ class SentinelServer(RedisServer):
 
 
 class Address:
-    """One address that leads new connections to the server at `port`, as a Service of Kubernetes does."""
+    """An address that leads new connections to the server at `port`, like a Service of Kubernetes."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -93,7 +93,7 @@ def folder(tmp_path: Path, name: str) -> Path:
 
 
 async def write(redis: Redis, price: str) -> None:
-    """Claims the symbol and writes a price; raises LiveStoreError, or AssertionError when it is not taken."""
+    """Claim the symbol and write a price. Raises LiveStoreError, or AssertionError if the write is refused."""
     live = LiveWriter(redis, "binance")
     assert (await live.claim({SYMBOL: 1}))[SYMBOL] == "ok"
     state = LiveState(status={"lag": "0"}, price=price, price_id=price, price_time="1")
@@ -105,7 +105,7 @@ async def follow(replica: RedisServer, primary: RedisServer) -> None:
         await client.execute_command("REPLICAOF", "127.0.0.1", primary.port)
 
 
-async def test_a_primary_behind_one_address_that_becomes_a_replica_is_left(tmp_path: Path) -> None:
+async def test_a_primary_that_becomes_a_replica_is_left_for_its_successor(tmp_path: Path) -> None:
     one, two = RedisServer(folder(tmp_path, "one")), RedisServer(folder(tmp_path, "two"))
     async with started(one, two):
         address = Address(one.port)
@@ -158,7 +158,7 @@ async def _hears_a_frame(settings: Settings, redis: Redis) -> None:
         assert (frame.exchange, frame.symbol) == SYMBOL
 
 
-async def test_a_cluster_is_refused_by_name_in_one_sentence(tmp_path: Path) -> None:
+async def test_a_cluster_is_refused_with_a_clear_message(tmp_path: Path) -> None:
     cluster = Cluster(folder(tmp_path, "cluster"))
     async with started(cluster):
         settings = Settings(redis_url=cluster.address, database_url="postgresql://nobody@127.0.0.1:1/none")
@@ -176,7 +176,7 @@ async def test_a_cluster_is_refused_by_name_in_one_sentence(tmp_path: Path) -> N
                 await run_api(settings, asyncio.Event())
 
 
-async def test_a_redis_that_is_not_there_is_waited_for() -> None:
+async def test_an_unreachable_redis_is_retried() -> None:
     redis = connect(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
     await check_server(redis)
     with pytest.raises(LiveStoreError):

@@ -1,4 +1,4 @@
-"""What the owner's side of the live state does where another program uses the same keys."""
+"""The writer of the live state when another program uses the same keys."""
 
 from collections.abc import AsyncIterator
 
@@ -14,13 +14,13 @@ KEYS = Keys.of(*THEIRS)
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """An empty database."""
+    """Return a client of an empty database."""
     async with Redis.from_url(redis_url, decode_responses=True) as client:
         yield client
 
 
 def states(*symbols: tuple[str, str]) -> dict[tuple[str, str], tuple[int, LiveState, Frame]]:
-    """Something to write of each symbol."""
+    """Return a state to write for each symbol."""
     candle = {"fence": "3", "window_start": "10", "revision": "0", "trade_count": "1"}
     state = LiveState({"lag": "0"}, "1.5", "7", "10.5", candle)
     return {symbol: (3, state, Frame(*symbol)) for symbol in symbols}
@@ -37,7 +37,7 @@ async def test_a_key_of_another_type_stops_the_live_state_of_its_symbol_only(
     for _ in range(2):
         assert await writer.write(states(OURS, THEIRS)) == {OURS: "ok", THEIRS: "foreign"}
     out = capsys.readouterr().out
-    assert out.count("foreign keys found in Redis") == 1, "it is told once"
+    assert out.count("foreign keys found in Redis") == 1, "the foreign keys are logged once"
     assert f"'{key}': 'list'" in out
     assert await redis.get(Keys.of(*OURS).price) == "1.5"
     await redis.delete(key)
@@ -47,7 +47,7 @@ async def test_a_key_of_another_type_stops_the_live_state_of_its_symbol_only(
     assert await writer.write(states(THEIRS)) == {THEIRS: "ok"}
 
 
-async def test_fences_are_known_and_claims_made_beside_a_key_of_another_type(redis: Redis) -> None:
+async def test_fences_and_claims_work_beside_a_key_of_another_type(redis: Redis) -> None:
     writer = LiveWriter(redis, "binance")
     await writer.claim({OURS: 5})
     await redis.set(KEYS.status, "somebody else's")

@@ -1,10 +1,10 @@
-"""How much of a budget can be had at once."""
+"""Spending a budget until nothing is left at once."""
 
 from marketstream.redis.budget import Budget, BudgetSpentError
 
 
 async def spend(budget: Budget, weight: int) -> int:
-    """Takes weight until there is none at once; how much it was."""
+    """Acquire weight until none is left at once, and return the sum."""
     spent = 0
     while spent < 10_000:
         try:
@@ -12,4 +12,4 @@ async def spend(budget: Budget, weight: int) -> int:
         except BudgetSpentError:
             return spent
         spent += weight
-    raise AssertionError("a budget without end")
+    raise AssertionError("the budget does not end")
