@@ -148,6 +148,8 @@ class Aggregator:
         window_run = self._window_run
         run.high = window_run.high = last_id
         run.high_time = window_run.high_time = last_time
+        if self._limit != NO_LIMIT:
+            self.ledger.survey_again()
         self.counters.counted += size
         if last_time >= self._closes_next_us:
             self._advance(last_time)

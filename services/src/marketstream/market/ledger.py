@@ -5,14 +5,14 @@ the account that a commit stores: the other ids are counted again when the log i
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import pairwise
-from operator import attrgetter
 
 from marketstream.market.candle import HOLE, UNCONFIRMED, UNFILLABLE
 from marketstream.market.counted import NO_LIMIT, CountedIds, Run
 from marketstream.market.progress import Progress
-from marketstream.market.verdict import Verdict, judge_range, judge_window
+from marketstream.market.survey import Survey
+from marketstream.market.verdict import Verdict
 from marketstream.market.window import window_of
 
 
@@ -31,6 +31,7 @@ class Ledger:
         self._max_holes = max_holes
         # Ranges (first, last) of closed windows whose verdicts may have changed since the last commit.
         self._in_doubt: list[tuple[int, int]] = []
+        self._survey: Survey | None = None
 
     @property
     def is_in_doubt(self) -> bool:
@@ -44,6 +45,8 @@ class Ledger:
         """
         before = self.counted.index_before(low)
         runs = self.counted.runs
+        if not (runs and before == len(runs) - 1 and runs[-1].high == low - 1):
+            self.survey_again()
         first = window_of(runs[before].high_time if before >= 0 else low_time)
         last = window_of(runs[before + 1].low_time if before + 1 < len(runs) else high_time)
         self.doubt(min(first, window_of(low_time)), max(last, window_of(high_time)))
@@ -52,6 +55,12 @@ class Ledger:
     def extend(self, run: Run, high: int, high_time: int) -> None:
         """Count the ids after the end of `run` up to `high`, which touch no other run and lie in an open window."""
         run.high, run.high_time = high, high_time
+        if run is not self.counted.runs[-1]:
+            self.survey_again()
+
+    def survey_again(self) -> None:
+        """Note that a run has changed, other than by an advance of the highest run's end."""
+        self._survey = None
 
     def doubt(self, first: int, last: int) -> None:
         """Have the windows `first` to `last` judged again at the next verdicts.
@@ -101,6 +110,7 @@ class Ledger:
             index = account.index_before(newest_id)
             run = account.runs[index] if index >= 0 else None
             if run is not None and run.high == newest_id and run.high_time < until_us:
+                self.survey_again()
                 self.doubt(window_of(run.high_time), window_of(until_us))
                 run.high_time = until_us
         return True
@@ -116,6 +126,7 @@ class Ledger:
         for account in (self.counted, self.closed):
             lowest = account.runs[0] if account.runs else None
             if lowest is not None and lowest.low == lowest_id and since_us < lowest.low_time:
+                self.survey_again()
                 self.doubt(window_of(since_us), window_of(lowest.low_time))
                 lowest.low_time = since_us
         return True
@@ -123,23 +134,22 @@ class Ledger:
     def give_up(self, low: int, high: int) -> None:
         """Mark the ids `low` to `high` as unfillable: a hole that consists of them only is no longer open."""
         self._unfillable = merged([*self._unfillable, (low, high)])
+        self.survey_again()
         index = self.counted.index_before(low)
         if 0 <= index < len(self.counted) - 1:
             before, after = self.counted.runs[index : index + 2]
             self.doubt(window_of(before.high_time), window_of(after.low_time))
 
-    def holes(self) -> Iterator[tuple[int, int]]:
-        """Yield the ids (first, last) of every hole that may still be filled, oldest first."""
-        for before, after in pairwise(self.counted):
-            if self._between(before, after) == HOLE:
-                yield before.high + 1, after.low - 1
+    def holes(self) -> tuple[tuple[int, int], ...]:
+        """Return the ids (first, last) of every hole that may still be filled, oldest first."""
+        return self._surveyed().holes
 
     def newest_run(self) -> Run | None:
         """Return the run that reaches furthest in time, or None.
 
         It need not be the highest run: a stray id from beyond a jump may lie above it.
         """
-        return max(self.counted, key=attrgetter("high_time"), default=None)
+        return self._surveyed().newest_run
 
     def jumps(self, low: int) -> bool:
         """Return True if the id lies so far above the counted ids below it that it begins a new segment."""
@@ -151,15 +161,11 @@ class Ledger:
 
         The proof reaches back to the start of the account, to the last jump of ids, or to the last hole given up.
         """
-        for before, after in pairwise(self.counted):
-            if self._between(before, after) == HOLE:
-                return window_of(before.high_time)
-        newest = self.newest_run()
-        return newest.last_proven + 1 if newest is not None else None
+        return self._surveyed().complete_until
 
     def reason(self, window: int, first_id: int, last_id: int) -> str | None:
         """Return why a window with the trades `first_id` to `last_id` is not proven complete, or None if it is."""
-        verdict = judge_window(self.counted, window, self._between, self._below())
+        verdict = self._surveyed().judge.window(window)
         if verdict.reason is None and not verdict.low_id <= first_id <= last_id <= verdict.high_id:
             return UNCONFIRMED  # a trade from beyond a jump of ids has a time in this window
         return verdict.reason
@@ -167,17 +173,14 @@ class Ledger:
     def take_verdicts(self) -> list[Verdict]:
         """Return the verdicts on all windows in doubt, which are in doubt no longer."""
         ranges, self._in_doubt = merged(self._in_doubt), []
-        return [
-            verdict
-            for first, last in ranges
-            for verdict in judge_range(self.counted, first, last, self._between, self._below())
-        ]
+        return [verdict for first, last in ranges for verdict in self._surveyed().judge.windows(first, last)]
 
     def prune(self) -> None:
         """Give up the oldest holes if there are too many, and forget the ids below them."""
         while len(self.counted) > self._max_holes + 1 and self._oldest_is_closed():
             before, after = self.counted.runs[:2]
             self.settled_id = after.low - 1
+            self.survey_again()
             self.counted.drop_until(self.settled_id)
             self.closed.drop_until(self.settled_id)
             self.doubt(window_of(before.high_time), window_of(after.low_time))
@@ -193,6 +196,12 @@ class Ledger:
             if low > self.settled_id and self.counted.overlap(low, high) < high - low + 1
         ]
         return tuple(self._unfillable)
+
+    def _surveyed(self) -> Survey:
+        if self._survey is None:
+            missing = [self._between(before, after) for before, after in pairwise(self.counted)]
+            self._survey = Survey(self.counted.runs, missing, self._below())
+        return self._survey
 
     def _between(self, before: Run, after: Run) -> str:
         low, high = before.high + 1, after.low - 1

@@ -95,7 +95,7 @@ def _status(owned: OwnedSymbol, lag: int) -> dict[str, str]:
         "complete_until": "" if complete_until is None else str(start_s(complete_until)),
         "heard_until": seconds(evidence.high_time) if evidence else "",
         "lag": str(lag),
-        "open_holes": str(sum(1 for _ in ledger.holes())),
+        "open_holes": str(len(ledger.holes())),
         "backfilling": str(int(owned.backfilling)),
         "unlisted": str(int(owned.unlisted)),
     }

@@ -206,7 +206,7 @@ async def _measure(holdings: Holdings, consumer: Consumer) -> None:
                 metrics.TRADES.labels(*owned.key, outcome).inc(total - known.get(outcome, 0))
             metrics.POSITION.labels(*owned.key).set(owned.position)
             metrics.LAG.labels(*owned.key).set(consumer.lag(owned.topic, owned.position))
-            metrics.OPEN_HOLES.labels(*owned.key).set(sum(1 for _ in owned.aggregator.ledger.holes()))
+            metrics.OPEN_HOLES.labels(*owned.key).set(len(owned.aggregator.ledger.holes()))
             evidence = owned.aggregator.ledger.newest_run()
             since_s = owned_since.setdefault(owned, time.time())
             metrics.HEARD_UNTIL.labels(*owned.key).set(evidence.high_time / 1e6 if evidence else since_s)

@@ -1,0 +1,54 @@
+"""A survey of the runs of an account: its holes, its newest run and its verdicts, each found in one pass."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from operator import attrgetter
+
+from marketstream.market.candle import HOLE
+from marketstream.market.counted import Run
+from marketstream.market.verdict import Judge
+from marketstream.market.window import window_of
+
+
+class Survey:
+    """The conclusions from runs, lowest first, of which `missing` and `floor` are as for a Judge.
+
+    They are kept while runs only grow at the end of the highest one, as they do with every live trade. That end is read
+    from the run itself, so it may advance. After any other change of the runs a new survey is needed.
+    """
+
+    def __init__(self, runs: Sequence[Run], missing: Sequence[str], floor: str) -> None:
+        self._runs = tuple(runs)
+        self._missing = missing
+        self._floor = floor
+
+    @cached_property
+    def judge(self) -> Judge:
+        """The judge of the windows."""
+        return Judge(self._runs, self._missing, self._floor)
+
+    @cached_property
+    def holes(self) -> tuple[tuple[int, int], ...]:
+        """The ids (first, last) of every hole that may still be filled, oldest first."""
+        pairs = zip(pairwise(self._runs), self._missing, strict=True)
+        return tuple((before.high + 1, after.low - 1) for (before, after), reason in pairs if reason == HOLE)
+
+    @property
+    def newest_run(self) -> Run | None:
+        """The run that reaches furthest in time, or None without any run."""
+        below, highest = self._newest_below, self._runs[-1] if self._runs else None
+        return below if highest is None or (below is not None and below.high_time >= highest.high_time) else highest
+
+    @property
+    def complete_until(self) -> int | None:
+        """The window before which all are proven complete; None without any run."""
+        if HOLE in self._missing:
+            return window_of(self._runs[self._missing.index(HOLE)].high_time)
+        newest = self.newest_run
+        return newest.last_proven + 1 if newest is not None else None
+
+    @cached_property
+    def _newest_below(self) -> Run | None:
+        """The run that reaches furthest in time of all but the highest."""
+        return max(self._runs[:-1], key=attrgetter("high_time"), default=None)
