@@ -1,6 +1,7 @@
 """A batch applies the same as its messages one by one, and rejects only the records that cannot be true."""
 
 import random
+import time
 from typing import Any
 
 import pytest
@@ -10,14 +11,14 @@ from marketstream.codec import Heartbeat, Quiet, Record, TradesRecord, encode
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US
 from marketstream.postgres.writer import SymbolKey
-from marketstream.processor import metrics
+from marketstream.processor import metrics, symbol
 from marketstream.processor.batch import Batch
 from marketstream.processor.symbol import OwnedSymbol
 
 from tests.harness.amounts import rescaled
 from tests.harness.model import MemoryStore
 from tests.harness.samples import sample
-from tests.harness.scenarios import PRICE_SCALE, QUANTITY_SCALE
+from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 from tests.unit.histories import fields, history, split, stored
 from tests.unit.processor.owners import KEY, Message, apply, at, counted, heartbeat, owner, record, us
 
@@ -140,6 +141,67 @@ def test_the_greatest_received_us_with_honest_times_is_harmless() -> None:
     assert (counted(owned), owned.aggregator.heard_us) == ([(1, 3)], us(2.5))
     apply(owned, record(at(4, 2.6)), heartbeat(9))
     assert counted(owned) == [(1, 4)]
+
+
+HOUR_US = 3600 * 1_000_000
+
+
+def windows_from(now_us: int) -> float:
+    """Return a time as a number of windows since EPOCH."""
+    return (now_us - EPOCH) / WINDOW_US
+
+
+@pytest.mark.parametrize("ahead_us", [4 * HOUR_US, 365 * 24 * HOUR_US], ids=["hours", "a year"])
+@pytest.mark.parametrize("kind", ["trade", "heartbeat", "quiet"])
+def test_a_record_from_far_ahead_closes_no_window_although_it_was_received_then(kind: str, ahead_us: int) -> None:
+    owned, before, now_us = owner(), rejections(), time.time_ns() // 1_000
+    apply(owned, record(at(1, windows_from(now_us - 3 * WINDOW_US))))
+    closed_until, then_us = owned.ledger.closed_until, now_us + ahead_us
+    ahead = {
+        "trade": record(at(2, windows_from(then_us))),
+        "heartbeat": encode(Heartbeat(*KEY, then_us, then_us, -1)),
+        "quiet": encode(Quiet(*KEY, then_us, 1, then_us)),
+    }
+    apply(owned, ahead[kind])
+    assert rejections() == before + 1
+    assert (counted(owned), owned.ledger.closed_until) == ([(1, 1)], closed_until)
+    apply(owned, record(at(3, windows_from(now_us))))
+    assert list(owned.ledger.holes()) == ([(2, 2)]), "it can be fetched"
+
+
+class Behind:
+    """Stands for the module `time` of a host whose clock is behind the exchange's."""
+
+    by_us = 0
+    monotonic = staticmethod(time.monotonic)
+
+    @classmethod
+    def time_ns(cls) -> int:
+        return (EPOCH - cls.by_us) * 1_000
+
+
+@pytest.mark.parametrize(("hours", "taken"), [(2, True), (5, False)])
+def test_trades_are_taken_while_the_local_clock_is_two_hours_behind_and_else_become_a_hole(
+    hours: int, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owned = owner()
+    apply(owned, record(at(1, 0.1)))
+    monkeypatch.setattr(Behind, "by_us", hours * HOUR_US)
+    monkeypatch.setattr(symbol, "time", Behind)
+    apply(owned, record(at(2, 1.2)), heartbeat(1.5))
+    assert counted(owned) == ([(1, 2)] if taken else [(1, 1)])
+    monkeypatch.setattr(Behind, "by_us", 0)
+    apply(owned, record(at(3, 1.6)))
+    assert bool(owned.ledger.holes()) != taken
+    apply(owned, record(at(2, 1.2)))
+    assert counted(owned) == [(1, 3)]
+
+
+def test_an_old_recording_is_held_to_the_clock_of_its_receiver() -> None:
+    owned, before = owner(), rejections()
+    apply(owned, record(at(1, 0.5)), record(at(2, 0.5 + 2 * 360), received_us=us(0.5)))
+    assert rejections() == before + 1
+    assert counted(owned) == [(1, 1)]
 
 
 def test_records_of_another_symbol_and_what_is_no_record_are_rejected() -> None:

@@ -22,6 +22,13 @@ FUTURE_US: Final = 3600 * 1_000_000
 It allows for a wrong clock, but not for a wrong unit (ns read as µs).
 """
 
+WRONG_CLOCK_US: Final = 3 * FUTURE_US
+"""Maximum µs between the reader's own clock and a time of the exchange, if that is later.
+
+Both clocks of a record, the exchange's and its receiver's, may be far ahead, and such a record would close all windows
+until then. The reader's own clock may be wrong as well: an exchange's trades are taken while it is two hours behind.
+"""
+
 MAX_ID: Final = 2**62
 """Greatest trade id: sums of ids and ends of ranges then fit in 64 bits."""
 
@@ -118,7 +125,7 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
         if min(self.times) < EARLIEST_US or max(self.times) > min(received_us + FUTURE_US, LATEST_US):
             raise TradeError(
                 f"times from {min(self.times)} to {max(self.times)}, received at {received_us}: "
-                f"expected Unix µs, between 2009 and an hour after receipt"
+                f"expected Unix µs, between 2009 and an hour after receipt; is a clock wrong?"
             )
         if min(self.ids or (self.first_id,)) < 0 or min(self.counts or (1,)) < 1:
             raise TradeError("an id below 0 or a count below 1: neither is possible")

@@ -9,7 +9,7 @@ from marketstream.kafka.consumer import Offsets
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.errors import TradeError
 from marketstream.market.ledger import Ledger
-from marketstream.market.trade import FUTURE_US, LATEST_US
+from marketstream.market.trade import FUTURE_US, LATEST_US, WRONG_CLOCK_US
 from marketstream.postgres.rows import StoredCandle
 from marketstream.postgres.writer import Claim, Numbered, SymbolKey
 from marketstream.processor import metrics
@@ -106,29 +106,25 @@ class OwnedSymbol:
         return Numbered(self.fence, self._commit_number, commit)
 
     def apply(self, offset: int, record: Record) -> None:
-        """Apply the record at `offset`. Raise TradeError, with nothing of it applied, if it cannot be true."""
+        """Apply the record at `offset`. Raise TradeError, with nothing of it applied, if it cannot be true.
+
+        Its times are held to the clock of its receiver and, less strictly, to the local clock: a record from far ahead
+        would permanently close windows that have not happened yet. A trade refused because the local clock is wrong is
+        missing by its id, so it is a hole, which can be fetched once the clock is right.
+        """
+        received_us = min(record.received_us, time.time_ns() // 1000 + WRONG_CLOCK_US - FUTURE_US)
         if type(record) is TradesRecord:
-            self.aggregator.apply(record.trades, offset, record.received_us)
+            self.aggregator.apply(record.trades, offset, received_us)
             if (
                 self.is_read_up
             ):  # nobody watches records that are read again, and keeping them costs a third of the speed
                 self.tape.append(record)
             self._traded_at = time.monotonic()
         elif type(record) is Heartbeat:
-            # A clock too far ahead would permanently close windows that have not happened yet.
-            heard_us = min(record.received_us, time.time_ns() // 1000)
-            if record.closes_before_us > min(heard_us + FUTURE_US, LATEST_US):
-                raise TradeError(
-                    f"a heartbeat at {record.closes_before_us}, received at {record.received_us}: expected Unix µs, "
-                    f"at most an hour after receipt"
-                )
+            _check_time("a heartbeat at", record.closes_before_us, received_us)
             self.aggregator.heartbeat(record.closes_before_us)
         elif type(record) is Quiet:
-            if record.until_us > min(record.received_us + FUTURE_US, LATEST_US):
-                raise TradeError(
-                    f"a quiet market until {record.until_us}, received at {record.received_us}: expected Unix µs, "
-                    f"at most an hour after receipt"
-                )
+            _check_time("a quiet market until", record.until_us, received_us)
             self.aggregator.quiet(record.newest_id, record.until_us)
         elif type(record) is End:
             log.info("producer of the symbol ended", **self.key._asdict())
@@ -169,4 +165,13 @@ class OwnedSymbol:
             topic=self.topic,
             expected_offset=expected,
             found_offset=found,
+        )
+
+
+def _check_time(name: str, time_us: int, received_us: int) -> None:
+    """Raise TradeError if a time is too far after the receipt of its record."""
+    if time_us > min(received_us + FUTURE_US, LATEST_US):
+        raise TradeError(
+            f"{name} {time_us}, received at {received_us}: expected Unix µs, at most an hour after receipt; "
+            f"is a clock wrong?"
         )
