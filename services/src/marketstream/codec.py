@@ -1,8 +1,8 @@
 """The records of a topic: MsgPack arrays that begin with their version and kind.
 
-There are four kinds: trades that arrived within a few milliseconds, a heartbeat about every second, the proof that a
-market was quiet, and the end of a symbol. Decoding any other version, kind or shape raises CodecError, upon which a
-reader rejects the record.
+There are five kinds: trades that arrived within a few milliseconds, such trades with ids that prove nothing, a
+heartbeat about every second, the proof that a market was quiet, and the end of a symbol. Decoding any other version,
+kind or shape raises CodecError, upon which a reader rejects the record.
 """
 
 from typing import Final
@@ -23,6 +23,10 @@ class TradesRecord(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="
     symbol: str
     received_us: int
     trades: Trades
+
+
+class UnorderedRecord(TradesRecord, array_like=True, frozen=True, gc=False, tag="1.unordered"):
+    """Trades of an exchange that skips ids: an id still identifies its trade, but missing ids prove nothing."""
 
 
 class Heartbeat(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.heartbeat"):
@@ -60,7 +64,7 @@ class End(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.end"):
     received_us: int
 
 
-Record = TradesRecord | Heartbeat | Quiet | End
+Record = TradesRecord | UnorderedRecord | Heartbeat | Quiet | End
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Record)

@@ -34,7 +34,7 @@ def test_the_symbol_of_a_recording_comes_from_its_name_or_from_the_options(tmp_p
     assert (requested.exchange, requested.symbols, requested.replay_speed) == ("replay", ("BTCUSDT",), "max")
     requested = requested_settings(LocalOptions.of(recording=str(unnamed), symbols="ETHUSDT"), NOTHING_SET)
     assert requested.symbols == ("ETHUSDT",)
-    with pytest.raises(SettingsError, match="give one symbol in SYMBOLS"):
+    with pytest.raises(SettingsError, match="give one symbol with --symbols"):
         requested_settings(LocalOptions.of(recording=str(unnamed)), NOTHING_SET)
 
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from marketstream.market.candle import HOLE, UNCONFIRMED, UNFILLABLE
+from marketstream.market.candle import HOLE, UNCONFIRMED, UNFILLABLE, UNORDERED_IDS
 from marketstream.market.counted import Run
 from marketstream.market.ledger import Ledger, merged
 from marketstream.market.progress import Progress
@@ -154,3 +154,14 @@ def test_ids_of_open_windows_stay_accounted_for() -> None:
     account.prune()
     assert len(account.counted) == 5
     assert account.settled_id == -1
+
+
+def test_ids_without_order_prove_nothing_and_leave_no_hole() -> None:
+    account = ledger((1, 5, 0.5, 2.5), closed_until=9)
+    account.is_unordered = True
+    account.count(9, 9, us(4.5), us(4.5))
+    assert list(account.holes()) == []
+    assert account.complete_until() is None
+    assert account.reason(1, 2, 3) == UNORDERED_IDS
+    assert reasons(account.take_verdicts()) == {2: UNORDERED_IDS, 3: UNORDERED_IDS, 4: UNORDERED_IDS}
+    assert not account.is_in_doubt

@@ -1,6 +1,9 @@
 """The commits of an owned symbol, and its position after its topic was deleted and created again."""
 
+import msgspec
+from marketstream.codec import UnorderedRecord, decode, encode
 from marketstream.kafka.consumer import Offsets
+from marketstream.market.candle import UNORDERED_IDS
 from marketstream.market.progress import Progress
 from marketstream.processor import metrics
 
@@ -65,3 +68,13 @@ def test_lost_records_are_counted_and_their_trades_are_a_hole() -> None:
     assert sample(metrics.LOST_RECORDS, **KEY._asdict()) == lost + 2
     assert list(owned.ledger.holes()) == [(2, 3)]
     assert owned.beginnings == 0
+
+
+def test_candles_of_ids_without_order_say_so_and_count_each_trade_once() -> None:
+    owned = owner()
+    decoded = map(decode, (record(at(1, 0.5)), record(at(1, 0.5)), record(at(7, 1.5))))
+    unordered = [encode(UnorderedRecord(*msgspec.structs.astuple(each))) for each in decoded]
+    apply(owned, *unordered, heartbeat(4))
+    candles = owned.take().commit.candles
+    assert [(closed.candle.trade_count, closed.reason) for closed in candles] == [(1, UNORDERED_IDS)] * 2
+    assert list(owned.ledger.holes()) == []

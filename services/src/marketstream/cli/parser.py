@@ -85,11 +85,13 @@ def _add_local(commands: "_SubParsersAction[ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--recording", metavar="FILE",
-        help="replay the trades of this file (.csv or .zip from Binance's public data); implies --exchange replay",
+        help="replay the trades of this file (.csv or .zip from Binance's public data, trades or aggTrades of spot or "
+        "USD-M futures); implies --exchange replay",
     )  # fmt: skip
     parser.add_argument(
         "--as", dest="store_as", metavar="EXCHANGE",
-        help="store the trades of a replay under the name of this exchange (default: replay)",
+        help="store the trades of a replay under the name of this exchange "
+        "(default: replay, or binance-usdm for trades of USD-M futures)",
     )  # fmt: skip
     parser.add_argument(
         "--speed",

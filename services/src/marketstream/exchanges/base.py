@@ -12,12 +12,14 @@ class TradesReceived(msgspec.Struct, frozen=True, gc=False):
     """Trades of one symbol, as received from the feed.
 
     `event_us` is the exchange's own time of the message, `received_us` the local time of its arrival (both Unix µs).
+    `is_unordered` is True if the exchange skips ids, so that missing ids prove nothing.
     """
 
     symbol: str
     trades: Trades
     event_us: int
     received_us: int
+    is_unordered: bool = False
 
 
 class ClockAdvanced(msgspec.Struct, frozen=True, gc=False):

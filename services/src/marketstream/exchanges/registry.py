@@ -15,8 +15,8 @@ from marketstream.settings import Settings, SettingsError
 def open_exchange(settings: Settings, stored_as: str | None = None, budget: Budget | None = None) -> Exchange:
     """Open the exchange that the settings name.
 
-    `stored_as` is the name under which the trades of a replay are stored. `budget` is the request weight of a real
-    exchange; by default, it is shared through Redis if the settings name one.
+    `stored_as` is the name under which the trades of a replay are stored; by default, the replay chooses it.
+    `budget` is the request weight of a real exchange; by default, it is shared through Redis if the settings name one.
 
     Raises SettingsError, with the known names, if the exchange is unknown.
     """
@@ -29,7 +29,7 @@ def open_exchange(settings: Settings, stored_as: str | None = None, budget: Budg
             return Replay(
                 path,
                 symbol=symbol_of(path, settings.symbols),
-                name=stored_as or "replay",
+                name=stored_as,
                 speed=parse_speed(settings.replay_speed),
             )
         case "binance":
@@ -50,12 +50,12 @@ def history_of(settings: Settings) -> Exchange | None:
     return open_exchange(settings) if settings.exchange in ("binance", "simulator") else None
 
 
-def symbols_of(settings: Settings) -> tuple[str, ...]:
+def symbols_of(settings: Settings, option: str = "SYMBOLS") -> tuple[str, ...]:
     """Return the symbols of the settings, or for a replay without symbols the one in the name of its file.
 
-    Raises SettingsError if there is none.
+    Raises SettingsError if there is none; `option` names what gives the symbol of a replay.
     """
     if settings.exchange == "replay" and settings.recording:
-        return (symbol_of(Path(settings.recording), settings.symbols),)
+        return (symbol_of(Path(settings.recording), settings.symbols, option),)
     settings.require("symbols")
     return settings.symbols

@@ -52,7 +52,9 @@ async def _run(options: LocalOptions, requested: Settings, data: Path, stop: asy
         database_url=requested.database_url or None,
         redis_url=requested.redis_url or None,
     )
-    reachable = asyncio.create_task(reachable_settings(requested, _say))  # meanwhile the servers start
+    reachable = asyncio.create_task(
+        reachable_settings(requested, _say, options.store_as)
+    )  # meanwhile the servers start
     try:
         async with _unless_stopped(servers, stop, reachable):
             if stop.is_set():

@@ -23,7 +23,7 @@ def requested_settings(options: LocalOptions, environment: Settings) -> Settings
         settings = environment.but(
             exchange="replay", symbols=options.symbols, recording=str(options.recording), replay_speed=options.speed
         )
-        return settings.but(symbols=symbols_of(settings))
+        return settings.but(symbols=symbols_of(settings, "--symbols"))
     if options.manifest is None:
         return environment.but(exchange=options.exchange or "", symbols=options.symbols)
     manifest = read_manifest(options.manifest)
@@ -39,14 +39,17 @@ def requested_settings(options: LocalOptions, environment: Settings) -> Settings
     )
 
 
-async def reachable_settings(requested: Settings, report: Callable[[str], None]) -> Settings:
+async def reachable_settings(
+    requested: Settings, report: Callable[[str], None], store_as: str | None = None
+) -> Settings:
     """Return the requested settings, or those of the simulator if the exchange is unreachable.
 
     `report` receives a line that explains the replacement, or names the symbols that the exchange does not list.
+    `store_as` is the name under which a replay is to be stored.
 
     Raises UnknownSymbolError if the exchange lists none of the symbols, ExchangeError if a recording is unusable.
     """
-    exchange = open_exchange(requested)
+    exchange = open_exchange(requested, store_as)
     try:
         async with asyncio.timeout(ANSWER_LIMIT_S):
             await exchange.check(requested.symbols)

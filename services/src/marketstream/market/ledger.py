@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
 
-from marketstream.market.candle import HOLE, UNCONFIRMED, UNFILLABLE
+from marketstream.market.candle import HOLE, UNCONFIRMED, UNFILLABLE, UNORDERED_IDS
 from marketstream.market.counted import NO_LIMIT, CountedIds, Run
 from marketstream.market.progress import Progress
 from marketstream.market.survey import Survey
@@ -26,6 +26,11 @@ class Ledger:
         """Windows with a lower number are closed. The aggregator advances it."""
         self.settled_id = progress.settled_id
         """Ids up to this one are no longer accounted for; -1 if all are."""
+        self.is_unordered = False
+        """True once the exchange was found to skip ids: nothing is proven then, and no id is known to be missing.
+
+        It is not stored, because every record of such trades sets it again.
+        """
         self._unfillable = merged(progress.unfillable)
         self._max_id_jump = max_id_jump
         self._max_holes = max_holes
@@ -142,7 +147,7 @@ class Ledger:
 
     def holes(self) -> tuple[tuple[int, int], ...]:
         """Return the ids (first, last) of every hole that may still be filled, oldest first."""
-        return self._surveyed().holes
+        return () if self.is_unordered else self._surveyed().holes
 
     def newest_run(self) -> Run | None:
         """Return the run that reaches furthest in time, or None.
@@ -157,14 +162,16 @@ class Ledger:
         return index >= 0 and low - self.counted.runs[index].high > self._max_id_jump
 
     def complete_until(self) -> int | None:
-        """Return the window before which all are proven complete; None if nothing is counted.
+        """Return the window before which all are proven complete; None if nothing is counted or nothing can be proven.
 
         The proof reaches back to the start of the account, to the last jump of ids, or to the last hole given up.
         """
-        return self._surveyed().complete_until
+        return None if self.is_unordered else self._surveyed().complete_until
 
     def reason(self, window: int, first_id: int, last_id: int) -> str | None:
         """Return why a window with the trades `first_id` to `last_id` is not proven complete, or None if it is."""
+        if self.is_unordered:
+            return UNORDERED_IDS
         verdict = self._surveyed().judge.window(window)
         if verdict.reason is None and not verdict.low_id <= first_id <= last_id <= verdict.high_id:
             return UNCONFIRMED  # a trade from beyond a jump of ids has a time in this window
@@ -173,6 +180,8 @@ class Ledger:
     def take_verdicts(self) -> list[Verdict]:
         """Return the verdicts on all windows in doubt, which are in doubt no longer."""
         ranges, self._in_doubt = merged(self._in_doubt), []
+        if self.is_unordered:
+            return [Verdict(first, last, UNORDERED_IDS, 0, -1) for first, last in ranges]
         return [verdict for first, last in ranges for verdict in self._surveyed().judge.windows(first, last)]
 
     def prune(self) -> None:

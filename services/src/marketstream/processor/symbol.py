@@ -4,7 +4,7 @@ import time
 from collections import deque
 from typing import Final
 
-from marketstream.codec import End, Heartbeat, Quiet, Record, TradesRecord
+from marketstream.codec import End, Heartbeat, Quiet, Record, TradesRecord, UnorderedRecord
 from marketstream.kafka.consumer import Offsets
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.errors import TradeError
@@ -113,7 +113,9 @@ class OwnedSymbol:
         missing by its id, so it is a hole, which can be fetched once the clock is right.
         """
         received_us = min(record.received_us, time.time_ns() // 1000 + WRONG_CLOCK_US - FUTURE_US)
-        if type(record) is TradesRecord:
+        if isinstance(record, TradesRecord):
+            if type(record) is UnorderedRecord:
+                self.ledger.is_unordered = True
             self.aggregator.apply(record.trades, offset, received_us)
             if (
                 self.is_read_up

@@ -5,10 +5,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from marketstream.codec import TradesRecord
+from marketstream.codec import TradesRecord, UnorderedRecord
 from marketstream.exchanges.base import ClockAdvanced, TradesReceived
 from marketstream.market.errors import TradeError
-from marketstream.market.trade import Trades, join
+from marketstream.market.trade import join
 
 MOST_TRADES: Final = 500
 """Maximum number of trades in one record."""
@@ -77,7 +77,8 @@ class Packer:
 
     def _record(self, group: list[TradesReceived]) -> TradesRecord:
         last = group[-1]
-        return TradesRecord(self._exchange, last.symbol, last.received_us, join([part.trades for part in group]))
+        kind = UnorderedRecord if last.is_unordered else TradesRecord
+        return kind(self._exchange, last.symbol, last.received_us, join([part.trades for part in group]))
 
     def _advance(self, symbol: str, time_us: int) -> None:
         self._clocks[symbol] = max(time_us, self._clocks.get(symbol, 0))
@@ -111,11 +112,11 @@ def _check(received: TradesReceived) -> None:
 
 
 def _groups(parts: list[TradesReceived], most: int) -> Iterator[list[TradesReceived]]:
-    """Yield the parts of each record: all at the same scales, with at most `most` trades."""
+    """Yield the parts of each record: all at the same scales and with ids of one kind, with at most `most` trades."""
     group: list[TradesReceived] = []
     size = 0
     for part in _cut_to(parts, most):
-        if group and (size + len(part.trades) > most or _scales(part.trades) != _scales(group[0].trades)):
+        if group and (size + len(part.trades) > most or _form(part) != _form(group[0])):
             yield group
             group, size = [], 0
         group.append(part)
@@ -131,8 +132,8 @@ def _cut_to(parts: list[TradesReceived], most: int) -> Iterator[TradesReceived]:
             continue
         for start in range(0, len(part.trades), most):
             piece = part.trades.cut(start, start + most)
-            yield TradesReceived(part.symbol, piece, part.event_us, part.received_us)
+            yield msgspec.structs.replace(part, trades=piece)
 
 
-def _scales(trades: Trades) -> tuple[int, int]:
-    return trades.price_scale, trades.quantity_scale
+def _form(part: TradesReceived) -> tuple[int, int, bool]:
+    return part.trades.price_scale, part.trades.quantity_scale, part.is_unordered

@@ -3,7 +3,14 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marketstream.exchanges.replay.dump_parser import DumpParser
+from marketstream.exchanges.replay.dump_parser import BYTE_ORDER_MARK, DumpParser
+from marketstream.exchanges.replay.layouts import (
+    SPOT_AGGREGATES,
+    SPOT_TRADES,
+    USDM_AGGREGATES,
+    USDM_TRADES,
+    Layout,
+)
 from marketstream.market.number import MAX_VALUE, to_text
 from marketstream.market.trade import EARLIEST_US, Trades
 
@@ -15,10 +22,11 @@ GOOD = "7,39432.48000000,0.00026300,10.37074224,1610064000278000,True,True"
 Refused = list[tuple[str, int, str]]
 
 
-def parse(*lines: str, first_line: int = 1) -> tuple[list[Trades], Refused]:
+def parse(*lines: str, first_line: int = 1, layout: Layout = SPOT_TRADES) -> tuple[list[Trades], Refused]:
     refused: Refused = []
-    parser = DumpParser(lambda *what: refused.append(what), NOW_US)
-    return parser.parse("".join(line + "\n" for line in lines).encode(), first_line), refused
+    parser = DumpParser(lambda *what: refused.append(what), NOW_US, layout)
+    parts = parser.parse("".join(line + "\n" for line in lines).encode(), first_line)
+    return [part.trades for part in parts], refused
 
 
 def test_a_line_becomes_a_trade() -> None:
@@ -72,7 +80,10 @@ def test_amounts_agree_with_decimal_for_any_padding(
         (GOOD.replace("39432.48000000", "-39432.48"), "number"),
         (GOOD.replace("39432.48000000", "39_432.48"), "number"),
         (GOOD.replace("39432.48000000", "394.32.48"), "number"),
-        (GOOD.replace("39432.48000000", "3.9e4"), "number"),
+        (GOOD.replace("39432.48000000", "1e-19"), "number"),
+        (GOOD.replace("39432.48000000", "1e99"), "number"),
+        (GOOD.replace("39432.48000000", "1e999999999"), "number"),
+        (GOOD.replace("39432.48000000", "-1e-05"), "number"),
         (GOOD.replace("39432.48000000", ""), "number"),
         (GOOD.replace("39432.48000000", "0.00000000"), "price"),
         (GOOD.replace("0.00026300", "NaN"), "number"),
@@ -109,20 +120,19 @@ def test_a_header_is_skipped_as_the_first_line_only() -> None:
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_the_last_line_needs_no_end(line_end: str) -> None:
     parser = DumpParser(lambda *_: pytest.fail("refused"), NOW_US)
-    (trades,) = parser.parse(f"{GOOD}{line_end}{GOOD}".encode(), 1)
-    assert len(trades) == 2
+    (part,) = parser.parse(f"{GOOD}{line_end}{GOOD}".encode(), 1)
+    assert len(part.trades) == 2
 
 
-def test_the_unit_of_the_times_is_determined_once_per_file() -> None:
-    refused: Refused = []
-    parser = DumpParser(lambda *what: refused.append(what), NOW_US)
-    (milli,) = parser.parse(GOOD.replace("1610064000278000", "1610064000278").encode(), 1)
-    assert milli.times == [1610064000278000]
-    assert parser.parse(GOOD.encode(), 2) == []
-    assert [reason for reason, _, _ in refused] == ["time"]
+@pytest.mark.parametrize("strange", [[], ["junk"]], ids=["at once", "line by line"])
+def test_each_time_is_read_in_its_own_unit(strange: list[str]) -> None:
+    micro, milli = GOOD, GOOD.replace("1610064000278000", "1610064000278")
+    trades, refused = parse(milli, micro, milli, *strange)
+    assert [time for part in trades for time in part.times] == [1610064000278000] * 3
+    assert len(refused) == len(strange)
 
 
-def test_an_implausible_first_time_does_not_determine_the_unit() -> None:
+def test_a_time_in_seconds_is_refused() -> None:
     trades, refused = parse(GOOD.replace("1610064000278000", str(EARLIEST_US // 1_000_000)), GOOD)
     assert [reason for reason, _, _ in refused] == ["time"]
     assert trades[0].times == [1610064000278000]
@@ -132,7 +142,7 @@ def test_scales_never_become_narrower() -> None:
     parser = DumpParser(lambda *_: pytest.fail("refused"), NOW_US)
     parser.parse(GOOD.encode(), 1)
     for price in ("39432.00000000", "39432", "39432.5"):
-        (trades,) = parser.parse(GOOD.replace("39432.48000000", price).encode(), 2)
+        ((trades, _, _),) = parser.parse(GOOD.replace("39432.48000000", price).encode(), 2)
         assert (trades.price_scale, trades.quantity_scale) == (2, 6)
         assert to_decimal(trades.prices[0], 2) == Decimal(price)
 
@@ -143,3 +153,59 @@ def test_amounts_that_do_not_fit_one_scale_are_returned_in_parts() -> None:
     assert not refused
     prices = [to_decimal(price, part.price_scale) for part in trades for price in part.prices]
     assert prices == [Decimal("39432.48"), Decimal("1e-18"), Decimal("39432.48")]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "scale"),
+    [("1e-05", 1, 5), ("1E-05", 1, 5), ("2.5e-07", 25, 8), ("3.9e4", 39000, 0), ("1e+2", 100, 0), ("1.50e-1", 15, 2)],
+)
+def test_exponents_are_read_exactly(text: str, value: int, scale: int) -> None:
+    (trades,), refused = parse(GOOD.replace("0.00026300", text))
+    assert not refused
+    assert (trades.quantities, trades.quantity_scale) == ([value], scale)
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    for first in (GOOD, "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch"):
+        parser = DumpParser(lambda *_: pytest.fail("refused"), NOW_US)
+        (part,) = parser.parse(BYTE_ORDER_MARK + f"{first}\n{GOOD.replace('7,', '8,', 1)}\n".encode(), 1)
+        assert part.trades.all_ids()[-1] == 8
+
+
+@pytest.mark.parametrize("strange", [[], ["junk"]], ids=["at once", "line by line"])
+@pytest.mark.parametrize(
+    ("layout", "line", "id_", "n"),
+    [
+        (SPOT_AGGREGATES, "12,0.00000238,2082.00000000,90,92,1614556630707,True,True", 90, 3),
+        (USDM_TRADES, "50,68402.6,0.024,1641.6624,1717113600031,true", 50, 1),
+        (USDM_AGGREGATES, "7,68402.6,0.024,50,52,1717113600031,false", 7, 1),
+    ],
+)
+def test_every_layout_is_parsed(layout: Layout, line: str, id_: int, n: int, strange: list[str]) -> None:
+    (trades,), refused = parse(line, *strange, layout=layout)
+    assert [(trade.id, trade.n, trade.taker_buy) for trade in trades] == [(id_, n, line.endswith("false"))]
+    assert [reason for reason, _, _ in refused] == ["columns"] * len(strange)
+
+
+def test_aggregates_that_continue_each_other_need_no_ids() -> None:
+    line = "12,0.00000238,2082.00000000,{},{},1614556630707,True,True"
+    (follows,), _ = parse(line.format(90, 92), line.format(93, 93), layout=SPOT_AGGREGATES)
+    assert (follows.ids, follows.counts) == (None, [3, 1])
+    (apart,), _ = parse(line.format(90, 92), line.format(94, 94), layout=SPOT_AGGREGATES)
+    assert (apart.ids, apart.counts) == ([90, 94], [3, 1])
+
+
+@pytest.mark.parametrize(("first", "last"), [("92", "90"), ("-1", "-1"), ("0", "5000000"), ("x", "1")])
+def test_an_aggregate_of_an_impossible_range_is_refused(first: str, last: str) -> None:
+    trades, refused = parse(
+        f"12,0.5,2,{first},{last},1614556630707,True,True",
+        "13,0.5,2,7,7,1614556630707,True,True",
+        layout=SPOT_AGGREGATES,
+    )
+    assert [reason for reason, _, _ in refused] == ["id"]
+    assert [trade.id for part in trades for trade in part] == [7]
+
+
+def test_characters_within_a_line_do_not_shift_the_numbers_of_lines() -> None:
+    _, refused = parse(GOOD, "a\x0bb\u2028c\x85d", GOOD, "junk")
+    assert [(reason, line) for reason, line, _ in refused] == [("columns", 2), ("columns", 4)]

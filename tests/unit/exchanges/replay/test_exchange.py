@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from marketstream.exchanges.base import ClockAdvanced, Newest, TradesReceived
+from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, FeedEvent, Newest, TradesReceived
 from marketstream.exchanges.errors import RecordingError, UnknownSymbolError
 from marketstream.exchanges.refusals import REFUSED
 from marketstream.exchanges.replay.exchange import MOST_TRADES, Replay, symbol_of
@@ -30,11 +30,11 @@ def text(recording: Path) -> str:
     return recording.read_text()
 
 
-async def events(replay: Replay) -> list[TradesReceived | ClockAdvanced]:
+async def events(replay: Replay) -> list[FeedEvent]:
     return [event async for event in replay.feed([replay.symbol])]
 
 
-def trades_of(heard: Sequence[TradesReceived | ClockAdvanced]) -> list[Trade]:
+def trades_of(heard: Sequence[FeedEvent]) -> list[Trade]:
     return [trade for event in heard if isinstance(event, TradesReceived) for trade in event.trades]
 
 
@@ -131,7 +131,7 @@ async def test_a_file_that_cannot_be_read_is_a_clear_error(tmp_path: Path, text:
     with zipfile.ZipFile(two, "w") as file:
         file.writestr("a.csv", text)
         file.writestr("b.csv", text)
-    with pytest.raises(RecordingError, match=r"2 \.csv files: expected a \.zip with exactly one"):
+    with pytest.raises(RecordingError, match=r"2 \.csv files \(a\.csv, b\.csv\): expected a \.zip with exactly one"):
         await events(Replay(two))
 
 
@@ -182,6 +182,11 @@ async def test_only_the_symbol_of_the_file_is_known(recording: Path) -> None:
         ("binance-BTCUSDT-trades-2021-01-08.csv", (), "BTCUSDT"),
         ("ETHUSDT-trades-2024-01.zip", (), "ETHUSDT"),
         ("day.csv", ("SOLUSDT",), "SOLUSDT"),
+        ("ZILBTC-aggTrades-2021-02-28.csv", (), "ZILBTC"),
+        ("UPPERUSDT-TRADES-2024-12-31.CSV", (), "UPPERUSDT"),
+        ("BTCUSDT_240628-trades-2024-06.zip", (), "BTCUSDT_240628"),
+        ("币安人生USDT-trades-2025-10-10.csv", (), "币安人生USDT"),
+        ("E\u0301USDT-trades-2025-10-10.csv", (), "ÉUSDT"),
         ("binance-BTCUSDT-x.csv", ("WBTCUSDT",), "WBTCUSDT"),
     ],
 )
@@ -191,5 +196,130 @@ def test_symbol_of_a_file(name: str, symbols: tuple[str, ...], expected: str) ->
 
 @pytest.mark.parametrize(("name", "symbols"), [("day.csv", ()), ("BTCUSDT-trades-x.csv", ("A1", "B2"))])
 def test_a_file_of_no_or_many_symbols_is_a_clear_error(name: str, symbols: tuple[str, ...]) -> None:
-    with pytest.raises(SettingsError, match="give one symbol in SYMBOLS"):
-        symbol_of(Path(name), symbols)
+    with pytest.raises(SettingsError, match="give one symbol with --symbols"):
+        symbol_of(Path(name), symbols, "--symbols")
+
+
+USDM = "id,price,qty,quote_qty,time,is_buyer_maker\n50,68402.6,0.024,1641.6624,1717113600031,true\n"
+USDM_AGGREGATES = "7,68402.6,0.024,50,52,1717113600031,false\n"
+SPOT = "7,39432.48,0.5,19716.24,1610064000278,True,True\n"
+
+
+def row(id_: int, time_ms: int) -> str:
+    return f"{id_},100.5,1.0,100.5,{time_ms},True,True\n"
+
+
+def dump(folder: Path, content: str, name: str = "BTCUSDT-trades-2024-05-31.csv") -> Path:
+    path = folder / name
+    path.write_text(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "expected"),
+    [
+        (SPOT, None, "replay"), (SPOT, "binance", "binance"), (SPOT, "mine", "mine"),
+        (USDM, None, "binance-usdm"), (USDM, "binance-usdm", "binance-usdm"), (USDM_AGGREGATES, None, "binance-usdm"),
+    ],
+)  # fmt: skip
+def test_the_market_of_the_file_determines_the_name(
+    tmp_path: Path, content: str, given: str | None, expected: str
+) -> None:
+    assert Replay(dump(tmp_path, content), name=given).name == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "said"),
+    [
+        (USDM, "binance", "USD-M trades, which cannot be stored as binance.*use --as binance-usdm"),
+        (USDM_AGGREGATES, "binance", "USD-M aggregates, which cannot be stored as binance"),
+        (SPOT, "binance-usdm", "spot trades, which cannot be stored as binance-usdm.*use --as binance"),
+    ],
+)
+async def test_trades_of_one_market_are_not_stored_as_those_of_another(
+    tmp_path: Path, content: str, given: str, said: str
+) -> None:
+    replay = Replay(dump(tmp_path, content), name=given)
+    with pytest.raises(RecordingError, match=said):
+        await replay.check(["BTCUSDT"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("BTCUSDT-trades-a.csv", USDM.replace("quote_qty", "base_qty")),
+        ("BTCUSDT-trades-a.csv", "50,68402.6,5,0.00731,1717113600031,true\n"),
+        ("BTCUSD_PERP-aggTrades-2024-05-31.csv", USDM_AGGREGATES.replace("0.024", "5")),
+        ("BTCUSD_240628-trades-2024-05-31.csv", USDM),
+    ],
+)
+async def test_trades_of_coin_margined_futures_are_refused_by_name(tmp_path: Path, name: str, content: str) -> None:
+    replay = Replay(dump(tmp_path, content, name))
+    with pytest.raises(RecordingError, match=r"COIN-M futures: their quantities are numbers of contracts"):
+        await replay.check([replay.symbol])
+
+
+async def test_only_trades_with_skipped_ids_are_unordered(tmp_path: Path) -> None:
+    for content, unordered in ((SPOT, False), (USDM, True), (USDM_AGGREGATES, False)):
+        heard = await events(Replay(dump(tmp_path, content), speed=math.inf))
+        assert [event.is_unordered for event in heard if isinstance(event, TradesReceived)] == [unordered]
+
+
+async def test_a_zip_that_was_packed_again_is_read(tmp_path: Path) -> None:
+    for name in ("day/BTCUSDT-TRADES.CSV", "BTCUSDT-trades-2024-12-31.csv"):
+        path = tmp_path / "BTCUSDT-trades-2024-12-31.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            file.mkdir("day.csv")
+            file.writestr(f"__MACOSX/{name}", b"\0\5\x16\7")
+            file.writestr("__MACOSX/._x.csv", b"\0\5\x16\7")
+            file.writestr("day/._BTCUSDT.csv", b"\0\5\x16\7")
+            file.writestr(name, SPOT)
+        assert [trade.id for trade in trades_of(await events(Replay(path, speed=math.inf)))] == [7]
+
+
+async def test_woven_rows_are_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketstream.exchanges.replay.dump.BLOCK_BYTES", 200)
+    early = [row(100 + n, 1_682_899_200_000 + n) for n in range(30)]
+    late = [row(5000 + n, 1_685_463_466_000 + n) for n in range(30)]
+    woven = [line for pair in zip(early, late, strict=True) for line in pair]
+    woven.insert(7, "junk\n")
+    columns = refused("columns")
+    replay = Replay(dump(tmp_path, "".join(woven)), speed=math.inf)
+    trades = trades_of(await events(replay))
+    assert [trade.id for trade in trades] == [*range(100, 130), *range(5000, 5030)]
+    assert [trade.time for trade in trades] == sorted(trade.time for trade in trades)
+    assert refused("columns") == columns + 1
+    assert await replay.newest("BTCUSDT") == Newest(5029, 1_685_463_466_029_000)
+    page = await replay.history("BTCUSDT", 129, 5000)
+    assert page is not None
+    assert page.first_id == 129
+    await replay.close()
+
+
+async def test_ids_that_begin_again_keep_the_order_of_time(tmp_path: Path) -> None:
+    rows = [row(id_, 1_682_899_200_000 + n) for n, id_ in enumerate([100, 101, 102, 1, 2, 3])]
+    replay = Replay(dump(tmp_path, "".join(rows)), speed=math.inf)
+    assert [trade.id for trade in trades_of(await events(replay))] == [100, 101, 102, 1, 2, 3]
+    await replay.close()
+
+
+@pytest.mark.parametrize("time_ms", [1_700_000_000_000, 1_600_000_000_000, 1_682_899_200, 7_000_000_000_000])
+async def test_a_wrong_time_is_one_refused_row_with_its_line(
+    tmp_path: Path, time_ms: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row(n, 1_682_899_200_000 + n) for n in range(1, 1001)]
+    rows[499] = row(500, time_ms)
+    reason = refused("time")
+    heard = await events(Replay(dump(tmp_path, "".join(rows)), speed=math.inf))
+    assert [trade.id for trade in trades_of(heard)] == [n for n in range(1, 1001) if n != 500]
+    assert refused("time") == reason + 1
+    assert "line=500" in "".join(capsys.readouterr())
+    for event in heard:
+        if isinstance(event, TradesReceived):
+            assert event.event_us - min(event.trades.times) < 3600_000_000
+
+
+async def test_the_feed_shows_life_while_a_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketstream.exchanges.replay.exchange.ALIVE_S", 0.0)
+    heard = await events(Replay(dump(tmp_path, SPOT), speed=math.inf))
+    assert isinstance(heard[0], ConnectionAlive)

@@ -1,132 +1,197 @@
 """Parsing of Binance's public trade dumps into columns of scaled integers.
 
-A line is `id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch`, as described at
-https://github.com/binance/binance-public-data. Files have tens of millions of lines, so C-speed builtins parse all
-lines of a block at once. A block with anything unusual in it is parsed line by line, and its invalid lines are refused.
+Files have tens of millions of lines, so C-speed builtins parse all lines of a block at once. A block with anything
+unusual in it is parsed line by line, and its invalid lines are refused.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from math import gcd
+from operator import sub
 from typing import Final, NamedTuple
 
+from marketstream.exchanges.replay.layouts import (
+    HIGHEST_ID,
+    MOST_AGGREGATED,
+    SPOT_TRADES,
+    TAKER_BUYS,
+    Layout,
+    Row,
+    amount,
+    row_of,
+)
 from marketstream.market.errors import NumberError
-from marketstream.market.number import MAX_SCALE, MAX_VALUE, parse, rescale
+from marketstream.market.number import MAX_SCALE, MAX_VALUE, rescale
 from marketstream.market.trade import EARLIEST_US, FUTURE_US, Trades
 
-COLUMNS: Final = "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch"
-_SIZE: Final = 7
-_ORDINARY: Final = b"0123456789.,\nTrueFalsetf"
-# isBuyerMaker: if the buyer was the maker, the taker sold.
-_TAKER_BUYS: Final = {"True": 0, "true": 0, "TRUE": 0, "False": 1, "false": 1, "FALSE": 1}
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+_ORDINARY: Final = b"0123456789.,\nTrueFalsetfRUEALS"
 
 Refuse = Callable[[str, int, str], None]
 """Receives each invalid line: the reason (one word), the number of the line, and its text."""
 
 
-class _Row(NamedTuple):
-    id: int
-    time: int
-    price: tuple[int, int]
-    quantity: tuple[int, int]
-    taker_buy: int
+class Part(NamedTuple):
+    """Trades, with the number and the text of the line of each."""
+
+    trades: Trades
+    lines: Sequence[int]
+    texts: Sequence[str]
 
 
 class DumpParser:
     """Parses the blocks of one file, in order.
 
-    The unit of the times (ms, or µs in files since 2025) is determined once, by the magnitude of the first plausible
-    time. Scales only ever widen, as long as the amounts still fit 64 bits, so that they rarely change within a file.
+    The unit of each time (ms, or µs in files since 2025) follows from its magnitude. Scales only ever widen, as long as
+    the amounts still fit 64 bits, so that they rarely change within a file.
     """
 
-    def __init__(self, refuse: Refuse, now_us: int) -> None:
+    def __init__(self, refuse: Refuse, now_us: int, layout: Layout = SPOT_TRADES) -> None:
         self._refuse = refuse
         self._latest = now_us + FUTURE_US
-        self._unit: int | None = None
+        self._layout = layout
         self._price_scale = 0
         self._quantity_scale = 0
 
-    def parse(self, block: bytes, first_line: int) -> list[Trades]:
+    def parse(self, block: bytes, first_line: int) -> list[Part]:
         """Return the trades in the whole lines of `block`, whose first line has the number `first_line` (1-based)."""
-        trades = self._parse_block(block)
-        if trades is not None:
-            return [trades]
+        if first_line == 1:
+            block = block.removeprefix(BYTE_ORDER_MARK)
+        part = self._parse_block(block, first_line)
+        if part is not None:
+            return [part]
         return list(self._columns(list(self._rows(block, first_line))))
 
-    def _parse_block(self, block: bytes) -> Trades | None:
+    def ids(self, block: bytes, first_line: int) -> Sequence[int]:
+        """Return the first id of each row of `block`, as `parse` does, but without a look at the other columns."""
+        table = _table(block, self._layout.size)
+        if table is not None:
+            try:
+                return list(map(int, table.fields[self._layout.first_id :: self._layout.size]))
+            except ValueError:
+                pass
+        return [id_ for part in self.parse(block, first_line) for id_ in part.trades.all_ids()]
+
+    def _parse_block(self, block: bytes, first_line: int) -> Part | None:
         """Parse all lines at once, or return None if any line is unusual."""
-        if not block or block.translate(None, _ORDINARY):
+        layout = self._layout
+        table = _table(block, layout.size)
+        if table is None:
             return None
-        lines = block.decode("ascii").removesuffix("\n").split("\n")
-        if set(map(str.count, lines, repeat(","))) != {_SIZE - 1}:
-            return None
-        fields = ",".join(lines).split(",")
+        columns = [table.fields[place :: layout.size] for place in range(layout.size)]
         try:
-            ids, raw_times = list(map(int, fields[0::_SIZE])), list(map(int, fields[4::_SIZE]))
-            prices, price_scale = _scaled(fields[1::_SIZE], self._price_scale)
-            quantities, quantity_scale = _scaled(fields[2::_SIZE], self._quantity_scale)
-            taker_buys = bytes(map(_TAKER_BUYS.__getitem__, fields[5::_SIZE]))
+            ids, times = list(map(int, columns[layout.first_id])), _to_us(list(map(int, columns[layout.time])))
+            counts = None if layout.last_id is None else list(map(sub, map(int, columns[layout.last_id]), ids))
+            prices, price_scale = _scaled(columns[1], self._price_scale)
+            quantities, quantity_scale = _scaled(columns[2], self._quantity_scale)
+            taker_buys = bytes(map(TAKER_BUYS.__getitem__, columns[layout.flags[0]]))
         except (ValueError, KeyError):
             return None
-        times = self._to_us(raw_times)
         if not (
-            _TAKER_BUYS.keys() >= set(fields[6::_SIZE])
-            and max(ids) <= MAX_VALUE
+            all(TAKER_BUYS.keys() >= set(columns[flag]) for flag in layout.flags[1:])
+            and max(ids) < HIGHEST_ID - MOST_AGGREGATED
             and min(prices) > 0
             and max(prices) <= MAX_VALUE
             and max(quantities) <= MAX_VALUE
             and min(times) >= EARLIEST_US
             and max(times) <= self._latest
+            and (counts is None or (min(counts) >= 0 and max(counts) < MOST_AGGREGATED))
         ):
             return None
         self._price_scale, self._quantity_scale = price_scale, quantity_scale
-        consecutive = ids == list(range(ids[0], ids[0] + len(ids)))
-        return Trades(
-            price_scale, quantity_scale, ids[0], times, prices, quantities, taker_buys, None if consecutive else ids
-        )
+        trades = _trades(
+            (price_scale, quantity_scale), ids, None if counts is None else [count + 1 for count in counts],
+            times, prices, quantities, taker_buys,
+        )  # fmt: skip
+        return Part(trades, range(first_line, first_line + len(ids)), table.lines)
 
-    def _rows(self, block: bytes, first_line: int) -> Iterator[_Row]:
+    def _rows(self, block: bytes, first_line: int) -> Iterator[tuple[int, str, Row]]:
         """Parse line by line, refusing invalid lines and skipping a header: a first line without any digit."""
-        rows: list[tuple[int, str, _Row]] = []
-        for number, line in enumerate(block.decode("utf-8", "replace").splitlines(), first_line):
-            if number == 1 and line and not any(map(str.isdigit, line)):
+        for number, text in enumerate(_lines(block), first_line):
+            line = text.removesuffix("\r")
+            if number == 1 and is_header(line):
                 continue
-            row = _parse_line(line)
+            row = row_of(line.split(","), self._layout)
             if isinstance(row, str):
                 self._refuse(row, number, line)
-            else:
-                rows.append((number, line, row))
-        times = self._to_us([row.time for _, _, row in rows])
-        for (number, line, row), time in zip(rows, times, strict=True):
+                continue
+            time = row.time if row.time >= EARLIEST_US else row.time * 1000
             if EARLIEST_US <= time <= self._latest:
-                yield row._replace(time=time)
+                yield number, line, row._replace(time=time)
             else:
                 self._refuse("time", number, line)
 
-    def _columns(self, rows: Sequence[_Row]) -> Iterator[Trades]:
+    def _columns(self, found: Sequence[tuple[int, str, Row]]) -> Iterator[Part]:
         """Return the rows as columns at one scale, in several parts if the amounts do not fit one scale together."""
-        if not rows:
+        if not found:
             return
+        rows = [row for _, _, row in found]
         prices, price_scale = _at_one_scale([row.price for row in rows], self._price_scale)
         quantities, quantity_scale = _at_one_scale([row.quantity for row in rows], self._quantity_scale)
         if len(rows) > 1 and max(*prices, *quantities) > MAX_VALUE:
             middle = len(rows) // 2
-            yield from self._columns(rows[:middle])
-            yield from self._columns(rows[middle:])
+            yield from self._columns(found[:middle])
+            yield from self._columns(found[middle:])
             return
         self._price_scale, self._quantity_scale = price_scale, quantity_scale
-        ids = [row.id for row in rows]
-        yield Trades(
-            price_scale, quantity_scale, ids[0], [row.time for row in rows], prices, quantities,
-            bytes(row.taker_buy for row in rows),
-            None if ids == list(range(ids[0], ids[0] + len(ids))) else ids,
+        trades = _trades(
+            (price_scale, quantity_scale), [row.id for row in rows], [row.n for row in rows],
+            [row.time for row in rows], prices, quantities, bytes(row.taker_buy for row in rows),
         )  # fmt: skip
+        yield Part(trades, [number for number, _, _ in found], [line for _, line, _ in found])
 
-    def _to_us(self, raw: list[int]) -> list[int]:
-        if self._unit is None:
-            plausible = (unit for time in raw for unit in (1, 1000) if EARLIEST_US <= time * unit <= self._latest)
-            self._unit = next(plausible, None)
-        return raw if self._unit in (1, None) else [time * 1000 for time in raw]
+
+def is_header(line: str) -> bool:
+    """Return True for a first line that names the columns: it has text, but no digit."""
+    return bool(line) and not any(map(str.isdigit, line))
+
+
+def _lines(block: bytes) -> list[str]:
+    """Return the lines of a block, split only at the ends of lines by which lines are numbered."""
+    return block.decode("utf-8", "replace").removesuffix("\n").split("\n")
+
+
+class _Table(NamedTuple):
+    """The lines of a block, and the fields of all of them in one list."""
+
+    lines: list[str]
+    fields: list[str]
+
+
+def _table(block: bytes, size: int) -> _Table | None:
+    """Return the table of a block, or None if any line is unusual or does not have `size` fields."""
+    if not block or block.translate(None, _ORDINARY):
+        return None
+    lines = block.decode("ascii").removesuffix("\n").split("\n")
+    if set(map(str.count, lines, repeat(","))) != {size - 1}:
+        return None
+    return _Table(lines, ",".join(lines).split(","))
+
+
+def _trades(
+    scales: tuple[int, int],
+    ids: list[int],
+    counts: list[int] | None,
+    times: list[int],
+    prices: list[int],
+    quantities: list[int],
+    taker_buys: bytes,
+) -> Trades:
+    if counts is not None and max(counts) == 1:
+        counts = None
+    if counts is None:
+        consecutive = ids == list(range(ids[0], ids[0] + len(ids)))
+    else:
+        consecutive = all(id_ + n == after for id_, n, after in zip(ids, counts, ids[1:], strict=False))
+    return Trades(*scales, ids[0], times, prices, quantities, taker_buys, None if consecutive else ids, counts)
+
+
+def _to_us(times: list[int]) -> list[int]:
+    """Return times, each in ms or µs, in µs."""
+    if min(times) >= EARLIEST_US:
+        return times
+    return [time if time >= EARLIEST_US else time * 1000 for time in times]
 
 
 def _scaled(texts: Sequence[str], least: int) -> tuple[list[int], int]:
@@ -135,15 +200,15 @@ def _scaled(texts: Sequence[str], least: int) -> tuple[list[int], int]:
     A dump pads numbers with zeros (39432.48000000). Hence the digits of all texts, without points, are the values at
     the padded scale, and their greatest common divisor shows how many zeros are superfluous.
 
-    The values may exceed 64 bits. Raises ValueError if a text is not a plain decimal number.
+    The values may exceed 64 bits. Raises ValueError if a text is not a decimal number.
     """
     if set(map(str.count, texts, repeat("."))) != {1}:
-        return _at_one_scale([parse(text) for text in texts], least)
+        return _at_one_scale([amount(text) for text in texts], least)
     joined = "\n".join(texts)
     parts = joined.replace(".", "\n").split("\n")
     digits = set(map(len, parts[1::2]))
     if len(digits) != 1 or "" in parts:
-        return _at_one_scale([parse(text) for text in texts], least)
+        return _at_one_scale([amount(text) for text in texts], least)
     values, scale = list(map(int, joined.replace(".", "").split("\n"))), digits.pop()
     common, factor = gcd(*values), 1
     while scale > least and common % (factor * 10) == 0:
@@ -166,27 +231,3 @@ def _at_least(values: list[int], scale: int, least: int) -> tuple[list[int], int
     if scale >= least or max(values) * 10 ** (least - scale) > MAX_VALUE:
         return values, scale
     return [rescale(value, scale, least) for value in values], least
-
-
-def _parse_line(line: str) -> _Row | str:
-    """Return the row in a line, with its time as written; for an invalid line, return the reason in one word."""
-    fields = line.split(",")
-    if len(fields) != _SIZE:
-        return "columns"
-    id_, price, quantity, _, time, buyer_is_maker, best_match = fields
-    if not (_is_whole(id_) and int(id_) <= MAX_VALUE):
-        return "id"
-    if not _is_whole(time):
-        return "time"
-    if buyer_is_maker not in _TAKER_BUYS or best_match not in _TAKER_BUYS:
-        return "side"
-    try:
-        row = _Row(int(id_), int(time), parse(price), parse(quantity), _TAKER_BUYS[buyer_is_maker])
-    except ValueError:  # NumberError, or Python's own error for a number of thousands of digits
-        return "number"
-    return row if row.price[0] > 0 else "price"
-
-
-def _is_whole(text: str) -> bool:
-    # At most as many digits as 64 bits have: Python refuses to convert numbers of thousands of digits.
-    return text.isascii() and text.isdigit() and len(text) < 20
