@@ -9,7 +9,7 @@ from tests.unit.strategies import TIMES, TRADES
 
 RECORDS = st.one_of(
     st.builds(TradesRecord, st.text(), st.text(), TIMES, TRADES),
-    st.builds(Heartbeat, st.text(), st.text(), TIMES, TIMES, st.integers(-1, 2**63 - 1)),
+    st.builds(Heartbeat, st.text(), st.text(), TIMES, TIMES, st.integers(-1, 2**63 - 1), st.booleans()),
     st.builds(Quiet, st.text(), st.text(), TIMES, st.integers(0, 2**62), TIMES),
     st.builds(End, st.text(), st.text(), TIMES),
 )
@@ -52,6 +52,15 @@ def test_a_record_that_was_cut_short_is_a_codec_error(record: Record, data: st.D
 def test_another_version_kind_or_shape_is_a_codec_error(junk: bytes) -> None:
     with pytest.raises(CodecError, match=f"a record of {len(junk)} bytes"):
         decode(junk)
+
+
+def test_fields_added_later_are_optional_for_old_readers_and_new_ones() -> None:
+    heartbeat = Heartbeat("binance", "BTCUSDT", 3, 2, 1, is_connected=False)
+    *old, added = msgspec.msgpack.decode(encode(heartbeat))
+    assert old == ["1.heartbeat", "binance", "BTCUSDT", 3, 2, 1]
+    assert added is False
+    assert decode(msgspec.msgpack.encode(old)) == Heartbeat("binance", "BTCUSDT", 3, 2, 1, is_connected=True)
+    assert decode(msgspec.msgpack.encode([*old, added, "a field of a later version"])) == heartbeat
 
 
 def test_a_record_begins_with_its_version_and_kind() -> None:

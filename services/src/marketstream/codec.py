@@ -33,7 +33,9 @@ class Heartbeat(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.h
     """A promise that the feed brings no more trades from before `closes_before_us` (Unix µs, the exchange's clock).
 
     It is sent only after Kafka has acknowledged all earlier records; `max_acked_id` is the greatest id among them, or
-    -1 if there are none. It lets windows close when a market is quiet, but proves no window complete.
+    -1 if there are none. It lets windows close when a market is quiet, but proves no window complete. Before the first
+    reading of the exchange's clock, `closes_before_us` is 0 and closes nothing. `is_connected` says whether the feed
+    has a connection to the exchange that carries the symbol. A record without this field counts as connected.
     """
 
     exchange: str
@@ -41,6 +43,7 @@ class Heartbeat(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.h
     received_us: int
     closes_before_us: int
     max_acked_id: int
+    is_connected: bool = True
 
 
 class Quiet(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.quiet"):

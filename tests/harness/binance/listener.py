@@ -5,7 +5,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, FeedEvent
+from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, ConnectionChanged, FeedEvent
 from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.binance.timing import Timing
 from marketstream.market.number import to_text
@@ -39,12 +39,17 @@ class Listener:
         self.exchange = exchange
         self.received: dict[str, list[int]] = defaultdict(list)
         self.clocks: dict[str, int] = defaultdict(int)
+        self.connected: dict[str, list[bool]] = defaultdict(list)
+        """The changes of each symbol's connection: True when it was opened, False when it was lost."""
         self.late = 0
         """Trades that arrived after a ClockAdvanced event with a later time."""
 
     def receive(self, event: FeedEvent) -> None:
         """Process an event, and assert that every trade is as it happened."""
         if isinstance(event, ConnectionAlive):
+            return
+        if isinstance(event, ConnectionChanged):
+            self.connected[event.symbol].append(event.is_open)
             return
         if isinstance(event, ClockAdvanced):
             self.clocks[event.symbol] = max(self.clocks[event.symbol], event.time_us)

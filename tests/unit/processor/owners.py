@@ -43,9 +43,9 @@ def record(*trades: Trade, key: SymbolKey = KEY, received_us: int | None = None)
     return encode(TradesRecord(*key, max(columns.times) if received_us is None else received_us, columns))
 
 
-def heartbeat(window: float, key: SymbolKey = KEY) -> bytes:
+def heartbeat(window: float, key: SymbolKey = KEY, *, is_connected: bool = True) -> bytes:
     """Return a heartbeat at a time in windows since EPOCH."""
-    return encode(Heartbeat(*key, us(window), us(window), -1))
+    return encode(Heartbeat(*key, us(window), us(window), -1, is_connected))
 
 
 def owner(

@@ -1,14 +1,18 @@
 """The commits of an owned symbol, and its position after its topic was deleted and created again."""
 
+import asyncio
+
 import msgspec
+import pytest
 from marketstream.codec import UnorderedRecord, decode, encode
 from marketstream.kafka.consumer import Offsets
 from marketstream.market.candle import UNORDERED_IDS
 from marketstream.market.progress import Progress
-from marketstream.processor import metrics
+from marketstream.processor import metrics, symbol
 
 from tests.harness.samples import sample
 from tests.unit.processor.owners import KEY, apply, at, counted, heartbeat, owner, record
+from tests.unit.virtual import VirtualClock, virtually
 
 
 def test_a_topic_created_again_while_it_is_read_is_read_from_its_begin() -> None:
@@ -78,3 +82,30 @@ def test_candles_of_ids_without_order_say_so_and_count_each_trade_once() -> None
     candles = owned.take().commit.candles
     assert [(closed.candle.trade_count, closed.reason) for closed in candles] == [(1, UNORDERED_IDS)] * 2
     assert list(owned.ledger.holes()) == []
+
+
+def test_heartbeats_say_whether_the_feed_is_connected() -> None:
+    owned = owner()
+    assert owned.is_connected
+    apply(owned, record(at(1, 0.5)), heartbeat(2, is_connected=False))
+    assert not owned.is_connected
+    apply(owned, heartbeat(2))
+    assert owned.is_connected
+
+
+def test_a_producer_that_sends_no_heartbeats_is_not_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(symbol, "time", VirtualClock)
+
+    @virtually
+    async def silent() -> None:
+        owned = owner()
+        await asyncio.sleep(10)
+        apply(owned, heartbeat(1))
+        await asyncio.sleep(14)
+        assert owned.is_connected
+        await asyncio.sleep(2)
+        assert not owned.is_connected
+        apply(owned, heartbeat(1))
+        assert owned.is_connected
+
+    silent()

@@ -52,7 +52,7 @@ class Kafka:
         return {}
 
     async def send(self, topic: str, value: bytes) -> "asyncio.Future[bool]":
-        assert topic == "trades.simulator.a1"
+        assert topic in ("trades.simulator.a1", "trades.simulator.a2")
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if self.acknowledge:
             answer.set_result(True)

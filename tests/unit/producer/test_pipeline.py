@@ -1,11 +1,11 @@
 """The order in which a producer sends records, with a Kafka that answers when the test says so."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import pytest
-from marketstream.codec import Heartbeat, TradesRecord
-from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, FeedEvent
+from marketstream.codec import Heartbeat, Record, TradesRecord
+from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, ConnectionChanged, FeedEvent
 from marketstream.exchanges.errors import FeedError, UnknownSymbolError
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.producer import pipeline
@@ -60,13 +60,67 @@ async def test_records_that_kafka_did_not_take_do_not_count_as_acknowledged(kafk
     await task
 
 
-async def test_without_the_exchanges_clock_there_is_no_heartbeat(kafka: Kafka) -> None:
+async def test_without_the_exchanges_clock_heartbeats_close_nothing(kafka: Kafka) -> None:
     stop = asyncio.Event()
     task = await run(Script(ConnectionAlive(), None), stop)
-    await asyncio.sleep(0.1)
+    records = await kafka.until(lambda records: len(records) == 3)
     stop.set()
     await task
-    assert kafka.sent == []
+    assert [(r.closes_before_us, r.is_connected) for r in records if isinstance(r, Heartbeat)] == [(0, True)] * 3
+
+
+def says(clock_us: int, *, is_connected: bool) -> Callable[[list[Record]], bool]:
+    """Return a condition for `Kafka.until`: the newest heartbeat has this clock and this connection."""
+
+    def holds(records: list[Record]) -> bool:
+        beats = [record for record in records if isinstance(record, Heartbeat)]
+        return bool(beats) and (beats[-1].closes_before_us, beats[-1].is_connected) == (clock_us, is_connected)
+
+    return holds
+
+
+async def test_heartbeats_say_that_the_connection_is_lost_and_do_not_move_the_clock(kafka: Kafka) -> None:
+    stop, changes = asyncio.Event(), asyncio.Queue[FeedEvent]()
+
+    class Lost(Script):
+        async def feed(self, _: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
+            while True:
+                yield await changes.get()
+
+    task = await run(Lost(), stop)
+    changes.put_nowait(received(1, NOW_US))
+    await kafka.until(says(NOW_US, is_connected=True))
+    changes.put_nowait(ConnectionChanged("A1", is_open=False))
+    await kafka.until(says(NOW_US, is_connected=False))
+    changes.put_nowait(ConnectionChanged("A1", is_open=True))
+    await kafka.until(says(NOW_US, is_connected=True))
+    stop.set()
+    await task
+
+
+async def test_a_broken_feed_is_not_connected_before_the_first_event_of_the_next(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "delays", lambda *_: iter([0.0] * 9))
+    stop, answers = asyncio.Event(), asyncio.Event()
+
+    class Broken(Script):
+        async def feed(self, _: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
+            for said in self._says:
+                if isinstance(said, Exception):
+                    raise said
+                if isinstance(said, ConnectionAlive):
+                    await answers.wait()
+                if said is not None:
+                    yield said
+            await asyncio.Event().wait()
+
+    task = await run(Broken(received(1, NOW_US), FeedError("cut"), ConnectionAlive()), stop)
+    await kafka.until(says(NOW_US, is_connected=False))
+    answers.set()
+    await kafka.until(says(NOW_US, is_connected=True))
+    stop.set()
+    await task
 
 
 async def test_a_feed_that_breaks_is_restarted(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ QUIET_S: Final = 10
 
 SIMULATOR: Final = "simulator"
 
-State = Literal["live", "quiet", "stale", "backfilling", "simulated", "unlisted"]
+State = Literal["live", "quiet", "stale", "backfilling", "simulated", "unlisted", "unreachable"]
 
 
 def state_of(exchange: str, status: LiveStatus, now: float) -> State:
@@ -18,6 +18,8 @@ def state_of(exchange: str, status: LiveStatus, now: float) -> State:
         return "unlisted"
     if status.heard_until is None or now - status.heard_until > status.max_age:
         return "stale"
+    if not status.connected:
+        return "unreachable"
     if status.backfilling:
         return "backfilling"
     if exchange == SIMULATOR:

@@ -60,7 +60,7 @@ def readable(stored: Stored) -> dict[str, Any]:
             return {**place, "kind": "quiet", **head, "newest_id": record.newest_id, "until": _iso(record.until_us)}
         case codec.Heartbeat():
             closes = {"closes_before": _iso(record.closes_before_us), "max_acked_id": record.max_acked_id}
-            return {**place, "kind": "heartbeat", **head, **closes}
+            return {**place, "kind": "heartbeat", **head, **closes, "connected": record.is_connected}
         case codec.End():
             return {**place, "kind": "end", **head}
 

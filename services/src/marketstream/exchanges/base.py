@@ -40,7 +40,17 @@ class ConnectionAlive(msgspec.Struct, frozen=True, gc=False):
     """
 
 
-FeedEvent = TradesReceived | ClockAdvanced | ConnectionAlive
+class ConnectionChanged(msgspec.Struct, frozen=True, gc=False):
+    """The connection that carries the symbol was opened or lost.
+
+    A symbol counts as connected while its feed runs, until the first event of this kind says otherwise.
+    """
+
+    symbol: str
+    is_open: bool
+
+
+FeedEvent = TradesReceived | ClockAdvanced | ConnectionAlive | ConnectionChanged
 
 
 class Newest(msgspec.Struct, frozen=True, gc=False):

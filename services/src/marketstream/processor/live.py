@@ -98,6 +98,7 @@ def _status(owned: OwnedSymbol, lag: int) -> dict[str, str]:
         "open_holes": str(len(ledger.holes())),
         "backfilling": str(int(owned.backfilling)),
         "unlisted": str(int(owned.unlisted)),
+        "connected": str(int(owned.is_connected)),
     }
 
 

@@ -21,6 +21,12 @@ log = logger(__name__)
 TAPE_RECORDS: Final = 50
 """Maximum number of newest records kept for the next frame, which shows no more trades than that."""
 
+SILENCE_S: Final = 15.0
+"""Minimum seconds without a heartbeat after which the symbol's feed no longer counts as connected."""
+
+SILENCE_HEARTBEATS: Final = 10
+"""Number of intervals of heartbeats for which the same holds, if that is longer."""
+
 LOGGED_EACH: Final = 100
 """Number of rejected records that are logged one by one; beyond it, one in as many is logged."""
 
@@ -55,8 +61,9 @@ class OwnedSymbol:
         self.changed: set[int] = set()
         """The starts (Unix seconds) of windows whose stored candles have changed since the last frame."""
         self.backfilling = False
-        self.unlisted = False
         """True while missing trades of it are being fetched from the exchange's history."""
+        self.unlisted = False
+        """True if the exchange answered that it does not list the symbol."""
         self.is_first_start: Final = not claim.progress.counted
         """True if nothing of the symbol was stored before the claim."""
         self._commit_number = claim.commit_number
@@ -65,7 +72,9 @@ class OwnedSymbol:
         self._end_at_claim = offsets.end
         self.beginnings = 0
         """The number of times that the topic has begun again since the claim."""
-        self._traded_at = time.monotonic()
+        self._traded_at = self._heartbeat_at = time.monotonic()
+        self._was_connected = True
+        self._silence_s = max(SILENCE_S, SILENCE_HEARTBEATS * settings.heartbeat_ms / 1000)
         self._skip_lost(offsets)
 
     @property
@@ -87,6 +96,11 @@ class OwnedSymbol:
     def quiet_for_s(self) -> float:
         """The seconds since the last trade was applied, by the local clock."""
         return time.monotonic() - self._traded_at
+
+    @property
+    def is_connected(self) -> bool:
+        """True unless the last heartbeat says that the feed has no connection, or no heartbeat was read for long."""
+        return self._was_connected and time.monotonic() - self._heartbeat_at < self._silence_s
 
     @property
     def is_due(self) -> bool:
@@ -125,6 +139,7 @@ class OwnedSymbol:
         elif type(record) is Heartbeat:
             _check_time("a heartbeat at", record.closes_before_us, received_us)
             self.aggregator.heartbeat(record.closes_before_us)
+            self._heartbeat_at, self._was_connected = time.monotonic(), record.is_connected
         elif type(record) is Quiet:
             _check_time("a quiet market until", record.until_us, received_us)
             self.aggregator.quiet(record.newest_id, record.until_us)

@@ -19,7 +19,7 @@ from typing import Final
 
 from marketstream.backoff import delays
 from marketstream.codec import Heartbeat, TradesRecord, encode
-from marketstream.exchanges.base import ConnectionAlive, Exchange
+from marketstream.exchanges.base import ConnectionAlive, ConnectionChanged, Exchange
 from marketstream.exchanges.clock import now_us
 from marketstream.exchanges.errors import ExchangeError, FeedError, PermanentError, UnknownSymbolError
 from marketstream.exchanges.refusals import Refusals
@@ -50,7 +50,8 @@ class _Symbol:
     def __init__(self, settings: Settings, exchange: str, symbol: str) -> None:
         self.name = symbol
         self.topic = topic_name(settings.topic_prefix, exchange, symbol)
-        self.clock_us: int | None = None
+        self.clock_us = 0
+        self.is_connected = True
         self.last_answer: asyncio.Future[bool] | None = None
         self.max_acked_id = -1
         self.trades = metrics.TRADES.labels(symbol)
@@ -79,6 +80,7 @@ class Pipeline:
         self._packed, self._full, self._taken = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._last_event_at = time.monotonic()
         self._ended = False
+        self._is_broken = False
         self._listed: list[str] = list(symbols)
         self._unlisted: tuple[str, ...] = ()
 
@@ -167,6 +169,7 @@ class Pipeline:
                     waits = delays(0.5, 30.0)
                 delay = next(waits)
                 metrics.FEED_RESTARTS.inc()
+                self._is_broken = True
                 log.warning("feed broke, will restart", error=str(error), retry_s=round(delay, 1))
                 await asyncio.sleep(delay)
         await asyncio.Event().wait()
@@ -178,7 +181,11 @@ class Pipeline:
                 if self._listed != symbols:
                     raise FeedError("the exchange lists other symbols by now")
                 self._last_event_at = time.monotonic()
-                if isinstance(event, ConnectionAlive):  # it is no reading of a clock, so no heartbeat follows from it
+                self._note_running()
+                if isinstance(event, ConnectionAlive):  # it is no reading of a clock
+                    continue
+                if isinstance(event, ConnectionChanged):
+                    self._symbols[event.symbol].is_connected = event.is_open
                     continue
                 self._packer.add(event)
                 self._packed.set()
@@ -186,6 +193,13 @@ class Pipeline:
                     self._full.set()
                     self._taken.clear()
                     await self._taken.wait()
+
+    def _note_running(self) -> None:
+        """After the first event of a restarted feed, count its symbols as connected until the feed says otherwise."""
+        if self._is_broken:
+            self._is_broken = False
+            for symbol in self._symbols.values():
+                symbol.is_connected = True
 
     async def send(self) -> None:
         """Send the packed records, a few milliseconds after the first trade in them was received; until cancelled."""
@@ -209,7 +223,7 @@ class Pipeline:
             symbol, entry = self._outbox[0]
             if isinstance(entry, TradesRecord):
                 await self._send_record(symbol, entry)
-            else:
+            elif entry is not None:
                 symbol.clock_us = entry
             self._outbox.popleft()
 
@@ -222,17 +236,21 @@ class Pipeline:
         metrics.BYTES.inc(len(data))
 
     async def beat(self, name: str) -> None:
-        """Send the symbol's heartbeats until cancelled, each after Kafka's answer to all trades it covers."""
+        """Send the symbol's heartbeats until cancelled, each after Kafka's answer to all trades it covers.
+
+        They are sent without a connection as well. Their clock then stands still, and they say that it is lost.
+        """
         symbol, interval_s = self._symbols[name], self._settings.heartbeat_ms / 1000
         await asyncio.sleep(interval_s * random())  # not all symbols at once
         while True:
             await asyncio.sleep(interval_s)
             clock_us, last = symbol.clock_us, symbol.last_answer
-            if clock_us is None:
+            if name in self._unlisted:  # the feed does not include it
                 continue
             if last is not None:
                 await asyncio.wait([last])
-            heartbeat = Heartbeat(self._exchange.name, name, now_us(), clock_us, symbol.max_acked_id)
+            is_connected = symbol.is_connected and not self._is_broken
+            heartbeat = Heartbeat(self._exchange.name, name, now_us(), clock_us, symbol.max_acked_id, is_connected)
             await asyncio.wait([await self._publisher.send(symbol.topic, encode(heartbeat))])
             symbol.heartbeats.inc()
 

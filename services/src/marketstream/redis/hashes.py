@@ -51,6 +51,8 @@ class LiveStatus(msgspec.Struct, frozen=True, gc=False):
     backfilling: bool = False
     unlisted: bool = False
     """True if the exchange answered that it does not list the symbol (any more)."""
+    connected: bool = True
+    """False if the feed has no connection to the exchange, or the producer sends no heartbeats."""
     max_age: int = 60
     """Seconds after which a symbol without new data is stale: MAX_AGE_S of its processor."""
 

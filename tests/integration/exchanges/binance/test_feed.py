@@ -197,3 +197,12 @@ async def test_a_recording_is_received_completely_at_a_high_speed(recordings: Pa
     ):
         await until(lambda: max(listener.received["BTCUSDT"], default=0) == 553289559)
         assert listener.missing("BTCUSDT") == []
+
+
+async def test_a_lost_connection_is_reported_for_each_symbol_until_there_is_another(server: BinanceServer) -> None:
+    async with listening(server, SYMBOLS) as listener:
+        await until(lambda: all(listener.connected[symbol][-1:] == [True] for symbol in SYMBOLS))
+        await server.stop()
+        await until(lambda: all(listener.connected[symbol][-1] is False for symbol in SYMBOLS), 3)
+        await server.start()
+        await until(lambda: all(listener.connected[symbol][-1] for symbol in SYMBOLS))

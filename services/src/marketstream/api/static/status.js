@@ -9,6 +9,7 @@ const TEXTS = {
   stale: 'Stale',
   backfilling: 'Backfilling',
   unlisted: 'Not listed',
+  unreachable: 'Exchange unreachable',
   disconnected: 'Disconnected',
 };
 
@@ -19,6 +20,7 @@ const TITLES = {
   stale: 'No data has been received for this symbol for too long',
   backfilling: 'Missing trades are being fetched',
   unlisted: 'The exchange does not list this symbol',
+  unreachable: 'The feed of this symbol has no connection to the exchange',
 };
 
 /** Return the state to show: that of a lost connection, otherwise that of the symbol. */

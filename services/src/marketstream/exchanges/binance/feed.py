@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from random import Random
 from typing import Final
 
-from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, FeedEvent
+from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, ConnectionChanged, FeedEvent
 from marketstream.exchanges.binance.connection import MOST_STREAMS, Connection
 from marketstream.exchanges.binance.inbox import MOST_TRADES, Inbox
 from marketstream.exchanges.binance.scales import Scales
@@ -60,6 +60,7 @@ class BinanceFeed:
             for start in range(0, len(symbols), MOST_STREAMS)
         ]
         self._clocks_us: dict[Shard, int] = dict.fromkeys(self._shards, 0)
+        self._is_open: dict[Shard, bool | None] = dict.fromkeys(self._shards)
         self._last_sign_s = 0.0
         self._clocks_due_s = 0.0
         self._watchdog = Watchdog(symbols, newest_ids, self._replace, timing)
@@ -88,7 +89,7 @@ class BinanceFeed:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _take(self) -> list[FeedEvent]:
-        """Return the trades since the last call, then clocks, then signs of life.
+        """Return the trades since the last call, then changed connections, clocks and signs of life.
 
         The clocks are those of the connections after the trades were taken, so that no later trade lies before them.
         """
@@ -101,9 +102,18 @@ class BinanceFeed:
             shard.forget_ended()
         if time.monotonic() >= self._clocks_due_s:
             self._clocks_due_s = time.monotonic() + self._timing.clock_s
+            events.extend(self._changed_connections())
             events.extend(self._clocks())
             events.extend(self._signs_of_life())
         return events
+
+    def _changed_connections(self) -> Iterator[ConnectionChanged]:
+        for shard in self._shards:
+            is_open = shard.is_open
+            if is_open != self._is_open[shard]:
+                self._is_open[shard] = is_open
+                for symbol in shard.symbols:
+                    yield ConnectionChanged(symbol, is_open)
 
     def _clocks(self) -> Iterator[ClockAdvanced]:
         for shard in self._shards:

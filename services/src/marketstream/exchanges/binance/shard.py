@@ -46,6 +46,11 @@ class Shard:
         self._waits = delays(timing.first_retry_s, timing.most_retry_s, rng)
 
     @property
+    def is_open(self) -> bool:
+        """True if a connection carries the symbols."""
+        return self.current is not None and not self.current.ended.done()
+
+    @property
     def inboxes(self) -> list[Inbox]:
         """The inboxes of all connections that are being read."""
         return [connection.inbox for connection in self._connections]
