@@ -1,8 +1,8 @@
 """The records of a topic: MsgPack arrays that begin with their version and kind.
 
-There are five kinds: trades that arrived within a few milliseconds, such trades with ids that prove nothing, a
-heartbeat about every second, the proof that a market was quiet, and the end of a symbol. Decoding any other version,
-kind or shape raises CodecError, upon which a reader rejects the record.
+There are five kinds: trades that arrived within a few milliseconds, the same with ids that prove nothing, a heartbeat
+about every second, the proof that a market was quiet, and the end of a symbol. Decoding any other version, kind or
+shape raises CodecError, and the reader then rejects the record.
 """
 
 from typing import Final

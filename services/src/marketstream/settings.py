@@ -41,11 +41,11 @@ class Environment:
         return cls(**read, **given)
 
     def to_environment(self) -> dict[str, str]:
-        """Return the environment that reads back as these settings, without those at their defaults."""
+        """Return an environment from which these settings can be read again. Default values are left out."""
         return {f.name.upper(): _text(value) for f in _fields(self) if (value := getattr(self, f.name)) != f.default}
 
     def require(self, *names: str) -> None:
-        """Raise SettingsError, which names all of them, if any of these fields are empty."""
+        """Raise SettingsError, naming all empty fields, if any of these fields is empty."""
         missing = [f for f in _fields(self) if f.name in names and not getattr(self, f.name)]
         if missing:
             wanted = "; ".join(f"{f.name.upper()} ({f.metadata['help']})" for f in missing)
@@ -186,7 +186,7 @@ def is_root_path(text: str) -> bool:
 def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -> None:
     """Raise SettingsError if the URL cannot be parsed or has a wrong scheme.
 
-    The message contains no part of the URL: where parsing fails, any part may be a piece of the password.
+    The message contains no part of the URL: when parsing fails, any part may be a piece of the password.
     """
     if text.partition("://")[0].lower() not in schemes:
         raise SettingsError(
@@ -207,8 +207,8 @@ def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -
 def _is_whole(url: str, *, may_name_more: bool) -> bool:
     """Return True if the URL has a host, and nothing after the host looks like the rest of a password.
 
-    Raise ValueError for an invalid port and the like. A URL that `may_name_more` can have several hosts, or a socket's
-    directory in its query.
+    Raise ValueError for an invalid port and similar errors. With `may_name_more`, the URL can have several hosts, or a
+    socket's directory in its query.
     """
     parts = urlsplit(url)
     hosts = parts.netloc.rpartition("@")[2]

@@ -19,7 +19,7 @@ _WIDE: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def candle_of(live: LiveCandle) -> CandleRow:
-    """Return an open candle in the form of the closed ones."""
+    """Return an open candle in the form of a closed one."""
     return CandleRow(**msgspec.structs.asdict(live), vwap=vwap(live))
 
 

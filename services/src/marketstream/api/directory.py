@@ -12,7 +12,7 @@ FRESH_S: Final = 1.0
 """Seconds for which the list is not read again, so that requests for unknown symbols do not load the database."""
 
 NAMED: Final = 20
-"""Maximum names in an error: enough to spot a misspelling, few enough to read."""
+"""Maximum number of names in an error: enough to spot a misspelling, few enough to read."""
 
 
 class Directory:
@@ -35,7 +35,7 @@ class Directory:
         self._exchanges: dict[str, dict[str, tuple[str, str]]] = {}
 
     async def find(self, exchange: str | None, symbol: str | None) -> tuple[str, str]:
-        """Return the exact names of an exchange and a symbol; by default, of the default exchange and its first symbol.
+        """Return the exact names of an exchange and a symbol, by default the default exchange and its first symbol.
 
         Raises ProblemError (404) when there is no such symbol, and StoreError when the symbol is not in memory and the
         database cannot be read.

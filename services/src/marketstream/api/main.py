@@ -22,7 +22,7 @@ from marketstream.telemetry import configure_logging, logger
 log = logger(__name__)
 
 CONNECTIONS: Final = 8
-"""Maximum connections to PostgreSQL: a read takes about a millisecond, and the processors need connections, too."""
+"""Maximum number of connections to PostgreSQL: a read takes about 1 ms, and the processors need connections, too."""
 
 
 def main(settings: Settings) -> None:
@@ -85,7 +85,7 @@ async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
 def _migrated(pool: Pool, reader: StoreReader) -> Callable[[], Awaitable[None]]:
     """Return a probe of the database that first applies the migrations.
 
-    The migrations are applied again after every failure, because the database that returns may be a new, empty one.
+    The migrations are applied again after every failure, because after an outage the database may be a new, empty one.
     """
     migrated = False
 

@@ -1,1 +1,1 @@
-"""Finds what is missing and fetches it from the exchange's history, beside the live flow and never in front of it."""
+"""Find missing trades and fetch them from the exchange's history, in parallel to the live flow, never delaying it."""

@@ -10,7 +10,7 @@ class Account(Protocol):
     """A symbol that this process owns."""
 
     backfilling: bool
-    """True while trades of it are being fetched. The backfill sets it, for the live state."""
+    """True while trades of the symbol are being fetched. The backfill sets the flag, for the live state."""
 
     unlisted: bool
     """True if the exchange answered that it does not list the symbol. The backfill sets it, for the live state."""
@@ -21,15 +21,15 @@ class Account(Protocol):
 
     @property
     def topic(self) -> str:
-        """The topic of its trades, into which fetched trades are published as well."""
+        """The topic of the symbol's trades, into which fetched trades are published as well."""
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger of its trade ids."""
+        """The ledger of the symbol's trade ids."""
 
     @property
     def is_read_up(self) -> bool:
-        """True if all records that its topic held at the claim have been applied.
+        """True if all records that the topic held at the claim have been applied.
 
         Before that, trades that seem to be missing may only be unread.
         """

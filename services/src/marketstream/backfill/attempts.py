@@ -7,7 +7,7 @@ from typing import Final
 from marketstream.backfill.account import Account, Hole, holes_of
 
 FIRST_DELAY_S: Final = 0.5
-"""Seconds before a hole or beginning is retried that has failed once."""
+"""Seconds before a hole or beginning that has failed once is retried."""
 
 MOST_DELAY_S: Final = 60.0
 """Maximum seconds before a failed hole or beginning is retried. The delay doubles from FIRST_DELAY_S up to this.
@@ -16,13 +16,13 @@ Other holes and beginnings are worked on meanwhile.
 """
 
 MOST_REFUSED_S: Final = 86_400.0
-"""The same maximum where the exchange refuses the request: waiting rarely helps, but a refusal proves nothing."""
+"""The same maximum when the exchange refuses the request: waiting rarely helps, but a refusal proves nothing."""
 
 PATIENCE_S: Final = 60.0
 """Seconds for which the history may lack trades before they are given up, because it may lag behind the feed."""
 
 OLDEST_EACH: Final = 4
-"""One in this many holes tried is the oldest one."""
+"""Every OLDEST_EACH-th attempt is at the oldest hole instead of the newest."""
 
 HoleKey = tuple[str, int]
 """The topic and the last id of a hole. Its first id changes while the hole is being filled."""
@@ -51,7 +51,7 @@ class Attempts:
         return choose(due, key=lambda found: found[1].before_us, default=None)
 
     def fail(self, account: Account, hole: Hole) -> None:
-        """Postpone a hole for which the exchange has failed, and restart its patience."""
+        """Postpone a hole for which the exchange has failed, and restart the wait of PATIENCE_S seconds."""
         self._postpone(account, hole).missed_at = None
 
     def refuse(self, account: Account, hole: Hole) -> float:
@@ -63,14 +63,14 @@ class Attempts:
     def miss(self, account: Account, hole: Hole) -> bool:
         """Postpone a hole whose first trades the history lacks.
 
-        Return True if the history has lacked them for PATIENCE_S seconds, upon which they should be given up.
+        Return True if the history has lacked them for PATIENCE_S seconds and they should be given up.
         """
         tried, now = self._postpone(account, hole), time.monotonic()
         tried.missed_at = now if tried.missed_at is None else tried.missed_at
         return now - tried.missed_at >= PATIENCE_S
 
     def forget(self, account: Account, hole: Hole) -> None:
-        """Forget the attempts at a hole, a part of which was filled or given up: the rest counts as a new hole."""
+        """Forget the attempts at a hole after a part of it was filled or given up: the rest counts as a new hole."""
         self._tried.pop((account.topic, hole.last), None)
 
     def _postpone(self, account: Account, hole: Hole) -> "Tried":
@@ -90,7 +90,7 @@ class Tried:
         self._delay_s = FIRST_DELAY_S
 
     def is_due(self) -> bool:
-        """Return True if it may be tried now."""
+        """Return True if the hole or beginning may be tried now."""
         return self.not_before <= time.monotonic()
 
     def postpone(self, most_s: float = MOST_DELAY_S) -> float:

@@ -1,4 +1,4 @@
-"""The beginning of a symbol of which nothing was stored before."""
+"""Reaching the beginning of a new symbol, that is, one without stored data."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -52,8 +52,8 @@ class Beginnings:
 async def reach_back(exchange: Exchange, pages: Pages, account: Account) -> bool:
     """Fetch the trades back to the start of the window that holds the symbol's first trade.
 
-    Return True if that start is now proven. The trade before it is not counted, only its time is noted. Raise
-    ExchangeError.
+    Return True if that start is now proven. The last trade before that start is not counted: it only
+    contributes its time. Raise ExchangeError.
     """
     window_us = window_of(account.ledger.counted.runs[0].low_time) * WINDOW_US
     for _ in range(MOST_PAGES):

@@ -38,9 +38,9 @@ class Pages:
     ) -> int | None:
         """Publish the trades of the page that happened at or after `since_us` (Unix µs) and can be true.
 
-        A trade from before `before_us` (Unix µs), the time of a trade that is counted already, is not from the future,
-        whatever the local clock says. Return the first id of them, or None if there are none. Raise NotCountedError if
-        they are not counted in time.
+        `before_us` (Unix µs) is the time of a trade that is counted already: a trade before then is not from the
+        future, even if the local clock is behind. Return the id of the first trade published, or None if there is none.
+        Raise NotCountedError if the trades are not counted in time.
         """
         received_us = max(time.time_ns() // 1000, before_us or 0)
         trades = [trade for trade in _sound(page, received_us) if trade.time >= since_us]

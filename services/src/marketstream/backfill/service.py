@@ -30,7 +30,7 @@ CHECK_S: Final = 0.2
 """Seconds between checks for work."""
 
 QUIET_MARGIN_US: Final = 10_000_000
-"""µs by which an answer of the exchange may be older than its time says.
+"""µs by which the exchange's answer may be older than its stated time.
 
 The history may lag, and the clock may be ahead. A window that is proven too early stays proven, so this is generous.
 """
@@ -92,7 +92,7 @@ class Backfill:
         return self._begin(account) if account is not None else None
 
     def _next_question(self) -> Awaitable[None] | None:
-        """Return the question about a symbol that is quiet for `quiet_s` seconds and was not asked about meanwhile."""
+        """Return the next query about a symbol that has been quiet, and not queried, for `quiet_s` seconds."""
         now = time.monotonic()
         accounts = [account for account in self._accounts() if account.is_read_up]
         self._asked_at = {account: at for account, at in self._asked_at.items() if account in accounts}
@@ -106,14 +106,14 @@ class Backfill:
         return None
 
     def _known(self) -> list[Account]:
-        """Return the accounts that have trades and are read up: in any other, nothing is known to be missing."""
+        """Return the accounts that have trades and are read up: no other account can show that trades are missing."""
         return [account for account in self._accounts() if account.is_read_up and account.ledger.counted.runs]
 
     async def _fill(self, account: Account, hole: Hole) -> None:
-        """Fetch one page of a hole, from its first id on.
+        """Fetch one page of a hole, starting at its first id.
 
-        Only a page that the exchange has answered with, and that lacks trades, shows that it lacks them. A refusal, a
-        silence, or trades that seem impossible here prove nothing: the hole stays, and is tried again.
+        Only an answer in which the trades are absent shows that the exchange lacks them. A refusal, no answer, or
+        trades that seem impossible here prove nothing: the hole stays and is retried.
         """
         with _marked(account):
             try:
@@ -144,9 +144,9 @@ class Backfill:
             return None
 
     async def _miss(self, account: Account, hole: Hole, last: int) -> None:
-        """Postpone a hole of which the history lacks the ids up to `last`, or give these ids up.
+        """Postpone a hole whose ids up to `last` the history lacks, or give these ids up.
 
-        They are given up after the history has lacked them for a while, as far as the exchange's newest trade reaches.
+        Ids are given up once the history has lacked them for a while, but only ids below the exchange's newest trade.
         """
         if not self._attempts.miss(account, hole):
             return

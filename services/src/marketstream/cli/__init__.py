@@ -15,7 +15,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    An expected error is one line on standard error and the exit code 2.
+    An expected error prints one line to standard error and gives the exit code 2.
     """
     given = make_parser().parse_args(arguments)
     try:

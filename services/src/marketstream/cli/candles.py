@@ -66,7 +66,7 @@ def choose(followed: Sequence[Followed], symbol: str, exchange: str | None, defa
 
 
 def table(candles: Sequence[CandleRow]) -> str:
-    """Return the candles as aligned columns, with the decimal points of a column below each other.
+    """Return the candles as aligned columns, with the decimal points of each column aligned.
 
     The row of an incomplete candle ends with the reason.
     """

@@ -73,7 +73,7 @@ class Exchange(Protocol):
     async def check(self, symbols: Sequence[str]) -> None:
         """Raise UnknownSymbolError with the symbols that the exchange does not list, if there are any.
 
-        The listed symbols can be used nevertheless.
+        The other symbols can still be used.
         """
 
     def feed(self, symbols: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:

@@ -1,4 +1,4 @@
-"""Refused trades: all are counted, and the first ones of each source are logged."""
+"""Refused trades: all are counted, and the first few of each source are logged."""
 
 from typing import Any, Final
 

@@ -31,7 +31,7 @@ NAMED: Final = 5
 async def ensure_topics(
     settings: Settings, topics: Iterable[str], limit_s: float | None = None, *, patient: bool = True
 ) -> None:
-    """Create the missing ones of `topics`, with the retention and the replicas of the settings.
+    """Create those of `topics` that are missing, with the retention and the replicas of the settings.
 
     With TOPIC_CREATE=false, wait for them instead; if not `patient`, raise TopicMissingError at once. Retries while
     Kafka is unavailable.

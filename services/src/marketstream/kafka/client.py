@@ -10,7 +10,7 @@ from marketstream.settings import Settings, SettingsError
 
 
 def connection(settings: Settings) -> dict[str, Any]:
-    """Return the arguments by which an aiokafka client (producer, consumer or admin) reaches and trusts the brokers.
+    """Return the arguments with which an aiokafka client (producer, consumer or admin) reaches and trusts the brokers.
 
     Raises SettingsError when a setting is missing or KAFKA_CA_FILE cannot be read, and BrokerRefusedError when
     KAFKA_BOOTSTRAP is not a list of addresses.
@@ -43,7 +43,7 @@ def _check_addresses(bootstrap: str) -> None:
 
 
 def _trust(ca_file: str) -> ssl.SSLContext:
-    """Return a context that trusts the authority in this file, or those of the system if no file is given."""
+    """Return a TLS context that trusts the authority in this file, or the system's authorities without a file."""
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:  # ssl.SSLError is one

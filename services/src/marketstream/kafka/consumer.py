@@ -20,16 +20,16 @@ POLL_S: Final = 0.5
 """Maximum seconds for which a poll waits for messages."""
 
 POLL_RECORDS: Final = 1_000
-"""Maximum messages of a poll. Other work, such as the heartbeats of the group, waits while they are applied."""
+"""Maximum number of messages in a poll. Other work, such as group heartbeats, waits while they are applied."""
 
 METADATA_S: Final = 10.0
-"""Seconds between two requests for the cluster's metadata: a topic that was created again is noticed within them."""
+"""Seconds between two requests for the cluster's metadata, which show if a topic was deleted and created again."""
 
 DENIED_S: Final = 10.0
 """Seconds after which a topic that this user may not read is tried again."""
 
 OFFSETS_S: Final = 5.0
-"""Seconds for Kafka to report the offsets of topics."""
+"""Seconds within which Kafka must report the offsets of topics."""
 
 STOP_LIMIT_S: Final = 2.0
 """Maximum seconds for leaving the group."""
@@ -97,7 +97,7 @@ class Consumer:
             log.warning("consumer did not leave its group cleanly", error=str(error) or "timed out")
 
     async def poll(self) -> dict[str, list[Any]]:
-        """Return the next messages by topic, in order, each with `offset` and `value`; empty after POLL_S without any.
+        """Return the next messages by topic, in order, each with `offset` and `value`; none if none arrives in POLL_S.
 
         Raises BrokerUnavailableError when Kafka is unavailable or refuses.
         """
@@ -113,10 +113,10 @@ class Consumer:
         return {partition.topic: messages for partition, messages in batches.items()}
 
     async def offsets(self, topics: Iterable[str]) -> dict[str, Offsets]:
-        """Return the first and the next offset of each topic that Kafka reports them for.
+        """Return the first and the next offset of each topic, without the topics for which Kafka reports none.
 
-        Kafka is asked for all topics at once, and for one after the other when that fails: a topic that is missing or
-        may not be read harms no other. Raises BrokerUnavailableError when Kafka reports none.
+        All topics are queried at once and, when that fails, each by itself, so that a missing or unreadable topic does
+        not affect the others. Raises BrokerUnavailableError when Kafka reports no offsets at all.
         """
         partitions = [TopicPartition(topic, 0) for topic in topics]
         try:
@@ -148,7 +148,7 @@ class Consumer:
         return {partition.topic: Offsets(begins[partition], ends[partition]) for partition in partitions}
 
     def problems(self) -> dict[str, tuple[float, str]]:
-        """Return the topics that cannot be read: for how many seconds that has been known, and why."""
+        """Return the topics that cannot be read, each with the seconds since that was noticed and the reason."""
         now = time.monotonic()
         return {topic: (now - since_s, why) for topic, (since_s, why) in self._problems.items()}
 
@@ -195,7 +195,7 @@ class Consumer:
             self._client.resume(partition)
 
     def lag(self, topic: str, position: int) -> int:
-        """Return the number of records in the topic from the offset `position` on, as of the last fetch."""
+        """Return the number of records in the topic at or after the offset `position`, as of the last fetch."""
         (partition,) = self._held([topic]) or (None,)
         end = self._client.highwater(partition) if partition else None
         return max(0, (end or position) - position)

@@ -1,9 +1,9 @@
-"""The records of one topic on their way to Kafka, so that a topic in trouble delays no other.
+"""The records of one topic on their way to Kafka, kept apart so that a topic in trouble does not delay the others.
 
-While all is well a record goes straight to the client that all topics share. A topic is *stuck* when it is missing, or
-when Kafka refuses or does not acknowledge its records. Those wait here in order, and one after the other is tried at
-growing intervals. When Kafka acknowledges one, the others follow. Records beyond the topic's share of memory are given
-up, oldest first: they become a hole, which backfill fills.
+While all is well, a record goes straight to the client that all topics share. A topic is *stuck* when it is missing, or
+when Kafka refuses or does not acknowledge its records. The records of a stuck topic wait here in order, and are retried
+one at a time, at growing intervals. Once Kafka acknowledges a record, the others follow. Records beyond the topic's
+share of memory are given up, oldest first: they become a hole, which the backfill fills.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ STALL_S: Final = 5.0
 
 FIRST_RETRY_S: Final = 0.2
 MOST_RETRY_S: Final = 5.0
-"""Seconds between two attempts on a stuck topic, doubling from the first to the most."""
+"""Seconds between two attempts on a stuck topic, doubling from FIRST_RETRY_S to MOST_RETRY_S."""
 
 FIND_S: Final = 2.0
-"""Seconds for Kafka to say where a topic is."""
+"""Seconds within which Kafka must name the leader of a topic."""
 
 
 class Outgoing:
-    """One record, when it was given to the publisher (monotonic seconds), and the answer that its sender awaits."""
+    """One record, the monotonic time (seconds) at which the publisher received it, and the answer its sender awaits."""
 
     __slots__ = ("answer", "since_s", "value")
 
@@ -43,9 +43,9 @@ class Outgoing:
 
 
 class Lane:
-    """The way of one topic of one partition. `settle` is told each record that has come to its end.
+    """The queue of one topic with one partition. `settle` is called when a record is acknowledged or given up.
 
-    `most_unanswered` bounds the bytes that are with the client at a time, so that handing a record over never waits.
+    `most_unanswered` bounds the bytes that the client holds at a time, so that handing a record to it never waits.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Lane:
     ) -> None:
         self.topic = topic
         self.problem = ""
-        """Why the topic is stuck; empty while it is well."""
+        """The reason why the topic is stuck; empty while it is not."""
         self.stuck_since_s = 0.0
         self.size = 0
-        """Bytes of all records of the topic that have not come to their end."""
+        """Bytes of all records of the topic that are neither acknowledged nor given up."""
         self._client = client
         self._settle = settle
         self._most_unanswered = most_unanswered
@@ -75,18 +75,18 @@ class Lane:
         return len(self._waiting) + len(self._with_client)
 
     def records(self) -> list[Outgoing]:
-        """Return all records of the topic that have not come to their end."""
+        """Return all records of the topic that are neither acknowledged nor given up."""
         return [*self._with_client, *self._waiting]
 
     def oldest(self) -> Outgoing | None:
-        """Return the record that has waited longest; None when none does."""
+        """Return the record that has waited longest, or None if no record waits."""
         with_client = next(iter(self._with_client), None)
         waiting = self._waiting[0] if self._waiting else None
         found = [record for record in (with_client, waiting) if record is not None]
         return min(found, key=lambda record: record.since_s, default=None)
 
     async def add(self, record: Outgoing) -> None:
-        """Take a record in, behind all others of the topic. It does not wait for Kafka."""
+        """Add a record behind all others of the topic, without waiting for Kafka."""
         self.size += len(record.value)
         client = self._client()
         is_clear = self._draining is None and not self.problem
@@ -102,7 +102,7 @@ class Lane:
             self._drain()
 
     def watch(self) -> None:
-        """Notice that Kafka has acknowledged nothing for too long; call it about every second."""
+        """Mark the topic as stuck if Kafka has acknowledged nothing for too long. Call this about every second."""
         oldest = self.oldest()
         if oldest is None or self.problem or time.monotonic() - max(oldest.since_s, self._heard_s) <= STALL_S:
             return
@@ -112,12 +112,12 @@ class Lane:
         self._drain()
 
     def shed(self, most_records: int, most_bytes: int) -> None:
-        """Give up the oldest records that wait here, until the topic has no more than its share."""
+        """Give up the oldest records that wait here, until the topic is within these limits."""
         while self._waiting and (len(self) > most_records or self.size > most_bytes):
             self._end(self._waiting.popleft(), acknowledged=False)
 
     def recall(self) -> None:
-        """Take back what a client that is no more had not brought to Kafka."""
+        """Take back the unacknowledged records of a client that was discarded."""
         self._waiting.extendleft(reversed(self._with_client))
         self._with_client.clear()
         self._unanswered = 0
@@ -126,13 +126,13 @@ class Lane:
             self._drain()
 
     def forget(self, record: Outgoing) -> None:
-        """End a record whose sender does not wait for it any more."""
+        """Give up a waiting record whose sender no longer waits for the answer."""
         if record in self._waiting:
             self._waiting.remove(record)
             self._end(record, acknowledged=False)
 
     def give_up(self) -> None:
-        """End all records without an acknowledgement, and what is under way for them."""
+        """Give up all records that are not acknowledged, and cancel the attempts to send them."""
         if self._draining is not None:
             self._draining.cancel()
         for record in self.records():
@@ -174,14 +174,14 @@ class Lane:
             self._drain()
 
     def _put_back(self, record: Outgoing) -> None:
-        """Return a record to its place among those that wait, the oldest first."""
+        """Return a record to its place among the waiting records, which are sorted oldest first."""
         younger = (position for position, other in enumerate(self._waiting) if other.since_s > record.since_s)
         self._waiting.insert(next(younger, len(self._waiting)), record)
 
     def _withdraw(self, error: KafkaError) -> None:
-        """Take back what the client holds for the topic and has not sent: it would ask for the topic without end.
+        """Take back the unsent batches of the topic, for which the client would request the topic forever.
 
-        aiokafka has no public way to do so. A batch that is on its way ends by itself, with Kafka's answer or without.
+        aiokafka has no public way to do so. A batch that is already sent ends by itself, with or without an answer.
         """
         client = self._client()
         if client is None:
@@ -219,7 +219,7 @@ class Lane:
             task.result()
 
     async def _run(self) -> None:
-        """Bring what waits to Kafka, one record at a time while the topic is stuck."""
+        """Send the waiting records, one at a time while the topic is stuck."""
         waits: Iterator[float] = delays(FIRST_RETRY_S, MOST_RETRY_S)
         while self._waiting:
             if self.problem:
@@ -256,7 +256,7 @@ class Lane:
         return True
 
     async def _answer(self) -> None:
-        """Wait for an answer of Kafka, but not for long."""
+        """Wait for an answer from Kafka, at most STALL_S seconds."""
         self._answered.clear()
         try:
             async with asyncio.timeout(STALL_S):
@@ -266,7 +266,7 @@ class Lane:
 
 
 def _knows(client: Any, topic: str) -> bool:
-    """Return True if the client knows where the topic is, so that handing a record over asks nobody."""
+    """Return True if the client knows the leader of the topic, so that handing over a record needs no request."""
     return client.client.cluster.leader_for_partition(TopicPartition(topic, 0)) not in (None, -1)
 
 

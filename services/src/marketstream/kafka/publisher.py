@@ -1,8 +1,8 @@
 """The producer's side of Kafka: publish records in order, and report which of them Kafka has acknowledged.
 
 All topics share one client, and each topic has a lane of its own (lane.py), so that a topic that is missing, refused or
-without a leader delays no other. A record whose acknowledgement was lost is sent again. Kafka may then hold the record
-twice, or behind younger ones: ids undo both (docs/adr/0017-lanes-instead-of-idempotence.md).
+without a leader does not delay the others. A record whose acknowledgement was lost is sent again. Kafka may then hold
+the record twice, or after later records: the trade ids undo both (docs/adr/0017-lanes-instead-of-idempotence.md).
 """
 
 import asyncio
@@ -30,7 +30,7 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 
 LEAST_RECORDS: Final = 50
 LEAST_BYTES: Final = 32 * 1024
-"""Records and bytes that a stuck topic may always keep in memory."""
+"""The records and bytes that every stuck topic may keep in memory, however many topics are stuck."""
 
 BATCH_BYTES: Final = 512 * 1024
 """Maximum bytes of a batch, before compression: below the megabyte that brokers accept by default."""
@@ -79,7 +79,7 @@ class Publisher:
         return time.monotonic() - min(since_s) if since_s else 0.0
 
     def stuck(self) -> dict[str, tuple[float, str]]:
-        """Return the topics whose records Kafka does not take: for how many seconds each, and why."""
+        """Return the stuck topics, each with the seconds for which it has been stuck and the reason."""
         now = time.monotonic()
         return {lane.topic: (now - lane.stuck_since_s, lane.problem) for lane in self._lanes.values() if lane.problem}
 
@@ -135,7 +135,7 @@ class Publisher:
             await _discard(client)
 
     async def _watch(self) -> None:
-        """Find the topics that got stuck, and replace a client that has failed."""
+        """Find topics that are stuck now, and replace a client that has failed."""
         while True:
             await asyncio.sleep(WATCH_S)
             for lane in list(self._lanes.values()):
@@ -163,7 +163,7 @@ class Publisher:
             self._room.set()
 
     def _is_full(self) -> bool:
-        """Return True if too much is unacknowledged, without the records of stuck topics."""
+        """Return True if too many records or bytes are unacknowledged, not counting those of stuck topics."""
         if self._records < self._most and self._bytes < MOST_BYTES:
             return False
         well = [lane for lane in self._lanes.values() if not lane.problem]

@@ -13,7 +13,7 @@ from marketstream.kafka.topics import topic_name
 from marketstream.settings import Settings
 
 START_LIMIT_S: Final = 15
-"""Maximum seconds for the first answer of Kafka."""
+"""Seconds within which Kafka must answer for the first time."""
 
 
 class Stored(NamedTuple):

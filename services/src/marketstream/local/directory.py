@@ -16,7 +16,7 @@ SERVER_PROGRAMS = frozenset({"java", "postgres", "initdb", "valkey-server"})
 """Names of the processes that may be ended: a shell or an editor in the directory is left alone."""
 
 _CLEARING_LIMIT = 10.0
-"""Seconds within which the processes of a killed copy must be gone after SIGKILL."""
+"""Seconds within which the processes of a killed copy must end after SIGKILL."""
 
 
 class DataDirectory:

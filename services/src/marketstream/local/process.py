@@ -131,7 +131,7 @@ class ServerProcess(ABC):
         await self.kill()
 
     async def kill(self) -> None:
-        """End the server and its children with SIGKILL, and wait until they are gone."""
+        """End the server and its children with SIGKILL, and wait until they have ended."""
         self._wanted = False
         if self._process is None:
             return

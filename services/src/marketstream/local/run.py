@@ -101,8 +101,8 @@ async def _run_services(
 async def _unless_stopped(servers: EmbeddedServers, stop: asyncio.Event, needed: "asyncio.Task[Any]") -> Any:
     """Run the servers during the block.
 
-    If `stop` is set during the start, stop the servers and run the block, which finds `stop` set. If `needed` fails
-    during the start, stop the servers and raise the error of `needed`.
+    If `stop` is set during the start, stop the servers and still run the block, which must check `stop`. If
+    `needed` fails during the start, stop the servers and raise the error of `needed`.
     """
     entering, stopping = asyncio.create_task(servers.__aenter__()), asyncio.create_task(stop.wait())
     waiting: set[asyncio.Task[Any]] = {entering, stopping, needed}

@@ -1,4 +1,4 @@
-"""Addresses of a user's own servers, as they may be printed."""
+"""Addresses of a user's own servers, made safe to print."""
 
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -7,7 +7,7 @@ _HIDDEN: Final = "***"
 
 
 def without_secrets(url: str) -> str:
-    """Return the URL with every password in it replaced by asterisks, also those of its query."""
+    """Return the URL with every password replaced by asterisks, including passwords in the query."""
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")
     user, colon, _ = login.partition(":")

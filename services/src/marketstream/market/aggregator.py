@@ -63,7 +63,7 @@ class Aggregator:
     def apply(self, trades: Trades, offset: int, received_us: int) -> None:
         """Count the trades of the record at `offset`, as decoded by the codec; `received_us` is in Unix µs.
 
-        Raise TradeError, with none of them counted, if they cannot be trades.
+        Raise TradeError, without counting any of them, if they cannot be trades.
         """
         if self._extend_current(trades):
             return
@@ -82,10 +82,10 @@ class Aggregator:
         self._advance(closes_before_us)
 
     def quiet(self, newest_id: int, until_us: int) -> None:
-        """Apply the proof that the exchange knew of no trade after `newest_id` up to `until_us` (Unix µs).
+        """Apply the proof that the exchange had no trade after `newest_id` up to `until_us` (Unix µs).
 
         If `newest_id` is the newest trade counted, the windows up to then are proven and close. If it is not, trades
-        are missing, and no window closes before they had a chance to arrive.
+        are missing, and no window closes until they have had a chance to arrive.
         """
         if self.ledger.confirm_quiet(newest_id, until_us):
             self._advance(until_us)
@@ -116,7 +116,7 @@ class Aggregator:
     def _extend_current(self, trades: Trades) -> bool:
         """Count trades that follow the last one in id and time, in the same window and at its scales: the fast path.
 
-        Return False, with nothing counted, for any other trades.
+        Return False, without counting anything, for any other trades.
         """
         window = self._window
         run = self._run
@@ -158,7 +158,7 @@ class Aggregator:
     def _extend_across(self, trades: Trades, offset: int) -> bool:
         """Count trades that follow the last one in id and time but reach into new windows, a part for each window.
 
-        Return False, with nothing counted, if they do not follow the last trade.
+        Return False, without counting anything, if they do not follow the last trade.
         """
         run, times = self._run, trades.times
         last_id = run.high + len(times)
@@ -207,7 +207,7 @@ class Aggregator:
     def _skip_known(self, trades: Trades) -> bool:
         """Skip plain columns that are all counted already, as after a restart, without a loop over the trades.
 
-        Return False, with nothing skipped, for any other trades.
+        Return False, without skipping anything, for any other trades.
         """
         size = len(trades)
         if trades.ids is not None or trades.counts is not None:
@@ -218,7 +218,7 @@ class Aggregator:
         return True
 
     def _count_one(self, trade: Trade, price_scale: int, quantity_scale: int, offset: int) -> None:
-        """Count one entry of any id and any time: the general path."""
+        """Count one entry with any id and any time: the general path."""
         ledger, counters = self.ledger, self.counters
         low, high, time = trade.id, trade.id + trade.n - 1, trade.time
         if low <= ledger.settled_id:

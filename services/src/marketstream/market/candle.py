@@ -85,7 +85,7 @@ class Candle:
         )
 
     def can_extend(self, trades: Trades) -> bool:
-        """Return True if the columns, plain and in order, follow the candle's last trade and are at its scales."""
+        """Return True if these plain, ordered columns follow the candle's last trade and are at its scales."""
         return (
             self.last_id < trades.first_id
             and self.close_time <= trades.times[0]

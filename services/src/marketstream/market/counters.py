@@ -10,17 +10,17 @@ class Counters:
         self.counted = 0
         """Counted into a candle."""
         self.duplicate = 0
-        """Dropped because they were counted before."""
+        """Dropped trades, which were counted before."""
         self.jumped = 0
-        """Of those counted: after a jump of ids that began a new segment."""
+        """Counted trades after a jump of ids that began a new segment."""
         self.late = 0
-        """Of those counted: in a window that was already closed."""
+        """Counted trades in a window that was already closed."""
         self.partial = 0
-        """Refused: in an aggregate of which some ids were counted before."""
+        """Refused trades: some ids of their aggregate were counted before."""
         self.settled = 0
-        """Refused: with an id that is no longer accounted for."""
+        """Refused trades with an id that is no longer accounted for."""
         self.unordered = 0
-        """Of those counted: with a time that contradicts the order of the ids."""
+        """Counted trades with a time that contradicts the order of the ids."""
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts by name."""

@@ -68,7 +68,7 @@ class Ledger:
         self._survey = None
 
     def doubt(self, first: int, last: int) -> None:
-        """Have the windows `first` to `last` judged again at the next verdicts.
+        """Put the windows `first` to `last` in doubt, so that `take_verdicts` judges them again.
 
         Open windows among them are left out, because they are judged when they close.
         """
@@ -103,7 +103,7 @@ class Ledger:
         )
 
     def confirm_quiet(self, newest_id: int, until_us: int) -> bool:
-        """Apply the proof that the exchange knew of no trade after `newest_id` up to `until_us` (Unix µs).
+        """Apply the proof that the exchange had no trade after `newest_id` up to `until_us` (Unix µs).
 
         If `newest_id` ends the newest run, extend the time of that edge, which proves the windows up to then, and
         return True. Otherwise return False.
@@ -123,8 +123,8 @@ class Ledger:
     def confirm_begin(self, lowest_id: int, since_us: int) -> bool:
         """Apply the proof that the trade before `lowest_id` happened at `since_us` (Unix µs).
 
-        If `lowest_id` is the lowest id counted, set the time of that edge and return True. The window after that of
-        `since_us` is proven then, although the trade before it is not counted. Otherwise return False.
+        If `lowest_id` is the lowest id counted, set the time of that edge and return True. Then the window after that
+        of `since_us` is proven, although the trade before it is not counted. Otherwise return False.
         """
         if not self.counted.runs or self.counted.runs[0].low != lowest_id:
             return False
@@ -137,7 +137,7 @@ class Ledger:
         return True
 
     def give_up(self, low: int, high: int) -> None:
-        """Mark the ids `low` to `high` as unfillable: a hole that consists of them only is no longer open."""
+        """Mark the ids `low` to `high` as unfillable. A hole that consists only of such ids is no longer open."""
         self._unfillable = merged([*self._unfillable, (low, high)])
         self.survey_again()
         index = self.counted.index_before(low)
@@ -162,7 +162,7 @@ class Ledger:
         return index >= 0 and low - self.counted.runs[index].high > self._max_id_jump
 
     def complete_until(self) -> int | None:
-        """Return the window before which all are proven complete; None if nothing is counted or nothing can be proven.
+        """Return the window before which all are proven complete; None if nothing is counted or can be proven.
 
         The proof reaches back to the start of the account, to the last jump of ids, or to the last hole given up.
         """

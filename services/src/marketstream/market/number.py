@@ -11,7 +11,7 @@ from typing import Final
 from marketstream.market.errors import NumberError
 
 MAX_SCALE: Final = 18
-"""Maximum number of digits after the point: the smallest unit of a token, 10**-18, needs as many."""
+"""Maximum number of digits after the point: the smallest unit of a token, 10**-18, needs 18."""
 
 MAX_VALUE: Final = 2**63 - 1
 """Greatest scaled value: 64 bits hold it, here and in every reader of the records."""

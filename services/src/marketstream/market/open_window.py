@@ -6,7 +6,7 @@ from marketstream.market.window import WINDOW_US
 
 
 class OpenWindow:
-    """An open window: its candle, its counted ids, and the offset of the first record that brought a trade of it."""
+    """An open window: its candle, its counted ids, and the offset of the first record with one of its trades."""
 
     __slots__ = ("candle", "end_us", "first_offset", "ids")
 

@@ -13,7 +13,7 @@ from marketstream.market.number import decimal_text
 from marketstream.market.window import INTERVALS, Interval
 
 _SEVERITY: Final = (HOLE, UNFILLABLE, UNORDERED_IDS)
-"""The worst reason first. A candle that none of them explains is unconfirmed."""
+"""Reasons, the worst first. An incomplete candle without one of these reasons is unconfirmed."""
 
 _EXACT: Final = Context(prec=120)
 """Sums of decimals are never rounded: a day of the greatest amounts has far fewer digits."""

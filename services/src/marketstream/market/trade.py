@@ -17,7 +17,7 @@ LATEST_US: Final = 4_102_444_800_000_000
 """2100-01-01. A later time is in a wrong unit (ns read as µs), whatever the receiver's clock says."""
 
 FUTURE_US: Final = 3600 * 1_000_000
-"""Maximum µs between the receipt of a trade and its time, if that is later.
+"""Maximum µs by which the time of a trade may be later than its receipt.
 
 It allows for a wrong clock, but not for a wrong unit (ns read as µs).
 """
@@ -34,7 +34,7 @@ MAX_ID: Final = 2**62
 
 
 class Trade(NamedTuple):
-    """One entry of the columns: `n` trades with consecutive ids from `id` on, all with the same price and time."""
+    """One entry of the columns: `n` trades with consecutive ids starting at `id`, all with the same price and time."""
 
     id: int
     n: int
@@ -48,9 +48,9 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Trades of one symbol, in the order in which the exchange sent them.
 
     `times` are the exchange's, in Unix µs. `prices` and `quantities` are scaled integers, value / 10**scale.
-    `taker_buys` holds a byte for each entry: 1 if the taker bought. `ids` is None if the ids are consecutive from
-    `first_id` on, as they nearly always are. `counts` is None if every entry is one trade; the count of an aggregate
-    of n consecutive ids is n. Columns without `ids` and `counts` are called plain.
+    `taker_buys` holds a byte for each entry: 1 if the taker bought. `ids` is None if the ids are consecutive,
+    starting at `first_id`, as they nearly always are. `counts` is None if every entry is one trade; the count of an
+    aggregate of n consecutive ids is n. Columns without `ids` and `counts` are called plain.
     """
 
     price_scale: int
@@ -99,7 +99,7 @@ class Trades(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return ids
 
     def cut(self, start: int, stop: int) -> "Trades":
-        """Return the entries from index `start` to before `stop`, of which there must be at least one."""
+        """Return the entries from index `start` up to, but not including, `stop`: at least one entry."""
         if start == 0 and stop >= len(self.times):
             return self
         return Trades(

@@ -10,7 +10,7 @@ WINDOW_US: Final = WINDOW_S * 1_000_000
 
 
 class Interval(NamedTuple):
-    """An interval of candles. `children` names the one from which they are rolled up, None for the shortest."""
+    """A length of candles. `children` names the interval from which they are rolled up, None for the shortest."""
 
     name: str
     seconds: int
@@ -45,7 +45,7 @@ ROLLUPS: Final = tuple(interval for interval in INTERVALS.values() if interval.c
 
 
 def window_of(time_us: int) -> int:
-    """Return the number of the window that contains `time_us` (Unix µs). Windows are numbered from 1970 on."""
+    """Return the number of the window that contains `time_us` (Unix µs). Windows are numbered from 1970."""
     return time_us // WINDOW_US
 
 

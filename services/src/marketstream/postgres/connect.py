@@ -17,7 +17,7 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 Pool = asyncpg.Pool
-"""For packages that hold a pool and do not import asyncpg."""
+"""The type of a pool, for packages that do not import asyncpg."""
 
 CONNECT_S: Final = 5.0
 """Maximum seconds of one attempt to connect."""
@@ -42,7 +42,7 @@ async def open_pool(settings: Settings, *, size: int, wait_s: float | None = Non
 
 
 async def lazy_pool(settings: Settings, *, size: int) -> asyncpg.Pool:
-    """Return the same pool without waiting. It connects on first use, and reconnects after an outage.
+    """Return the same pool without waiting for the database. It connects on first use and reconnects after an outage.
 
     Raises SettingsError when DATABASE_URL is missing or has a parameter that cannot be honoured.
     """

@@ -63,10 +63,11 @@ ANY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceErr
 
 
 def store_error(error: BaseException, *, is_start: bool = False) -> StoreError:
-    """Return the StoreError for an error of asyncpg. Only this function tells an outage from a refusal.
+    """Return the StoreError for an error of asyncpg. Only this function distinguishes an outage from a refusal.
 
     The result is a StoreUnavailableError when a retry may help, and a StoreRefusedError when it does not. A refused
-    login is an outage, unless a service starts (`is_start`): later, the database or its password is being replaced.
+    login is a refusal while a service starts (`is_start`). Later it counts as an outage: the database or its password
+    is probably being replaced.
     """
     if isinstance(error, asyncpg.UndefinedTableError):
         return StoreUnavailableError("PostgreSQL has no tables yet: the migrations have not been applied")

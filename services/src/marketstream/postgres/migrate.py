@@ -18,16 +18,16 @@ LOCK: Final = 0x6D61726B6574  # "market"
 """Advisory lock of the database. One process holds it and migrates while the others wait."""
 
 LOCK_LIMIT_S: Final = 120
-"""Maximum seconds for which a process waits for another one that migrates."""
+"""Maximum seconds for which a process waits while another one migrates."""
 
 APPLY_LIMIT_S: Final = 600
 """Maximum seconds of one migration: far above the limit of ordinary statements, as it may rewrite a table."""
 
 NOT_ALLOWED: Final = (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError)
-"""Errors of a user that may not create tables; the second, of one that cannot even see the schema."""
+"""Errors for a user who may not create tables; the second, for a user who cannot even see the schema."""
 
 Connection = asyncpg.Connection | PoolConnectionProxy
-"""A connection of its own, or one that a pool has lent."""
+"""A dedicated connection, or one borrowed from a pool."""
 
 _FILE: Final = re.compile(r"([0-9]{4})_([a-z0-9_]+)\.sql")
 

@@ -80,7 +80,7 @@ def progress_row(key: Key, fence: int, number: int, commit: Commit) -> tuple[Any
 
 
 def columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
-    """Return rows as columns, the form that unnest takes; without rows, `width` empty columns."""
+    """Return rows as columns, the form that unnest takes. If there are no rows, return `width` empty columns."""
     transposed = [list(column) for column in zip(*rows, strict=True)]
     return transposed or [[] for _ in range(width)]
 

@@ -2,7 +2,7 @@
 
 A server accepts the limits of a session when the session begins, and keeps prepared statements for it. A pooler may
 refuse or ignore the limits, and between two transactions it may switch the connection to another server session. Each
-connection detects which of the two it has. Behind a pooler, every statement runs in a transaction that sets the limits,
+connection detects if there is a pooler. Behind a pooler, every statement runs in a transaction that sets the limits,
 and no statement stays prepared.
 """
 

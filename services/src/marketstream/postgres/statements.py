@@ -12,7 +12,7 @@ from typing import Final
 from marketstream.market.window import INTERVALS, ROLLUPS, WINDOW_S, Interval
 
 MAX_EMPTY_WINDOWS: Final = 7 * 24 * 3600 // WINDOW_S
-"""Maximum rows that one verdict adds for windows without trades: a week's. Beyond it, the oldest stay unknown."""
+"""Maximum number of empty windows, a week of them, for which one verdict adds rows. Older ones stay unknown."""
 
 CLAIM: Final = """
 INSERT INTO progress AS p (exchange, symbol, topic, fence)

@@ -26,7 +26,7 @@ from marketstream.postgres.statements import (
 )
 
 MOST_TOLD: Final = 1_000
-"""Maximum windows of a verdict that are reported again after the answer to its commit was lost."""
+"""Maximum number of windows of a verdict that are reported again when the answer to its commit was lost."""
 
 
 class SymbolKey(NamedTuple):
@@ -103,7 +103,7 @@ class Writer:
     async def commit(self, commits: dict[SymbolKey, Numbered]) -> Committed:
         """Store a commit of each symbol, all in one transaction.
 
-        If this method raises, it is unknown if the commits were stored. The same commits can be sent again: none is
+        If this method raises, the commits may or may not have been stored. The same commits can be sent again: none is
         stored twice.
         """
         try:
@@ -167,7 +167,7 @@ async def _guard(connection: Any, commits: dict[SymbolKey, Numbered]) -> None:
     """Write the progress after the commits.
 
     The statement updates only rows with the expected fence and commit number, so a commit happens once. The locked
-    rows have shown both already. If rows are not found nevertheless, raise StoreError, which rolls back.
+    rows have shown both already. If rows are still not found, raise StoreError, which rolls back.
     """
     rows = [progress_row(key, *numbered) for key, numbered in commits.items()]
     updated = {SymbolKey(*row) for row in await connection.fetch(GUARD, *columns(rows, 11))}

@@ -1,4 +1,4 @@
-"""Decode the messages of a poll, join their records and apply them to an owned symbol, in one direction."""
+"""Decode the messages of a poll, join their records and apply them to an owned symbol, in one pass."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -29,7 +29,7 @@ class Batch:
         self._messages = messages
 
     def apply(self) -> None:
-        """Apply the messages to the symbol and move its position behind them.
+        """Apply the messages to the symbol and advance its position past them.
 
         A message that cannot be decoded, or whose record cannot be true, is rejected: counted, logged and skipped.
         """
@@ -65,7 +65,7 @@ class Batch:
                 owned.reject(offset, CodecError(f"a record of {record.exchange} {record.symbol} in {owned.topic}"))
 
     def _apply_singly(self, offset: int, end: int) -> None:
-        """Apply one by one the records at `offset` to `end` (exclusive), which together cannot be true."""
+        """Apply the records at `offset` to `end` (exclusive) one by one, because joined they were refused."""
         for message in self._messages:
             if offset <= message.offset < end:
                 try:

@@ -62,7 +62,7 @@ class Claimer:
         """Claim all symbols that wait for it now.
 
         Raises StoreUnavailableError, or BrokerUnavailableError when Kafka did not report the offsets of some topics.
-        The symbols of the other topics are claimed then.
+        In that case the symbols of the other topics are still claimed.
         """
         topics = {self._keys[topic]: topic for topic in sorted(self._holdings.unclaimed)}
         doubtful = [topic for topic in topics.values() if topic in self._without_offsets]
@@ -94,7 +94,7 @@ class Claimer:
                 log.info("symbol claimed", **key._asdict(), fence=owned.fence, offset=owned.position)
 
     async def _offsets(self, topics: Collection[str]) -> dict[str, Offsets]:
-        """Return the offsets that Kafka reports, and remember the topics that it reports none for."""
+        """Return the offsets that Kafka reports, and remember the topics for which it reports none."""
         try:
             found = await self._consumer.offsets(topics)
         except BrokerUnavailableError:

@@ -19,7 +19,7 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 PROGRESS_S: Final = 5.0
-"""Seconds after which progress is stored even without candles, so that little is read again after a restart."""
+"""Seconds after which progress is stored even without candles, so that a restart rereads little."""
 
 PART_CANDLES: Final = 5_000
 """Maximum number of candles in one transaction, unless a single symbol has more."""
@@ -53,7 +53,7 @@ class Committer:
     async def commit(self, *, with_progress: bool) -> None:
         """Store the symbols that are due, and, if `with_progress`, all others that have moved.
 
-        It may be cancelled. The commits taken so far are then sent again before any others, and are stored only once.
+        It may be cancelled. The commits taken so far are then sent again, before any others, but stored only once.
         """
         await self._send_taken()
         if with_progress:
@@ -102,7 +102,7 @@ class Committer:
         self._stored[topic] = position
 
     async def commit_offsets(self, consumer: Consumer) -> None:
-        """Commit to the consumer group, about every second until cancelled, how far its topics are stored."""
+        """Commit the stored offsets of the topics to the consumer group, about every second until cancelled."""
         while True:
             await asyncio.sleep(GROUP_S)
             await self.commit_offsets_once(consumer)
@@ -137,6 +137,6 @@ class Committer:
 
 
 def _first_part(taken: list[tuple[OwnedSymbol, Numbered]]) -> list[tuple[OwnedSymbol, Numbered]]:
-    """Return as many of the commits as one transaction should hold to end in time: at least one."""
+    """Return the first commits, at least one, that one transaction can store in time."""
     rows = accumulate(len(numbered.commit.candles) for _, numbered in taken)
     return [part for part, total in zip(taken, rows, strict=True) if total <= PART_CANDLES] or taken[:1]

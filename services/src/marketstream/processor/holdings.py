@@ -14,7 +14,7 @@ log = logger(__name__)
 def reclaim_after_s(settings: Settings) -> float:
     """Return the seconds after which a symbol that seems to have another owner is claimed again.
 
-    By then the consumer group has noticed an owner that is gone, and has decided whose the topic is.
+    By then the consumer group has noticed if the owner has died, and has decided who gets the topic.
     """
     return settings.kafka_session_timeout_ms / 1000 * 2
 
@@ -41,7 +41,7 @@ class Holdings:
         self._await_claims(topics)
 
     def revoke(self, topics: Iterable[str]) -> None:
-        """Drop the topics, which are no longer assigned. Their next owners read again what was not committed."""
+        """Drop the topics, which are no longer assigned. Their next owners reread the uncommitted records."""
         for topic in topics:
             self.assigned.discard(topic)
             self.unclaimed.discard(topic)
@@ -54,7 +54,7 @@ class Holdings:
         metrics.OWNED.set(len(self.owned))
 
     def drop(self, topic: str) -> None:
-        """Drop the symbol of the topic and everything of it that is not committed."""
+        """Drop the symbol of the topic, with all its uncommitted state."""
         self.owned.pop(topic, None)
         metrics.OWNED.set(len(self.owned))
 

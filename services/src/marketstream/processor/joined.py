@@ -12,14 +12,14 @@ from marketstream.codec import Record, TradesRecord
 from marketstream.market.window import WINDOW_US, window_of
 
 ENOUGH: Final = 300
-"""Number of trades from which on nothing more is joined.
+"""Number of trades at which joining stops.
 
-The cost of a record is spread well enough by then, and the memory for the next records is still in the CPU's cache.
+More would save little of the cost per record, and the memory would no longer fit the CPU's cache.
 """
 
 
 class Joined(NamedTuple):
-    """The records at the offsets `offset` to `end` (exclusive), as one."""
+    """The records at the offsets `offset` to `end` (exclusive), joined into one record."""
 
     offset: int
     end: int
@@ -30,8 +30,8 @@ def joined(records: Iterable[tuple[int, Record]]) -> Iterator[Joined]:
     """Yield the records, which come with their offsets, in the same order and joined where possible.
 
     A record is joined to the ones before it if both are plain columns at the same scales, if it continues them in
-    offset, id and time, and if it ends in the window in which they begin. A record joined to is not usable afterwards:
-    its columns grow in place.
+    offset, id and time, and if it ends in the window in which they begin. Do not use a record after another was joined
+    to it: its columns grow in place.
     """
     first: TradesRecord | None = None
     times: list[int] = []

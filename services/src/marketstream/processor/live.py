@@ -43,7 +43,7 @@ def live_state(owned: OwnedSymbol, *, lag: int, now_s: str, max_age_s: int) -> L
 def _newest_trade(owned: OwnedSymbol) -> tuple[int, int, str] | None:
     """Return time (Unix µs), id and price of the newest trade by time and id, or None.
 
-    It was either applied by this owner or stored by an owner before. The order of arrival does not matter.
+    This owner has applied the trade, or an earlier owner has stored it. The order of arrival does not matter.
     """
     candle, closed = owned.aggregator.newest(), owned.newest_closed
     known = []
@@ -106,7 +106,7 @@ def _current(owned: OwnedSymbol, price: str, price_id: int) -> dict[str, str] | 
     """Return the fields of the newest open window that has trades, or None before any window was closed.
 
     If no open window has trades, the candle is that of the first window not closed yet, flat at the last price. Both
-    follow from the log alone, so a new owner does not show less than the owner before.
+    follow from the log alone, so a new owner never shows less than the previous owner.
     """
     candle = owned.aggregator.open_candle()
     if candle is not None:

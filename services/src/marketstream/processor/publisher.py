@@ -21,7 +21,7 @@ log = logger(__name__)
 REFRESH_S: Final = 1.0
 """Seconds after which the state of a symbol is written again even without a trade.
 
-Its freshness has changed by then, and the write shows whether Redis still has the symbol.
+By then its freshness has changed. The write also shows if Redis has lost the claim of the symbol.
 """
 
 
@@ -34,13 +34,13 @@ class _Published:
         self.gate: int | None = None
         """The offset up to which records must be applied before the first write; None before the claim in Redis."""
         self.beginnings = 0
-        """The number of beginnings of the topic for which the gate holds."""
+        """The symbol's `beginnings` when the gate was set: the gate is void once the topic was recreated."""
         self.muted = False
         """True once Redis has reported a later owner."""
         self.paused_until = 0.0
         """The monotonic time before which nothing is written, after a write that met a key of another type."""
         self.seen: tuple[Any, ...] = ()
-        """The values by which a change is noticed."""
+        """The values at the last write: if they differ now, the state must be written."""
         self.at = 0.0
         """The monotonic time of the last write."""
 
@@ -48,9 +48,9 @@ class _Published:
 class LivePublisher:
     """Publishes the live state of the owned symbols.
 
-    Before it writes the state of a symbol, it claims the symbol in Redis, and then waits until the records that the
-    topic held after that claim are applied: up to the symbol's gate, an offset. No owner before can have shown more
-    than those records, so the published state never goes back.
+    Before it writes the state of a symbol, it claims the symbol in Redis, and then waits until all records that
+    the topic held after that claim are applied. The offset after these records is the symbol's gate. An earlier owner
+    cannot have shown more than these records, so the published state never goes back.
     """
 
     def __init__(self, settings: Settings, holdings: Holdings, live: LiveWriter, consumer: Consumer) -> None:
@@ -111,7 +111,7 @@ class LivePublisher:
             self._published[symbol].paused_until = time.monotonic() + REFRESH_S
 
     def _is_shut(self, symbol: OwnedSymbol) -> bool:
-        """Return True if a gate must be set: at first, after Redis lost the claim, and after the topic began again."""
+        """Return True if a gate must be set: at first, and when Redis lost the claim or the topic was recreated."""
         published = self._published[symbol]
         if published.muted or time.monotonic() < published.paused_until:
             return False

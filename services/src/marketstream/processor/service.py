@@ -45,7 +45,7 @@ Windows should not stay unproven for half an hour.
 """
 
 END_TASKS_S: Final = 2.0
-"""Seconds for the tasks to end. A task that waits for a frozen server is abandoned."""
+"""Seconds within which the tasks must end. A task that waits for a frozen server is abandoned."""
 
 LAST_COMMIT_S: Final = 2.0
 """Maximum seconds for the last commit when the service stops."""
@@ -155,7 +155,7 @@ class _Processor:
 
 
 async def _backfill(settings: Settings, history: Exchange, holdings: Holdings) -> None:
-    """Backfill until cancelled. No error of it may stop the live flow, so it is restarted after any exception."""
+    """Backfill until cancelled. Restart after any exception, because no error may stop the live flow."""
     for delay in delays(1.0, 60.0):
         publisher = Publisher(settings)
         try:
@@ -170,7 +170,7 @@ async def _backfill(settings: Settings, history: Exchange, holdings: Holdings) -
 
 
 async def _commit_finally(committer: Committer, consumer: Consumer) -> None:
-    """Commit once more, within a limit, so that the next owner has less to read again."""
+    """Commit once more, within a time limit, so that the next owner rereads less."""
     try:
         async with asyncio.timeout(LAST_COMMIT_S):
             await committer.commit(with_progress=True)

@@ -1,4 +1,4 @@
-"""An owned symbol: the state that the records of its topic add up to."""
+"""An owned symbol: the state that results from the records of its topic."""
 
 import time
 from collections import deque
@@ -19,7 +19,7 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 TAPE_RECORDS: Final = 50
-"""Maximum number of newest records kept for the next frame, which shows no more trades than that."""
+"""Maximum number of newest records kept for the next frame, which shows at most that many trades."""
 
 SILENCE_S: Final = 15.0
 """Minimum seconds without a heartbeat after which the symbol's feed no longer counts as connected."""
@@ -28,7 +28,7 @@ SILENCE_HEARTBEATS: Final = 10
 """Number of intervals of heartbeats for which the same holds, if that is longer."""
 
 LOGGED_EACH: Final = 100
-"""Number of rejected records that are logged one by one; beyond it, one in as many is logged."""
+"""Number of rejected records of a symbol that are all logged. After that, every 100th one is logged."""
 
 
 class OwnedSymbol:
@@ -71,7 +71,7 @@ class OwnedSymbol:
         self._rejected = 0
         self._end_at_claim = offsets.end
         self.beginnings = 0
-        """The number of times that the topic has begun again since the claim."""
+        """The number of times that the topic was deleted and created again since the claim."""
         self._traded_at = self._heartbeat_at = time.monotonic()
         self._was_connected = True
         self._silence_s = max(SILENCE_S, SILENCE_HEARTBEATS * settings.heartbeat_ms / 1000)
@@ -84,7 +84,7 @@ class OwnedSymbol:
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger of its trade ids."""
+        """The ledger of the symbol's trade ids."""
         return self.aggregator.ledger
 
     @property
@@ -120,7 +120,7 @@ class OwnedSymbol:
         return Numbered(self.fence, self._commit_number, commit)
 
     def apply(self, offset: int, record: Record) -> None:
-        """Apply the record at `offset`. Raise TradeError, with nothing of it applied, if it cannot be true.
+        """Apply the record at `offset`, or raise TradeError and change nothing if it cannot be true.
 
         Its times are held to the clock of its receiver and, less strictly, to the local clock: a record from far ahead
         would permanently close windows that have not happened yet. A trade refused because the local clock is wrong is
@@ -166,9 +166,9 @@ class OwnedSymbol:
         log.error("record rejected", **self.key._asdict(), topic=self.topic, offset=offset, error=str(error))
 
     def _skip_lost(self, offsets: Offsets) -> None:
-        """Read from the begin of the topic if it no longer holds the record at the position.
+        """Move the position to the start of the topic if the record at the position was deleted.
 
-        The trades of lost records are missing by their ids, so they become holes.
+        The trade ids of lost records are missing, so they become holes.
         """
         if not offsets.begin <= self.position <= offsets.end:
             self._report_lost(self.position, offsets.begin)

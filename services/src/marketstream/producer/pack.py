@@ -84,7 +84,7 @@ class Packer:
         self._clocks[symbol] = max(time_us, self._clocks.get(symbol, 0))
 
     def _sound(self, received: TradesReceived, error: TradeError) -> Iterator[TradesReceived]:
-        """Yield the trades that can be true, one by one, and refuse the others; `error` is the error of the whole."""
+        """Yield the trades that can be true, one by one, and refuse the others; `error` is their joint error."""
         trades = received.trades
         size = len(trades)
         columns = (trades.prices, trades.quantities, trades.taker_buys, trades.all_ids())

@@ -1,4 +1,4 @@
-"""The way of trades from an exchange's feed to Kafka, in three kinds of tasks.
+"""Move trades from an exchange's feed to Kafka, in three kinds of tasks.
 
 `read` reads the events of the feed, `send` sends the packed records, and `beat` sends the heartbeats of one symbol.
 
@@ -121,7 +121,7 @@ class Pipeline:
             symbol.unlisted.set(symbol.name in unlisted)
 
     async def watch_listings(self) -> None:
-        """Check from time to time whether the exchange lists the skipped symbols by now; until cancelled."""
+        """Check every LISTINGS_S seconds, until cancelled, whether the exchange now lists the skipped symbols."""
         while True:
             await asyncio.sleep(LISTINGS_S)
             if self._unlisted:
@@ -129,7 +129,7 @@ class Pipeline:
                     await self._check_listed()
 
     async def close(self) -> None:
-        """Wait a little for Kafka's last answers, then disconnect."""
+        """Wait briefly for Kafka's last answers, then disconnect."""
         await self._publisher.close()
 
     def feed_problem(self) -> str | None:
@@ -138,7 +138,7 @@ class Pipeline:
         return None if self._ended or silence < SILENCE_S else f"the feed has been silent for {silence:.0f} s"
 
     def kafka_problem(self) -> str | None:
-        """Return a problem if Kafka takes no records, of one symbol or of all."""
+        """Return a problem if Kafka does not accept records, of one symbol or of all."""
         if problem := topic_problem(self._publisher.stuck()):
             return problem
         silence = self._publisher.silence_s()
@@ -155,7 +155,7 @@ class Pipeline:
     async def read(self) -> None:
         """Read the feed until cancelled, and restart it when it breaks.
 
-        After the end of a feed this still does not return: heartbeats continue with the feed's last clock.
+        Does not return when a feed ends: heartbeats continue with the feed's last clock.
         """
         waits = delays(0.5, 30.0)
         while not self._ended:

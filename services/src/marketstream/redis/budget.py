@@ -27,10 +27,10 @@ SHARE: Final = 0.8
 """Part of the limit that MarketStream uses. The rest is left to other programs with the same IP address."""
 
 ALONE: Final = 0.1
-"""Part of the share that a process uses by itself while Redis is unavailable: enough for ten processes."""
+"""Part of the share that each process may use while Redis is unavailable, so that ten processes fit into the share."""
 
 ANSWER_S: Final = 1.0
-"""Maximum seconds for an answer of Redis."""
+"""Seconds within which Redis must answer."""
 
 AWAY_S: Final = 5.0
 """Seconds for which Redis is not queried again after it did not answer, so that each request does not wait for it."""
@@ -49,7 +49,7 @@ class BudgetSpentError(Exception):
 
 
 class _Answer(NamedTuple):
-    """The result of taking weight: `wait_s` is 0 if it was taken, otherwise the seconds until a retry makes sense.
+    """The result of taking weight: `wait_s` is 0 if it was taken, otherwise the seconds to wait before a retry.
 
     `stopped` is True if the reason is a stop that the exchange has ordered.
     """
@@ -59,7 +59,7 @@ class _Answer(NamedTuple):
 
 
 class Budget:
-    """A share of `limit` request weight in `period_s` seconds; a part of it, `alone`, while there is no Redis.
+    """A share of `limit` request weight in `period_s` seconds; a part of it, `alone`, while Redis is unavailable.
 
     `name` distinguishes the budgets of several exchanges. `now_s` is a monotonic clock in seconds.
     """
@@ -80,7 +80,7 @@ class Budget:
         whole: "Budget | None" = None,
         owns_redis: bool = True,
     ) -> None:
-        """`most_wait_s` is the maximum time that `acquire` waits, in seconds.
+        """Create a full budget. `acquire` waits at most `most_wait_s` seconds.
 
         Only `part` passes `whole`; only `part` and `beside` pass `owns_redis`.
         """

@@ -21,7 +21,7 @@ RETRIES: Final = 2
 """Retries of a call that found no connection: enough for a restart of Redis or a dropped connection."""
 
 CONNECTIONS: Final = 32
-"""Maximum connections of a process. Further calls wait for a free connection."""
+"""Maximum number of connections of a process. Further calls wait for a free connection."""
 
 
 def connect(settings: Settings) -> Redis:
@@ -47,7 +47,7 @@ def connect(settings: Settings) -> Redis:
 async def check_server(redis: Redis) -> None:
     """Raise LiveStoreRefusedError if REDIS_URL leads to a Redis Cluster.
 
-    Raises nothing if Redis is unreachable: later calls wait for it.
+    Raises nothing if Redis is unreachable: later calls wait for Redis.
     """
     with contextlib.suppress(LiveStoreUnavailableError), translated_errors():
         await redis.ping()

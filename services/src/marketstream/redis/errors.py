@@ -32,7 +32,7 @@ class LiveStoreContentError(LiveStoreError):
 
 @contextlib.contextmanager
 def translated_errors() -> Iterator[None]:
-    """Replace errors of redis-py, of the operating system and time-outs, raised in the block, by a LiveStoreError."""
+    """Turn errors of redis-py or the operating system, and time-outs, that the block raises into a LiveStoreError."""
     try:
         yield
     except ClusterError as error:

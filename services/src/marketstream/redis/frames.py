@@ -23,7 +23,7 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 MOST_TRADES: Final = 50
-"""Maximum trades in a frame: the newest since the previous frame."""
+"""Maximum number of trades in a frame: the newest since the previous frame."""
 
 CONNECT_S: Final = 2.0
 SILENCE_S: Final = 2.0
@@ -61,7 +61,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
     exchange: str
     symbol: str
     received_us: int | None = None
-    """Time at which the newest of its trades was received from the exchange, Unix µs."""
+    """Time at which the newest trade of the frame was received from the exchange, Unix µs."""
     price: FramePrice | None = None
     candle: dict[str, str] | None = None
     changed: list[int] = []
@@ -87,7 +87,7 @@ encode = _encoder.encode
 
 
 def channel_of(redis: Redis) -> str:
-    """Return the channel of the frames. Its name has the database, as all databases of a Redis share their channels."""
+    """Return the channel of the frames. Its name has the number of the database: all databases share their channels."""
     return f"marketstream:frames:{redis.connection_pool.connection_kwargs.get('db') or 0}"
 
 

@@ -65,7 +65,7 @@ class LiveReader:
         return [_hash(name, answer, LiveStatus) for name, answer in zip(names, answers, strict=True)]
 
     async def each_status(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | LiveStoreContentError | None]:
-        """Return the same as `statuses`, with the LiveStoreContentError of a symbol in the place of its status.
+        """Return the same as `statuses`, but for a symbol with an invalid status its LiveStoreContentError.
 
         Raises LiveStoreUnavailableError.
         """
@@ -78,7 +78,7 @@ class LiveReader:
         await self._ask([("PING",)])
 
     async def _ask(self, commands: Sequence[tuple[str, ...]], *, raises: bool = True) -> list[Any]:
-        """Return the answers. If Redis refuses a command, raise LiveStoreContentError, or answer with the error."""
+        """Return the answers. If Redis refuses a command, raise LiveStoreContentError, or answer with its error."""
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)

@@ -36,7 +36,7 @@ return 'ok'
 
 
 _FENCE: Final = re.compile("[0-9]{1,18}")
-"""A fence as a processor writes it. Anything else is another program's, and no fence."""
+"""The form of a fence that a processor writes. Any other value was written by another program."""
 
 
 class LiveState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

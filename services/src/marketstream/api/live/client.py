@@ -12,7 +12,7 @@ from marketstream.api.live.subscription import Subscription
 BEHIND: Final = 256 * 1024
 """Bytes that may wait for a client, in addition to the kernel's buffers: a few seconds of messages.
 
-A client with more is behind, and gets nothing else until it has read them.
+A client with more waiting is behind, and receives nothing new until it has read all of them.
 """
 
 STUCK_S: Final = 10.0
@@ -32,15 +32,15 @@ class Client:
         self._full_since: float | None = None
         self.is_given_up = False
         self.subscriptions: Final[dict[Subscription, int]] = {}
-        """Its subscriptions, each with the maximum number of candles in a snapshot."""
+        """The subscriptions of the client, each with the maximum number of candles in a snapshot."""
 
     @property
     def is_behind(self) -> bool:
-        """True if frames were skipped since its last snapshot."""
+        """True if frames were skipped since the client's last snapshot."""
         return self._behind_since is not None
 
     def has_room(self) -> bool:
-        """Return True if another reply may be queued, which is not the case while too many bytes wait.
+        """Return True if another reply may be queued: not while too many bytes wait to be read.
 
         A client that requests more than it reads is closed after STUCK_S.
         """

@@ -29,7 +29,7 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 MOST_CLIENTS: Final = 10_000
-"""Maximum clients of one process: each needs a socket and tens of kilobytes."""
+"""Maximum number of clients of one process: each needs a socket and tens of kilobytes."""
 
 PAUSE_S: Final = 0.02
 """Minimum seconds between two requests of a client, because each may query the database."""
@@ -82,7 +82,7 @@ async def _serve(websocket: WebSocket, client: Client, directory: Directory, hub
 async def _wait_for_room(client: Client) -> None:
     """Wait until the client has read enough, so that replies do not pile up in memory.
 
-    Raises WebSocketDisconnect when the client was closed for reading too little.
+    Raises WebSocketDisconnect when the client was disconnected because it read too little.
     """
     while not client.has_room():
         if client.is_given_up:

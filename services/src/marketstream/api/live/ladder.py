@@ -11,7 +11,7 @@ from marketstream.postgres.reader import CandleRow
 from marketstream.redis.hashes import LiveCandle
 
 _UNSETTLED: Final = 60
-"""Maximum windows that have closed and are not stored yet. With more, the processor is not storing at all."""
+"""Maximum number of closed windows that are not stored yet. More mean that the processor stores nothing."""
 
 
 def levels(interval: Interval) -> list[Interval]:
@@ -22,8 +22,8 @@ def levels(interval: Interval) -> list[Interval]:
 class Ladder:
     """Candles of one symbol: the newest closed ones of the held intervals, and the open candle.
 
-    A window that has closed is stored a moment later. Until then, its last open candle takes its place, so that longer
-    candles do not lose its trades for that moment.
+    A window that has closed is stored a moment later. Until then, the last open candle of the window stands in for it,
+    so that longer candles keep its trades.
     """
 
     def __init__(self, exchange: str, symbol: str) -> None:
@@ -43,7 +43,7 @@ class Ladder:
         return list(self._closed[interval.name].values())
 
     def hold(self, interval: Interval, candles: Iterable[CandleRow]) -> None:
-        """Hold the closed candles of an interval from now on. `candles` are its newest, oldest first."""
+        """Hold the closed candles of an interval from now on. `candles` are the newest of them, oldest first."""
         self._closed[interval.name] = {candle.window_start: candle for candle in candles}
         self._settle()
 
@@ -73,9 +73,9 @@ class Ladder:
         self._open = candle
 
     def open_candles(self, intervals: Iterable[Interval]) -> dict[str, CandleRow]:
-        """Return the open candles of these intervals by name, without those that have none.
+        """Return the open candles of these intervals, by the name of the interval; an interval may have none.
 
-        The shorter intervals that they are computed from must be held.
+        The shorter intervals from which the candles are computed must be held.
         """
         if self._open is None:
             return {}

@@ -16,10 +16,10 @@ from marketstream.postgres.reader import CandleRow
 from marketstream.redis.frames import FrameTrade
 
 KEPT: Final = 300
-"""Closed candles in memory of each stream, and so the maximum of a snapshot. GET /candles has the older ones."""
+"""Closed candles kept in memory for each stream: a snapshot has no more. GET /candles has the older ones."""
 
 MOST_STREAMS: Final = 64
-"""Maximum streams of one client, and of one of its messages."""
+"""Maximum number of streams of one client, and in one message of a client."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 

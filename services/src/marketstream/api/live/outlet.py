@@ -31,7 +31,7 @@ LINGER_S: Final = 30.0
 """Seconds for which a client that does not read may still receive the reason why it is closed.
 
 The reason comes after all waiting bytes, some 400 kB. When the client reads again, the kernel may need seconds to
-notice, because it probes a full client ever more rarely.
+notice, because it probes a client with a full buffer less and less often.
 """
 
 _EXTENSION: Final = "marketstream.outlet"
@@ -109,7 +109,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             self._abort_later()
 
     def _let_go(self, code: int, reason: str) -> None:
-        """Report the disconnect to the application at once. The connection itself may wait long for unsent bytes."""
+        """Report the disconnect to the application at once. The connection itself may take long to send the rest."""
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self._abort_later()
 

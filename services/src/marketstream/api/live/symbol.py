@@ -22,7 +22,7 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 MOST_READ: Final = 1000
-"""Maximum closed candles read for one correction, the newest. GET /candles has the others."""
+"""Maximum number of closed candles read for one correction: the newest. GET /candles has the others."""
 
 
 class HubState:
@@ -107,7 +107,7 @@ class LiveSymbol:
         self._ladder.release(each.interval for each in self._subscriptions.values())
 
     def snapshot(self, subscription: Subscription, limit: int) -> bytes:
-        """Return a frame with the whole state of one of its subscriptions."""
+        """Return a frame with the whole state of one subscription of this symbol."""
         self.flush()
         open_candle = self._ladder.open_candles([subscription.interval]).get(subscription.interval.name)
         return subscription.snapshot(
@@ -151,7 +151,7 @@ class LiveSymbol:
                 self._ladder.hold(level, await self._read(level, None, None, KEPT))
 
     async def _read_live(self) -> Live | None:
-        """Return the live state in Redis, or None if Redis cannot be read: then the next frames have it."""
+        """Return the live state in Redis, or None if Redis cannot be read; the next frames bring it then."""
         try:
             (live,) = await self._hub.live_reader.live([self.name])
         except LiveStoreError as error:
@@ -169,7 +169,7 @@ class LiveSymbol:
             self._ladder.move(live.current_candle)
 
     async def _correct(self) -> None:
-        """Read the closed candles that have changed, once for all subscriptions, until none is left."""
+        """Read all closed candles that have changed, once for all subscriptions."""
         waits = delays(0.1, 2.0)
         while self._changed:
             starts, self._changed = self._changed, set()

@@ -1,4 +1,4 @@
-"""The query parameters of the endpoints. An unknown parameter is refused, an empty one counts as not given."""
+"""The query parameters of the endpoints. An unknown parameter is rejected; an empty one counts as missing."""
 
 from typing import Annotated, Any, Final, Self
 
@@ -8,7 +8,7 @@ from marketstream.api.candles import IntervalName
 from marketstream.api.problems import Refusal, invalid_query
 
 LATEST_S: Final = 253_402_300_799
-"""The last second of the year 9999. A greater time is in ms or µs by mistake."""
+"""The last second of the year 9999. A greater value is a time in ms or µs by mistake."""
 
 UnixSeconds = Annotated[int, Field(ge=0, le=LATEST_S)]
 

@@ -92,11 +92,11 @@ class Connection:
 
     @property
     def received_at_s(self) -> float:
-        """The time when anything last arrived, even a pong, by the monotonic clock."""
+        """The monotonic time at which anything, even a pong, last arrived."""
         return self._socket.received_at_s
 
     async def close(self) -> None:
-        """Close the connection within a second, whatever the other side does."""
+        """Close the connection within a second, even if the other side does not respond."""
         await self._socket.close()
         await asyncio.wait([self.ended])
 

@@ -148,7 +148,7 @@ async def newest_ids(rest: Rest, symbols: Sequence[str]) -> dict[str, int]:
 
 
 async def trades_from(rest: Rest, symbol: str, first_id: int, limit: int) -> list[RestTrade]:
-    """Return up to `limit` trades with ids from `first_id` on.
+    """Return up to `limit` trades, starting at the id `first_id`.
 
     GET /api/v3/historicalTrades has weight 25 for any limit.
     """
@@ -169,7 +169,7 @@ async def aggregates_between(rest: Rest, symbol: str, start_us: int, end_us: int
 
 
 async def aggregates_from(rest: Rest, symbol: str, aggregate_id: int) -> list[Aggregate]:
-    """Return a page of the aggregates from `aggregate_id` on, which counts aggregates, not trades (weight 4)."""
+    """Return a page of aggregates, starting at `aggregate_id`, which is not the id of a trade (weight 4)."""
     return await rest.get(
         "/api/v3/aggTrades", AGGREGATES_WEIGHT, list[Aggregate], symbol=symbol, fromId=aggregate_id, limit=PAGE
     )

@@ -91,7 +91,7 @@ class BinanceFeed:
     def _take(self) -> list[FeedEvent]:
         """Return the trades since the last call, then changed connections, clocks and signs of life.
 
-        The clocks are those of the connections after the trades were taken, so that no later trade lies before them.
+        The clocks are read after the trades are taken, so that no trade returned later is earlier than its clock.
         """
         events: list[FeedEvent] = []
         for shard in self._shards:
@@ -126,7 +126,7 @@ class BinanceFeed:
     def _signs_of_life(self) -> Iterator[ConnectionAlive]:
         """Yield a sign of life if anything arrived since the last one.
 
-        A symbol without trades advances no clock, but its connection answers pings.
+        Without trades there are no clock events either, but the connection still answers pings.
         """
         received_at_s = max((shard.received_at_s for shard in self._shards), default=0.0)
         if received_at_s > self._last_sign_s:

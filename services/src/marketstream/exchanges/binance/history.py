@@ -1,4 +1,4 @@
-"""Fetching the trades of a hole at the lower cost.
+"""Fetch the trades of a hole in the cheaper of two ways.
 
 Single trades cost weight 25 for up to 1,000 trades, and are queried by id. Aggregates cost weight 4 for up to 1,000
 aggregates of one or more trades each, but are queried by time. An aggregate across an edge of the hole is unusable: its
@@ -101,7 +101,7 @@ async def _by_trades(rest: Rest, symbol: str, scales: Scales, first_id: int, las
 async def _by_aggregates(
     rest: Rest, symbol: str, scales: Scales, first_id: int, last_id: int, after_us: int, before_us: int
 ) -> _Part | None:
-    """Return the trades from `first_id` on, or None if the aggregates do not lead to `first_id`."""
+    """Return the trades starting at `first_id`, or None if the aggregates do not lead to `first_id`."""
     page = await aggregates_between(rest, symbol, after_us, before_us)
     for _ in range(_PAGES_TO_FIND):
         useful = [aggregate for aggregate in page if aggregate.last_id >= first_id]

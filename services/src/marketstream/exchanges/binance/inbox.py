@@ -1,4 +1,4 @@
-"""The trades that one connection has received and the reader of the feed has not taken yet, bounded."""
+"""A bounded buffer of trades between one connection and the reader of the feed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -58,7 +58,7 @@ class Inbox:
             self._wake()
 
     def take(self) -> list[TradesReceived]:
-        """Return all trades since the last call, without those whose amounts are invalid, which are refused.
+        """Return all trades since the last call. Trades with invalid amounts are refused and left out.
 
         Afterwards no trade up to `clock_us` is waiting.
         """

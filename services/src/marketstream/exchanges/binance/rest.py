@@ -1,4 +1,4 @@
-"""Requests to Binance's REST API: within the limits, retried if that may help, and decoded.
+"""Requests to Binance's REST API: kept within the limits, retried where that may help, and decoded.
 
 Limits (REST API: IP Limits): each request has a weight, and a weight of 6,000 per minute is allowed. Status 429 reports
 that the limit was exceeded, 418 that the address is banned because requests continued; both give the seconds to wait in
@@ -92,7 +92,7 @@ class Rest:
         raise HistoryUnavailableError(f"{self._client.base_url} gave no valid answer in {ATTEMPTS} attempts: {problem}")
 
     async def close(self) -> None:
-        """Close the connections, and those of the budget."""
+        """Close the connections of this client and of its budget."""
         await self._client.aclose()
         await self._budget.close()
 
@@ -103,7 +103,7 @@ class Rest:
             raise RateLimitedError(f"no request to Binance is allowed now: {error}", error.retry_after_s) from error
 
     async def _heed_limits(self, response: httpx.Response) -> None:
-        """Make all processes wait if the exchange demands it, or is about to."""
+        """Make all processes wait if the exchange demands a pause, or would soon do so."""
         if response.status_code in _USUAL_S:
             seconds = _retry_after_s(response)
             log.warning("Binance demanded a pause of all requests", status=response.status_code, seconds=seconds)

@@ -1,4 +1,4 @@
-"""Keeping a connection for the symbols of one shard (up to 1,024) at all times.
+"""Keep a connection open for the symbols of one shard (up to 1,024) at all times.
 
 A connection that is about to end is replaced in advance: its successor is opened and subscribed, both are read for a
 while, then the old one is closed. Trades from both are duplicates, recognized by their ids. A lost connection is
@@ -22,7 +22,7 @@ from marketstream.telemetry import logger
 log = logger(__name__)
 
 _AGE_SPREAD: Final = 0.02
-"""Maximum random reduction of a connection's age, as a share, so that shards do not replace theirs all at once."""
+"""Maximum random reduction of a connection's age, as a fraction, so that not all shards reconnect at once."""
 
 
 class Shard:
@@ -57,7 +57,7 @@ class Shard:
 
     @property
     def received_at_s(self) -> float:
-        """The time when anything last arrived on a connection, by the monotonic clock; 0 without a connection."""
+        """The monotonic time at which anything last arrived on a connection; 0 without a connection."""
         return max((connection.received_at_s for connection in self._connections), default=0.0)
 
     def replace(self) -> None:

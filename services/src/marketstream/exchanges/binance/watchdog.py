@@ -1,7 +1,7 @@
 """Detection of symbols that died silently: the connection is alive and other symbols flow, but one has stopped.
 
-From here, a quiet symbol looks the same. Only the exchange can tell the difference, by its newest trade id from the
-REST API. The evidence is an id newer than the last one received, which a while later has still not been received.
+A quiet symbol looks the same on the connection. Only the newest trade id from the exchange's REST API shows the
+difference. The evidence is an id newer than the last one received, which a while later has still not been received.
 Without such evidence, a symbol counts as quiet.
 """
 
@@ -120,7 +120,7 @@ class Watchdog:
         return newest > watched.newest_id
 
     def _expect_after(self, silent: Sequence[str], missed: dict[str, int]) -> None:
-        """From now on, accept only still newer trades as evidence, and query twice as rarely each time."""
+        """From now on, accept only even newer trades as evidence, and query half as often each time."""
         for symbol in silent:
             watched = self._watched[symbol]
             watched.newest_id = missed[symbol]

@@ -161,7 +161,7 @@ class Replay:
         yield ClockAdvanced(self.symbol, last_us)
 
     async def history(self, symbol: str, first_id: int, last_id: int, **_hints: int | None) -> Trades | None:
-        """Return a page of the trades with ids from `first_id` to `last_id`, no matter how far the feed has come."""
+        """Return a page of the trades with ids from `first_id` to `last_id`, however far the feed has come."""
         found: list[Trades] = []
         for extent in await self._extents_of(symbol):
             if extent.high < first_id or extent.low > last_id:

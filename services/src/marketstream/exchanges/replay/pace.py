@@ -23,7 +23,7 @@ def parse_speed(text: str) -> float:
 
 
 class Pace:
-    """The position of a replay: the time of the file runs `speed` times as fast as ours, from its first trade on."""
+    """The position of a replay. The file's time starts at its first trade and runs `speed` times as fast as ours."""
 
     def __init__(self, speed: float, now: Now) -> None:
         self._speed = speed

@@ -18,7 +18,7 @@ from typing import Final
 from marketstream.market.trade import Trades
 
 EPOCH_US: Final = 1_577_836_800_000_000
-"""2020-01-01, Unix µs. The trade with id 0 is the first one from then on."""
+"""2020-01-01, Unix µs. The trade with id 0 is the first trade at or after this time."""
 
 _BLOCK_TRADES: Final = 600
 _SHORTEST_BLOCK_S: Final = 1.0
