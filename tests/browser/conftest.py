@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a browser or the page's packages there is nothing to test here, except where both must be: in CI."""
+    """Skip these tests without a browser or the page's packages, except in CI, which must have both."""
     missing = [
         *([f"no browser at {CHROMIUM}: apt install chromium, or set CHROMIUM"] if not CHROMIUM.exists() else []),
         *(["the page's packages are not installed: run make"] if not (STATIC / "node_modules").is_dir() else []),
@@ -79,7 +79,7 @@ class Api:
         self.url = f"http://127.0.0.1:{settings.http_port}"
 
     async def start(self, *, path: str = "/readyz") -> None:
-        """Until it answers at `path`: by default, until its stores do, too."""
+        """Start, and wait until it answers at `path`: by default, until its stores answer as well."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "marketstream", "api",
             env=self._settings.but(log_level="warning").to_environment(),
@@ -90,7 +90,7 @@ class Api:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """ID of the process."""
         return self._process.pid
 
     async def stop(self) -> None:
@@ -125,8 +125,10 @@ async def api(settings: Settings, market: Market) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def page(browser: Browser, api: Api, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
-    """A page of desktop size, whose last look is kept in artefacts/. What it writes to the console fails the test,
-    except `told` (a marker's arguments): what the test provokes."""
+    """A page of desktop size. A screenshot of its end is kept in artefacts/.
+
+    Errors and warnings in its console fail the test, except those with the arguments of the marker `told`.
+    """
     marker = request.node.get_closest_marker("told")
     told = marker.args if marker else ()
     complaints: list[str] = []

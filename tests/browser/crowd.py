@@ -1,4 +1,4 @@
-"""Processes of the load test: many clients that only read, and the barest server that sends them the same.
+"""Processes of the load test: many clients that only read, and a bare server that sends the same messages.
 
 `python -m tests.browser.crowd follow PORT CLIENTS` subscribes, prints a line, and reads until it is killed; `listen`
 does the same without subscribing.
@@ -19,7 +19,7 @@ SUBSCRIBE = {"type": "subscribe", "streams": [{"symbol": "BTCUSDT", "interval": 
 
 
 class Reader(asyncio.Protocol):
-    """Shakes hands, subscribes, and throws away what comes: a real client would take the processor from the server."""
+    """Client that subscribes and discards all messages: a real client would take the CPU from the server."""
 
     def __init__(self, port: int, *, subscribes: bool) -> None:
         self._port = port
@@ -44,7 +44,7 @@ class Reader(asyncio.Protocol):
 
 
 def masked(unmasked: bytes) -> bytes:
-    """A client's frame of a server's short one: with a mask, of zeros."""
+    """Return the short frame of a server as a client's frame, with a mask of zeros."""
     assert unmasked[1] < 126
     return bytes((unmasked[0], unmasked[1] | 0x80)) + bytes(4) + unmasked[2:]
 

@@ -1,5 +1,7 @@
-"""A market made up for the tests of /ws and of the page: rows in PostgreSQL, hashes and frames in Redis, as a processor
-leaves them, at any rate of trades."""
+"""A generated market for the tests of /ws and of the page.
+
+It writes rows into PostgreSQL, and hashes and frames into Redis, like a processor, at any rate of trades.
+"""
 
 import asyncio
 import contextlib
@@ -25,11 +27,11 @@ from tests.harness.rows import add_candles, add_symbol
 PUBLISH_S: Final = 0.02
 
 PRICES: Final = {"BTCUSDT": 6_432_480, "ETHUSDT": 318_455, "SOLUSDT": 15_210}
-"""Where each symbol begins, in cents."""
+"""Initial price of each symbol, in cents."""
 
 
 class Book:
-    """One symbol: where its price is, and the candle that it is in."""
+    """One symbol with its price and its open candle."""
 
     def __init__(self, exchange: str, symbol: str, rng: random.Random) -> None:
         self.exchange = exchange
@@ -41,7 +43,7 @@ class Book:
         self.candle: dict[str, Any] = {}
 
     def open(self, window_start: int) -> None:
-        """Begins a window: flat, until a trade comes."""
+        """Open a window with a flat candle without trades."""
         price = Decimal(self.price) / 100
         self.candle = {
             "exchange": self.exchange, "symbol": self.symbol, "window_start": window_start,
@@ -54,7 +56,7 @@ class Book:
         }  # fmt: skip
 
     def trade(self, time_us: int) -> FrameTrade:
-        """The next trade, counted."""
+        """Return the next trade, which is added to the candle."""
         self.price = max(1, self.price + self._rng.randint(-self._step, self._step))
         taker_buy = self._rng.random() < 0.5
         price, quantity = Decimal(self.price) / 100, Decimal(self._rng.randint(1, 50_000)) / 100_000
@@ -71,7 +73,7 @@ class Book:
         return FrameTrade(trade_id, time_us, plain(price), plain(quantity), taker_buy)
 
     def fields(self) -> dict[str, str]:
-        """The open candle as the hash in Redis has it."""
+        """Return the open candle as a hash in Redis."""
         names = ("open_time", "open_id", "close_time", "close_id")
         return {name: plain(value) for name, value in self.candle.items() if name not in names} | {
             "interval": "10s", "complete": "false", "incomplete_reason": "unconfirmed", "fence": "1",
@@ -109,8 +111,10 @@ class Market:
     async def fill(
         self, windows: int, *, until: int | None = None, skip: Iterable[int] = (), per_window: int = 24
     ) -> int:
-        """Closed candles of this many windows before the one that is open at `until` (Unix s, now), without those
-        whose numbers are in `skip`. The start of the open one."""
+        """Store closed candles of this many windows before the one that is open at `until` (Unix seconds; default now).
+
+        Windows whose numbers are in `skip` are left out. Returns the start of the open window.
+        """
         now = WINDOW_S * int((until or time.time()) // WINDOW_S)
         for book in self.books.values():
             rows = []
@@ -126,18 +130,18 @@ class Market:
         return now
 
     async def fill_gap(self, symbol: str, count: int) -> None:
-        """Stores the first candles that `fill` has left out and says so in a frame, as a backfill does."""
+        """Store the first candles that `fill` has left out, and publish a frame, like after a backfill."""
         left_out, book = self._left_out[symbol], self.books[symbol]
         rows, self._left_out[symbol] = left_out[:count], left_out[count:]
         await self._store(book, rows, book.candle["window_start"])
         await self.publish(symbol, changed=[row["window_start"] for row in rows])
 
     async def trade(self, symbol: str) -> None:
-        """One trade now, in the window that is open, however long ago it has ended."""
+        """Trade once now, in the open window, however long ago it has ended."""
         await self.publish(symbol, trades=[self.books[symbol].trade(time.time_ns() // 1000)])
 
     async def change(self, symbol: str, window_start: int, *, tell: bool = True, **columns: Any) -> None:
-        """Changes a stored candle, as a commit of late trades or of a verdict does, and says so in a frame."""
+        """Change a stored candle, like a commit of late trades or of a verdict, and publish a frame."""
         sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, 4))
         async with self._storing, self.postgres.transaction():
             await self.postgres.execute(
@@ -151,7 +155,7 @@ class Market:
 
     @contextlib.asynccontextmanager
     async def trading(self, rate: float, *, close: bool = True, limit_s: float = 100) -> AsyncIterator[None]:
-        """Trades at `rate` a second in each symbol inside the block, which must not take longer than `limit_s`."""
+        """Trade each symbol at `rate` a second inside the block, which may take `limit_s` seconds."""
         stop = asyncio.Event()
         task = asyncio.create_task(self._run(rate, stop, close=close))
         try:
@@ -163,7 +167,7 @@ class Market:
                 await task
 
     async def _run(self, rate: float, stop: asyncio.Event, *, close: bool) -> None:
-        """Windows are stored a second after they end."""
+        """Trade until `stop`, and store each window a second after its end."""
         due, begun, closing = 0.0, time.monotonic(), set[asyncio.Task[None]]()
         while not stop.is_set():
             await asyncio.sleep(PUBLISH_S)
@@ -184,9 +188,9 @@ class Market:
         await asyncio.gather(*closing)
 
     async def publish(
-        self, symbol: str, *, trades: Sequence[FrameTrade] = (), changed: Sequence[int] = (), **stream: str
+        self, symbol: str, *, trades: Sequence[FrameTrade] = (), changed: Sequence[int] = (), **status: str
     ) -> None:
-        """Writes the live state of a symbol and publishes its frame; `stream` replaces fields of how fresh it is."""
+        """Write the live state of a symbol and publish its frame. `status` replaces fields of the live status."""
         book = self.books[symbol]
         now = f"{time.time():.6f}"
         fields = book.fields()
@@ -194,7 +198,7 @@ class Market:
         fresh = {
             "last_trade_time": now, "last_trade_id": str(price.id), "heard_until": now, "open_holes": "0",
             "complete_until": str(book.candle["window_start"]), "lag": "0", "backfilling": "0", "updated_at": now,
-        } | stream  # fmt: skip
+        } | status  # fmt: skip
         told = [*self._changed[symbol], *changed]
         self._changed[symbol].clear()
         frame = Frame(
@@ -229,7 +233,7 @@ class Market:
 
 
 def plain(value: Any) -> str:
-    """A value as Redis holds it."""
+    """Return a value as text, as in Redis."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:

@@ -1,4 +1,4 @@
-"""What a user sees and does on the page."""
+"""The page as a user sees and operates it."""
 
 import asyncio
 from typing import Any
@@ -34,7 +34,7 @@ async def drawn(page: Page) -> list[dict[str, Any]]:
     return [bar for bar in bars if "open" in bar]
 
 
-async def test_the_candles_drawn_are_those_of_the_api(page: Page, api: Api, market: Market) -> None:
+async def test_the_drawn_candles_are_those_of_the_api(page: Page, api: Api, market: Market) -> None:
     await market.fill(300, skip=range(100, 107))
     await show(page, api)
     candles = await api.get("/candles", symbol="BTCUSDT", limit=300)
@@ -61,7 +61,7 @@ async def test_the_open_candle_moves_and_closes(page: Page, api: Api, market: Ma
     assert closed[0] in await page.evaluate("() => window.marketstream.candles()")
 
 
-async def test_symbol_and_interval_are_chosen_by_pointer(page: Page, api: Api, market: Market) -> None:
+async def test_symbol_and_interval_can_be_selected_by_pointer(page: Page, api: Api, market: Market) -> None:
     await market.fill(400)
     await show(page, api)
     await page.get_by_role("button", name="ETHUSDT").click()
@@ -75,7 +75,7 @@ async def test_symbol_and_interval_are_chosen_by_pointer(page: Page, api: Api, m
     await expect(page.locator("#symbol")).to_have_text("ETHUSDT")
 
 
-async def test_everything_is_done_by_keys(page: Page, api: Api, market: Market) -> None:
+async def test_everything_can_be_done_by_keyboard(page: Page, api: Api, market: Market) -> None:
     await market.fill(200)
     await show(page, api)
     for key, expected in (("2", "1m"), ("1", "10s")):
@@ -102,7 +102,7 @@ async def test_everything_is_done_by_keys(page: Page, api: Api, market: Market) 
     assert await page.evaluate("() => document.activeElement.matches(':focus-visible')")
 
 
-async def test_older_candles_come_as_one_scrolls(page: Page, api: Api, market: Market) -> None:
+async def test_scrolling_loads_older_candles(page: Page, api: Api, market: Market) -> None:
     await market.fill(900)
     await show(page, api)
     async with asyncio.timeout(LIMIT_S):
@@ -115,7 +115,7 @@ async def test_older_candles_come_as_one_scrolls(page: Page, api: Api, market: M
 
 
 @pytest.mark.told("WebSocket connection", "ERR_CONNECTION_REFUSED", "a day ago", "Failed to load")
-async def test_a_restart_of_the_api_is_shown_and_survived(page: Page, api: Api, market: Market) -> None:
+async def test_the_page_shows_and_survives_a_restart_of_the_api(page: Page, api: Api, market: Market) -> None:
     await market.fill(50)
     async with market.trading(20):
         await show(page, api)
@@ -129,7 +129,7 @@ async def test_a_restart_of_the_api_is_shown_and_survived(page: Page, api: Api, 
         await page.wait_for_function(f"() => window.marketstream.open().last_trade_id > {last}")
 
 
-async def test_an_incomplete_candle_is_seen_and_says_why(page: Page, api: Api, market: Market) -> None:
+async def test_an_incomplete_candle_is_visible_and_says_why(page: Page, api: Api, market: Market) -> None:
     opened = await market.fill(60)
     start = opened - 200
     await market.change("BTCUSDT", start, tell=False, complete=False, incomplete_reason="hole")
@@ -155,7 +155,7 @@ async def point_at(page: Page, start: int) -> None:
     await page.mouse.move(box["x"] + place["x"], box["y"] + place["y"])
 
 
-async def test_a_corrected_candle_lights_up_once(page: Page, api: Api, market: Market) -> None:
+async def test_a_corrected_candle_flashes_once(page: Page, api: Api, market: Market) -> None:
     opened = await market.fill(60)
     start = opened - 100
     await show(page, api)
@@ -177,7 +177,7 @@ async def test_a_simulated_market_is_plainly_marked(page: Page, api: Api, market
     await expect(page.locator("#watermark")).to_be_visible()
 
 
-async def test_a_telephone_has_all_of_it_without_scrolling_sideways(page: Page, api: Api, market: Market) -> None:
+async def test_a_phone_shows_everything_without_scrolling_sideways(page: Page, api: Api, market: Market) -> None:
     await page.set_viewport_size({"width": 390, "height": 844})
     await market.fill(300)
     await show(page, api)
@@ -192,7 +192,7 @@ async def test_a_telephone_has_all_of_it_without_scrolling_sideways(page: Page, 
             assert box["x"] + box["width"] <= 390, name
 
 
-async def test_nothing_inline_runs_on_the_page(api: Api) -> None:
+async def test_no_inline_code_runs_on_the_page(api: Api) -> None:
     async with httpx.AsyncClient(base_url=api.url) as client:
         answer = await client.get("/dashboard")
         policy = answer.headers["content-security-policy"]

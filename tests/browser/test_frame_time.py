@@ -1,4 +1,4 @@
-"""How much of each frame the page takes from the main thread of the browser under load."""
+"""The time of each frame that the page takes on the main thread of the browser under load."""
 
 import asyncio
 import json
@@ -13,15 +13,15 @@ from tests.browser.test_dashboard import show
 
 GOAL_MS = 8.0
 ALLOWED = 3
-"""Times the goal: machines of tests are slow, draw without a GPU, and run the market and the stores, too."""
+"""Factor above the goal: test machines are slow, draw without a GPU, and run the market and the stores as well."""
 
 FRAME_US = 1_000_000 / 60
 
 MOVES_PER_S = 5
-"""How often the open candle must move at least, on the slowest machine: sparing frames is only fair while it does."""
+"""Minimum moves of the open candle a second, on the slowest machine: fewer would make sparing frames pointless."""
 
 MOVES_S = 9
-"""Seconds for which its moves are counted: a machine that halts for two of them is none that draws too rarely."""
+"""Seconds for which the moves are counted, so that a machine that halts for two seconds does not fail the test."""
 
 COUNT_MOVES = """async (ms) => {
   const until = performance.now() + ms, closes = [];
@@ -34,9 +34,7 @@ COUNT_MOVES = """async (ms) => {
 }"""
 
 
-async def test_three_symbols_at_a_thousand_trades_a_second_leave_the_main_thread_free(
-    page: Page, api: Api, market: Market
-) -> None:
+async def test_a_thousand_trades_a_second_leave_the_main_thread_free(page: Page, api: Api, market: Market) -> None:
     await market.fill(300)
     await show(page, api)
     async with market.trading(1000):
@@ -50,7 +48,7 @@ async def test_three_symbols_at_a_thousand_trades_a_second_leave_the_main_thread
 
 
 async def traced(page: Page, seconds: float) -> list[dict[str, Any]]:
-    """What the browser did meanwhile, as it tells itself."""
+    """Return the browser's trace of the next `seconds`."""
     session = await page.context.new_cdp_session(page)
     events: list[dict[str, Any]] = []
     done = asyncio.get_running_loop().create_future()
@@ -66,7 +64,7 @@ async def traced(page: Page, seconds: float) -> list[dict[str, Any]]:
 
 
 def frame_p95_ms(events: list[dict[str, Any]]) -> float:
-    """The CPU time of the page's main thread in each sixtieth of a second, its 95th percentile."""
+    """Return the 95th percentile of the CPU time (ms) of the page's main thread in each sixtieth of a second."""
     scripts = Counter((event["pid"], event["tid"]) for event in events if event["name"] == "FireAnimationFrame")
     (thread, _), *_ = scripts.most_common(1)
     tasks = [

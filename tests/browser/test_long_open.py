@@ -1,4 +1,4 @@
-"""A page that stays open while stores go away, gaps are filled, symbols come, and days pass."""
+"""A page that stays open while stores fail, holes are filled, symbols are added, and days pass."""
 
 import asyncio
 import re
@@ -67,7 +67,7 @@ async def test_a_gap_before_the_open_candle_is_filled(page: Page, api: Api, mark
 
 
 async def moves(page: Page, market: Market, before: dict[str, Any]) -> None:
-    """Waits until the last candle drawn is still this one, and has moved."""
+    """Trade until the last drawn candle, still the same one, has moved."""
     for _ in range(100):
         await market.trade("BTCUSDT")
         await page.wait_for_timeout(50)
@@ -78,7 +78,7 @@ async def moves(page: Page, market: Market, before: dict[str, Any]) -> None:
 
 
 @pytest.mark.told("store-away", "WebSocket connection", "ERR_CONNECTION_REFUSED", "a day ago", "Failed to load")
-async def test_a_page_whose_streams_are_refused_is_not_live(
+async def test_a_page_with_refused_streams_is_not_live(
     page: Page, api: Api, market: Market, postgres: PostgresServer
 ) -> None:
     await market.fill(50)
@@ -99,7 +99,7 @@ async def test_a_page_whose_streams_are_refused_is_not_live(
         await expect(badges).to_contain_text("Live")
 
 
-async def test_a_server_that_accepts_and_closes_is_asked_less_and_less(page: Page, api: Api, market: Market) -> None:
+async def test_reconnects_to_a_server_that_closes_slow_down(page: Page, api: Api, market: Market) -> None:
     await market.fill(10)
     closed: list[str] = []
 
@@ -152,8 +152,8 @@ async def test_a_page_that_stays_open_keeps_no_more_than_it_shows(page: Page, ap
     }  # fmt: skip
 
 
-async def test_the_title_tells_the_price_without_frames(page: Page, api: Api, market: Market) -> None:
-    """As in a tab in the background."""
+async def test_the_title_has_the_price_without_frames(page: Page, api: Api, market: Market) -> None:
+    """Like in a background tab."""
     await page.add_init_script("window.requestAnimationFrame = () => 0")
     await market.fill(30)
     async with market.trading(20, close=False):
@@ -172,7 +172,7 @@ async def test_the_title_has_no_price_while_it_is_not_known(page: Page, api: Api
         await expect(page).to_have_title("BTCUSDT · MarketStream")
 
 
-async def test_a_new_symbol_leaves_the_view_where_it_is(page: Page, api: Api, market: Market) -> None:
+async def test_a_new_symbol_does_not_move_the_view(page: Page, api: Api, market: Market) -> None:
     await page.add_init_script(ASKS_SOON)
     await market.fill(300)
     await show(page, api)

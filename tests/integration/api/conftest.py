@@ -1,4 +1,4 @@
-"""An API over stores of the test's own."""
+"""An API with stores of its own for each test."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""The API as tests run it, what they ask of it, and what Redis shows of one symbol."""
+"""The API as tests run it, requests to it, and the live state of one symbol."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ OPEN_CANDLE: dict[Any, Any] = {
     "revision": "0", "fence": "3",
 }  # fmt: skip
 
-STREAM: dict[Any, Any] = {
+STATUS: dict[Any, Any] = {
     "price": "39491.76", "price_id": "2001", "price_time": "1610064046.355",
     "last_trade_time": "1610064046.355", "last_trade_id": "2001", "complete_until": "", "heard_until": "1610064046.9",
     "lag": "0", "open_holes": "0", "backfilling": "0", "fence": "3", "updated_at": "1610064047",
@@ -37,7 +37,7 @@ STREAM: dict[Any, Any] = {
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """The API with these settings, and a client of it."""
+    """Run the API with these settings, and yield an HTTP client for it."""
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     task = asyncio.create_task(run_api(settings, stop, on_serving=port.set_result, health=Health()))
     try:
@@ -51,7 +51,7 @@ async def running(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Waits for the condition."""
+    """Wait for the condition."""
     async with asyncio.timeout(LIMIT_S):
         while not await condition():  # noqa: ASYNC110 - what is waited for happens in other processes
             await asyncio.sleep(0.05)
@@ -65,7 +65,7 @@ async def fill_redis(settings: Settings) -> None:
     async with Redis.from_url(settings.redis_url) as redis:
         await redis.set("binance:BTCUSDT:price", "39491.76")
         await redis.hset("binance:BTCUSDT:current_candle", mapping=OPEN_CANDLE)
-        await redis.hset("stream:binance:BTCUSDT", mapping=STREAM)
+        await redis.hset("stream:binance:BTCUSDT", mapping=STATUS)
 
 
 async def get(client: httpx.AsyncClient, path: str) -> Any:

@@ -99,7 +99,7 @@ async def test_the_websocket_is_not_compressed(api: httpx.AsyncClient) -> None:
         assert websocket.protocol.extensions == []
 
 
-async def test_head_and_any_origin_are_welcome(filled: httpx.AsyncClient) -> None:
+async def test_head_and_any_origin_are_allowed(filled: httpx.AsyncClient) -> None:
     response = await filled.head("/symbols", headers={"Origin": "https://example.org"})
     assert (response.status_code, response.content) == (200, b"")
     assert response.headers["access-control-allow-origin"] == "*"

@@ -9,7 +9,7 @@ from marketstream.settings import Settings
 from tests.integration.api.serving import LIMIT_S
 
 
-async def test_the_process_stops_in_good_order(settings: Settings) -> None:
+async def test_the_process_stops_cleanly(settings: Settings) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "marketstream", "api", env=settings.to_environment(), stderr=asyncio.subprocess.PIPE
     )

@@ -1,4 +1,4 @@
-"""Problems that requests are answered with."""
+"""Problems as responses."""
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ async def test_an_unknown_symbol_or_exchange(filled: httpx.AsyncClient, path: st
     assert "Known exchanges: binance, replay" in body["detail"]
 
 
-async def test_a_known_symbol_of_which_nothing_was_heard(filled: httpx.AsyncClient) -> None:
+async def test_a_known_symbol_without_data(filled: httpx.AsyncClient) -> None:
     await problem(filled, "/price?symbol=ETHUSDT", 404, "no-price")
     await problem(filled, "/current-candle?symbol=ETHUSDT", 404, "no-open-candle")
 
@@ -28,7 +28,7 @@ async def test_unknown_paths_and_methods(filled: httpx.AsyncClient) -> None:
     assert response.json()["type"] == "urn:marketstream:problem:method-not-allowed"
 
 
-async def test_a_hash_that_no_processor_wrote_is_a_problem(filled: httpx.AsyncClient, settings: Settings) -> None:
+async def test_an_invalid_hash_is_a_problem(filled: httpx.AsyncClient, settings: Settings) -> None:
     async with Redis.from_url(settings.redis_url) as redis:
         await redis.hset("binance:BTCUSDT:current_candle", "window_start", "soon")
     body = await problem(filled, "/current-candle", 503, "store-away")

@@ -1,4 +1,4 @@
-"""The API while PostgreSQL or Redis is away, frozen, refuses or comes later."""
+"""The API while PostgreSQL or Redis is unavailable, frozen, refuses or starts later."""
 
 import time
 import uuid
@@ -17,7 +17,9 @@ from tests.harness.servers import pause, resume
 from tests.integration.api.serving import SOON_S, away, get, problem, ready, running, until
 
 
-async def test_redis_away_and_back(filled: httpx.AsyncClient, settings: Settings, redis_server: RedisServer) -> None:
+async def test_redis_fails_and_returns(
+    filled: httpx.AsyncClient, settings: Settings, redis_server: RedisServer
+) -> None:
     pause(redis_server)
     try:
         begun = time.monotonic()
@@ -59,7 +61,7 @@ async def test_postgresql_frozen(filled: httpx.AsyncClient, postgres: PostgresSe
     assert len(await get(filled, "/candles")) == 50
 
 
-async def test_a_frozen_database_does_not_hold_up_the_stop(settings: Settings, postgres: PostgresServer) -> None:
+async def test_a_frozen_database_does_not_delay_the_stop(settings: Settings, postgres: PostgresServer) -> None:
     try:
         async with running(settings) as client:
             await until(lambda: ready(client))
@@ -71,7 +73,7 @@ async def test_a_frozen_database_does_not_hold_up_the_stop(settings: Settings, p
         resume(postgres)
 
 
-async def test_stores_that_are_away_at_the_start_are_waited_for() -> None:
+async def test_stores_that_are_unavailable_at_the_start_are_waited_for() -> None:
     settings = Settings(
         database_url="postgresql://nobody@127.0.0.1:1/nothing", redis_url="redis://127.0.0.1:1/0",
         http_host="127.0.0.1", http_port=0,
@@ -84,7 +86,7 @@ async def test_stores_that_are_away_at_the_start_are_waited_for() -> None:
 
 
 async def says(client: httpx.AsyncClient, text: str) -> bool:
-    """Whether readiness says why PostgreSQL is of no use."""
+    """Return True if readiness reports PostgreSQL with this text."""
     return await away(client, "postgresql") and text in (await client.get("/readyz")).text
 
 
@@ -96,7 +98,7 @@ async def execute(url: str, statement: str) -> None:
         await connection.close()
 
 
-async def test_a_database_that_is_made_after_the_start(settings: Settings) -> None:
+async def test_a_database_created_after_the_start(settings: Settings) -> None:
     late = f"{settings.database_url}_late"
     name = urlsplit(late).path[1:]
     try:
@@ -111,14 +113,14 @@ async def test_a_database_that_is_made_after_the_start(settings: Settings) -> No
 
 @pytest.fixture
 async def user(postgres: PostgresServer) -> AsyncIterator[str]:
-    """A user of PostgreSQL who may connect, and no more."""
+    """A user of PostgreSQL who may connect and nothing else."""
     name = f"test_{uuid.uuid4().hex}"
     await execute(postgres.address, f"CREATE ROLE {name} LOGIN PASSWORD 'right'")
     yield name
     await execute(postgres.address, f"DROP ROLE {name}")
 
 
-async def test_a_user_who_is_let_in_after_the_start(user: str, settings: Settings) -> None:
+async def test_a_user_admitted_after_the_start(user: str, settings: Settings) -> None:
     parts = urlsplit(settings.database_url)
     theirs = parts._replace(netloc=f"{user}:wrong@{parts.hostname}:{parts.port}").geturl()
     async with running(replace(settings, database_url=theirs)) as client:

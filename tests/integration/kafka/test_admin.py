@@ -48,6 +48,6 @@ async def test_a_name_that_kafka_refuses_is_a_clear_error(settings: Settings) ->
         await ensure_topics(settings, ["no such name"])
 
 
-async def test_a_kafka_that_never_comes_is_an_error_in_time(settings: Settings) -> None:
+async def test_an_unreachable_kafka_is_an_error_in_time(settings: Settings) -> None:
     with pytest.raises(BrokerUnavailableError, match=r"within 0\.5 s at 127\.0\.0\.1:1"):
         await ensure_topics(settings.but(kafka_bootstrap="127.0.0.1:1"), ["t"], limit_s=0.5)

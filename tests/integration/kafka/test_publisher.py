@@ -69,7 +69,7 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @contextlib.asynccontextmanager
 async def beating(publisher: Publisher, topic: str) -> AsyncIterator[list["asyncio.Future[bool]"]]:
-    """Records every 20 ms inside the block; the answers to all of them."""
+    """Send records every 20 ms inside the block, and yield the list of their answers."""
     answers: list[asyncio.Future[bool]] = []
 
     async def beat_on() -> None:
@@ -142,7 +142,7 @@ async def test_a_topic_in_trouble_keeps_no_more_than_its_share(
     assert publisher.unacknowledged == 0
 
 
-async def test_send_waits_when_too_much_is_on_its_way(
+async def test_send_waits_while_too_much_is_unacknowledged(
     settings: Settings, kafka: KafkaServer, topic_prefix: str
 ) -> None:
     topic = f"{topic_prefix}.x.y"
@@ -167,7 +167,7 @@ async def test_send_waits_when_too_much_is_on_its_way(
         await publisher.close()
 
 
-async def test_a_record_beyond_all_limits_is_a_clear_error(settings: Settings, topic_prefix: str) -> None:
+async def test_a_record_that_is_too_large_is_a_clear_error(settings: Settings, topic_prefix: str) -> None:
     publisher = Publisher(settings)
     with pytest.raises(BrokerRefusedError, match="expected at most"):
         await publisher.send(f"{topic_prefix}.x.y", bytes(BATCH_BYTES + 1))

@@ -1,4 +1,4 @@
-"""An owner of a symbol, without a processor: it stores trades that are made by hand."""
+"""An owner of a symbol without a processor, which stores trades of the test."""
 
 import asyncpg
 from marketstream.market.aggregator import Aggregator

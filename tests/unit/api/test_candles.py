@@ -41,5 +41,5 @@ def test_vwap_has_four_digits_more_than_the_prices(
     assert vwap(candle) == expected
 
 
-def test_the_intervals_that_can_be_asked_for_are_those_there_are() -> None:
+def test_the_interval_names_are_those_of_the_domain() -> None:
     assert get_args(IntervalName) == tuple(INTERVALS) == parser.INTERVALS

@@ -1,4 +1,4 @@
-"""Which symbol a query means."""
+"""The symbol that a query refers to."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from marketstream.postgres.reader import Followed
 
 
 class Rows:
-    """A reader of these rows; away when there are none to give."""
+    """A reader that returns these rows, and is unavailable without rows."""
 
     def __init__(self, *rows: tuple[str, str]) -> None:
         self.rows: Sequence[tuple[str, str]] | None = rows
@@ -64,7 +64,7 @@ async def test_the_symbols_of_the_settings_come_first() -> None:
         ("kraken", None, "No exchange 'kraken' is streamed here. Known exchanges: binance, simulator."),
     ],
 )
-async def test_what_is_unknown_is_named_beside_what_is_known(
+async def test_an_unknown_name_is_reported_with_the_known_ones(
     exchange: str | None, symbol: str | None, detail: str
 ) -> None:
     with pytest.raises(ProblemError) as caught:
@@ -78,7 +78,7 @@ async def test_few_of_many_known_symbols_are_named() -> None:
         await directory(rows).find(None, "NOPE")
 
 
-async def test_nothing_followed_yet_is_said() -> None:
+async def test_a_directory_without_symbols_says_so() -> None:
     with pytest.raises(ProblemError, match="No symbol has been streamed yet"):
         await directory(Rows()).find(None, None)
 
@@ -95,7 +95,7 @@ async def test_a_new_symbol_is_found_after_a_moment_and_unknown_ones_cost_few_re
     assert await names.find(None, "ETHUSDT") == ("binance", "ETHUSDT")
 
 
-async def test_a_known_symbol_is_found_while_the_database_is_away() -> None:
+async def test_a_known_symbol_is_found_while_the_database_is_unavailable() -> None:
     rows, clock = Rows(("binance", "BTCUSDT")), Clock()
     names = directory(rows, clock)
     await names.find(None, "BTCUSDT")

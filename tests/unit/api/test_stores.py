@@ -1,4 +1,4 @@
-"""The watch of a store, which nothing may end."""
+"""The periodic probe of a store, which no error may end."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from marketstream.api.stores import Watch
 from structlog.testing import capture_logs
 
 
-async def test_what_nobody_expected_is_logged_and_the_watch_goes_on() -> None:
+async def test_an_unexpected_error_is_logged_and_the_watch_continues() -> None:
     asked, answered = 0, asyncio.Event()
 
     async def probe() -> None:

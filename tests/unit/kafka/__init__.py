@@ -1,1 +1,1 @@
-"""Tests of the package streams that need no Kafka."""
+"""Tests of the package kafka that need no Kafka."""

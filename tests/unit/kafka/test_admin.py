@@ -1,4 +1,4 @@
-"""Which topics are made, and what is said of those that are not."""
+"""The creation of topics, and the errors for topics that cannot be used."""
 
 import asyncio
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ class Answer(NamedTuple):
 
 
 class Kafka:
-    """The topics and their partitions."""
+    """Topics and their numbers of partitions, in the place of Kafka."""
 
     def __init__(self, **partitions: int) -> None:
         self.partitions = partitions
@@ -48,7 +48,7 @@ def use(monkeypatch: pytest.MonkeyPatch, kafka: Kafka) -> None:
     monkeypatch.setattr(module, "AIOKafkaAdminClient", lambda **_: kafka)
 
 
-async def test_one_topic_that_will_not_do_keeps_no_other_from_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unusable_topic_does_not_stop_the_creation_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     kafka = Kafka(b=3)
     use(monkeypatch, kafka)
     with pytest.raises(BrokerRefusedError, match="the topic b has 3 partitions"):
@@ -74,7 +74,7 @@ async def test_a_message_names_a_few_topics(monkeypatch: pytest.MonkeyPatch, cou
     assert len(str(caught.value)) < 500
 
 
-async def test_who_is_not_patient_hears_at_once_that_topics_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_patience_missing_topics_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, Kafka(a=1))
     async with asyncio.timeout(10):
         with pytest.raises(TopicMissingError, match="topics do not exist yet: b"):
@@ -82,7 +82,7 @@ async def test_who_is_not_patient_hears_at_once_that_topics_are_missing(monkeypa
 
 
 @pytest.mark.parametrize("bootstrap", ["kafka:port", "kafka:", "kafka:9092,[::1", "kafka:99999"])
-async def test_an_address_of_kafka_that_is_none_is_a_clear_error(bootstrap: str) -> None:
+async def test_an_invalid_kafka_address_is_a_clear_error(bootstrap: str) -> None:
     settings = Settings(kafka_bootstrap=bootstrap)
     with pytest.raises(BrokerRefusedError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of the Kafka brokers"):
         await ensure_topics(settings, ["a"], limit_s=1)

@@ -3,7 +3,7 @@ from marketstream.kafka.client import connection
 from marketstream.settings import Settings, SettingsError
 
 
-def test_a_login_needs_a_name_and_a_password_and_trust_a_file() -> None:
+def test_a_login_needs_user_and_password_and_trust_needs_a_file() -> None:
     login = Settings(kafka_bootstrap="k:9093", kafka_security_protocol="SASL_PLAINTEXT")
     with pytest.raises(SettingsError, match=r"KAFKA_SASL_USERNAME.*KAFKA_SASL_PASSWORD"):
         connection(login)

@@ -29,5 +29,5 @@ def test_topics_are_chosen_by_exchange_and_symbol(
     assert matching(TOPICS, "trades", exchange, symbols) == found
 
 
-def test_the_prefix_may_have_points_and_capitals() -> None:
+def test_the_prefix_may_have_dots_and_capitals() -> None:
     assert matching(["my.trades.binance.btcusdt"], "My.Trades", "binance", ["BTCUSDT"]) == ["my.trades.binance.btcusdt"]

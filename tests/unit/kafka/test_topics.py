@@ -23,7 +23,7 @@ def test_two_symbols_of_one_topic_are_refused_by_name(first: str, second: str) -
     )
 
 
-async def test_a_producer_of_two_symbols_of_one_topic_ends_before_it_begins() -> None:
+async def test_a_producer_with_two_symbols_of_one_topic_does_not_start() -> None:
     settings = Settings(exchange="simulator", symbols=("BTC/USDT", "BTC-USDT"))
     with pytest.raises(SettingsError, match="'BTC/USDT' and 'BTC-USDT'"):
         await run_producer(settings, asyncio.Event())

@@ -1,4 +1,4 @@
-"""DATABASE_URL as hosts hand it out."""
+"""DATABASE_URL as hosting providers hand it out."""
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +19,7 @@ def kept(address: Address) -> dict[str, list[str]]:
     return parse_qs(urlsplit(address.url).query)
 
 
-def test_a_plain_url_is_left_as_it_is() -> None:
+def test_a_plain_url_is_unchanged() -> None:
     address = read("")
     assert (address.url, address.connect_s, dict(address.server_settings), address.ssl) == (URL, 5.0, {}, None)
 
@@ -34,7 +34,7 @@ def test_a_plain_url_is_left_as_it_is() -> None:
         "sslsni=1&sslcompression=0&min_protocol_version=3.0&max_protocol_version=latest&replication=false",
     ],
 )
-def test_parameters_of_libpq_are_passed_over(query: str) -> None:
+def test_irrelevant_parameters_of_libpq_are_ignored(query: str) -> None:
     address = read(query)
     assert set(kept(address)) <= {"sslmode"}
     assert urlsplit(address.url)._replace(query="").geturl() == URL
@@ -54,28 +54,28 @@ def test_several_hosts_are_kept() -> None:
     assert urlsplit(address.url).netloc == "u:p@one:5432,two:5433"
 
 
-def test_options_and_the_name_of_the_application_go_to_the_server() -> None:
+def test_options_and_application_name_are_sent_to_the_server() -> None:
     address = read("options=-csearch_path%3Dmarket&application_name=mine")
     assert dict(address.server_settings) == {"options": "-csearch_path=market", "application_name": "mine"}
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10", 10.0), ("1", 2.0), ("0", 5.0), ("-1", 5.0)])
-def test_the_time_to_connect_is_that_of_libpq(text: str, seconds: float) -> None:
+def test_connect_timeout_works_like_in_libpq(text: str, seconds: float) -> None:
     assert read(f"connect_timeout={text}").connect_s == seconds
 
 
-def test_the_authorities_of_the_system() -> None:
+def test_the_authorities_of_the_system_can_be_trusted() -> None:
     address = read("sslmode=verify-full&sslrootcert=system")
     assert address.ssl is not None
     assert kept(address) == {}
     assert address.arguments()["ssl"] is address.ssl
 
 
-def test_an_address_without_a_name_is_connected_to() -> None:
+def test_hostaddr_alone_names_the_host() -> None:
     assert kept(address_of("postgresql:///market?host=&hostaddr=10.0.0.1", 5.0))["host"] == ["10.0.0.1"]
 
 
-def test_required_channel_binding_is_passed_over_with_a_warning() -> None:
+def test_required_channel_binding_is_ignored_with_a_warning() -> None:
     with capture_logs() as lines:
         read("channel_binding=require")
     assert [line["log_level"] for line in lines] == ["warning"]
@@ -100,7 +100,7 @@ def test_required_channel_binding_is_passed_over_with_a_warning() -> None:
         ("sslmode=require&sslrootcert=system", "sslrootcert=system"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_by_name_in_one_line(query: str, named: str) -> None:
+def test_a_parameter_that_cannot_be_honoured_is_refused_by_name(query: str, named: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         read(query)
     message = str(refusal.value)
@@ -110,7 +110,7 @@ def test_what_cannot_be_honoured_is_refused_by_name_in_one_line(query: str, name
     assert "p@ss" not in message
 
 
-def test_a_file_of_an_authority_is_kept(tmp_path: Path) -> None:
+def test_the_file_of_an_authority_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("PEM")
     assert kept(read(f"sslmode=verify-full&sslrootcert={file}"))["sslrootcert"] == [str(file)]

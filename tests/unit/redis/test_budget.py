@@ -10,7 +10,7 @@ def alone(time: VirtualTime, most_wait_s: float = 60.0) -> Budget:
     return Budget(now_s=lambda: time.us / 1_000_000, sleep=time.sleep, most_wait_s=most_wait_s)
 
 
-async def test_without_redis_a_process_takes_a_tenth_and_no_more() -> None:
+async def test_without_redis_a_process_uses_a_tenth_and_no_more() -> None:
     time = VirtualTime()
     budget, begun_us, spent = alone(time), time.us, 0
     while time.us - begun_us < 60_000_000:
@@ -20,7 +20,7 @@ async def test_without_redis_a_process_takes_a_tenth_and_no_more() -> None:
     assert 400 < spent <= 480 + 25
 
 
-async def test_what_cannot_be_had_in_time_is_an_error_that_says_when() -> None:
+async def test_weight_not_available_in_time_is_an_error_with_the_delay() -> None:
     time = VirtualTime()
     budget = alone(time, most_wait_s=1.0)
     for _ in range(4):
@@ -52,7 +52,7 @@ async def test_a_part_leaves_the_rest_to_others() -> None:
     assert await spend(part, 3) == 0
 
 
-async def test_a_part_gets_its_share_although_others_take_all_they_can_get() -> None:
+async def test_a_part_gets_its_share_while_others_take_everything() -> None:
     time = VirtualTime()
     budget = alone(time, most_wait_s=0)
     part = budget.part("questions", 0.25)
@@ -66,7 +66,7 @@ async def test_a_part_gets_its_share_although_others_take_all_they_can_get() -> 
     assert 60 <= spent <= 0.25 * 360 + 30
 
 
-async def test_a_stop_told_to_a_part_holds_for_all_and_the_other_way_round() -> None:
+async def test_a_stop_of_a_part_or_of_the_whole_holds_for_both() -> None:
     budget = alone(VirtualTime(), most_wait_s=1.0)
     part = budget.part("questions", 0.5)
     await part.stop(3600)
@@ -76,8 +76,8 @@ async def test_a_stop_told_to_a_part_holds_for_all_and_the_other_way_round() -> 
 
 
 @pytest.mark.parametrize("processes", [1, 16, 20])
-async def test_connection_attempts_of_many_processes_without_redis_stay_within_the_limit(processes: int) -> None:
-    """Binance counts 300 attempts in 5 minutes from one IP address; each process tries as often as it may."""
+async def test_attempts_of_many_processes_without_redis_stay_within_the_limit(processes: int) -> None:
+    """Binance allows 300 attempts in 5 minutes from one IP address. Each process tries as often as it may."""
     attempts = 0
     for _ in range(processes):
         time = VirtualTime()
@@ -89,7 +89,7 @@ async def test_connection_attempts_of_many_processes_without_redis_stay_within_t
     assert processes * 5 <= attempts <= 300
 
 
-async def test_a_budget_beside_another_is_one_of_its_own() -> None:
+async def test_two_budgets_do_not_affect_each_other() -> None:
     weight = alone(VirtualTime(), most_wait_s=0)
     connections = weight.beside("connections", limit=300, period_s=300)
     assert await spend(weight, 5) == 120

@@ -16,7 +16,7 @@ CANDLE = {
 }  # fmt: skip
 
 
-def test_what_is_encoded_is_decoded() -> None:
+def test_an_encoded_frame_decodes_to_itself() -> None:
     frame = Frame(
         exchange="binance", symbol="BTCUSDT", received_us=1_610_064_046_355_000,
         price=FramePrice("1.5", "1610064046.355", 8), candle=CANDLE, changed=[1610064030],
@@ -32,13 +32,13 @@ def test_what_is_encoded_is_decoded() -> None:
     assert (status.heard_until, status.complete_until, status.open_holes) == (1610064046.9, None, 1)
 
 
-def test_it_is_a_map_with_trades_as_arrays() -> None:
+def test_a_frame_is_a_map_with_trades_as_arrays() -> None:
     frame = Frame(exchange="e", symbol="S", trades=[FrameTrade(1, 2, "3", "4", taker_buy=False)])
     raw = msgspec.msgpack.decode(encode(frame))
     assert raw == {"exchange": "e", "symbol": "S", "trades": [[1, 2, "3", "4", False]]}
 
 
-def test_what_is_left_out_is_nothing() -> None:
+def test_omitted_fields_are_empty() -> None:
     frame = decode(msgspec.msgpack.encode({"exchange": "e", "symbol": "S"}))
     assert (frame.price, frame.open_candle(), frame.changed, frame.trades) == (None, None, [], [])
 
@@ -52,12 +52,12 @@ def test_what_is_left_out_is_nothing() -> None:
         msgspec.msgpack.encode({"exchange": "e", "symbol": "S", "price": {"price": "NaN", "time": "1", "id": 1}}),
     ],
 )  # fmt: skip
-def test_what_is_no_frame_is_refused(data: bytes) -> None:
+def test_invalid_data_is_refused(data: bytes) -> None:
     with pytest.raises(LiveStoreContentError, match="cannot be decoded"):
         decode(data)
 
 
-def test_fields_that_make_no_sense_are_refused() -> None:
+def test_invalid_fields_are_refused() -> None:
     with pytest.raises(LiveStoreContentError, match="not what a processor writes"):
         Frame(exchange="e", symbol="S", candle=CANDLE | {"window_start": "soon"}).open_candle()
     for volume in ("much", "NaN", "-1", "1e9", "9" * 100):

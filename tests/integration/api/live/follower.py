@@ -1,4 +1,4 @@
-"""A client of /ws, as the page is one."""
+"""A client of /ws, like the dashboard."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ BTC = {"exchange": "binance", "symbol": "BTCUSDT", "interval": "10s"}
 
 
 class Follower:
-    """A client of /ws, which checks of every message that it is the next of its stream."""
+    """A client of /ws that checks that every message is the next one of its stream."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
@@ -26,7 +26,7 @@ class Follower:
         await self.connection.send(json.dumps({"type": kind, "streams": streams}))
 
     async def next(self, *kinds: str, within_s: float = LIMIT_S, **fields: Any) -> dict[str, Any]:
-        """The next message of one of these types that has these fields."""
+        """Return the next message of one of these types with these fields."""
         async with asyncio.timeout(within_s):
             while True:
                 message = cast("dict[str, Any]", json.loads(await self.connection.recv()))
@@ -35,7 +35,7 @@ class Follower:
                     return message
 
     async def nothing(self, *kinds: str, for_s: float = 0.3) -> None:
-        """No message of these types comes."""
+        """Check that no message of these types arrives."""
         with pytest.raises(TimeoutError):
             raise AssertionError(await self.next(*kinds, within_s=for_s))
 
@@ -51,7 +51,7 @@ class Follower:
 
 @contextlib.asynccontextmanager
 async def following(api: httpx.AsyncClient, *streams: dict[str, Any], **options: Any) -> AsyncIterator[Follower]:
-    """A client that has asked for these streams."""
+    """Connect a client and subscribe to these streams."""
     url = f"ws://{api.base_url.host}:{api.base_url.port}/ws"
     async with connect(url, compression=None, max_size=None, **options) as connection:
         follower = Follower(connection)

@@ -1,4 +1,4 @@
-"""/ws over a real PostgreSQL and a real Redis, followed as a browser does."""
+"""/ws over a real PostgreSQL and a real Redis, used like a browser does."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from tests.integration.api.live.follower import BTC, following
 from tests.integration.api.serving import ready, running, until
 
 
-async def test_a_snapshot_shows_what_the_other_endpoints_do(api: httpx.AsyncClient, market: Market) -> None:
+async def test_a_snapshot_equals_the_rest_endpoints(api: httpx.AsyncClient, market: Market) -> None:
     await market.fill(40)
     await market.publish("BTCUSDT", trades=[market.books["BTCUSDT"].trade(time.time_ns() // 1000)])
     async with following(api, {"symbol": "btcusdt", "limit": 20}) as follower:
@@ -34,7 +34,7 @@ async def test_a_snapshot_shows_what_the_other_endpoints_do(api: httpx.AsyncClie
     }  # fmt: skip
 
 
-async def test_what_changes_is_sent_and_what_does_not_is_not(api: httpx.AsyncClient, market: Market) -> None:
+async def test_only_changes_are_sent(api: httpx.AsyncClient, market: Market) -> None:
     await market.fill(3)
     await market.publish("BTCUSDT")
     book = market.books["BTCUSDT"]
@@ -76,9 +76,7 @@ async def test_a_closed_candle_comes_from_the_database_for_every_interval(
     assert [five["candle"]] == answer.json()
 
 
-async def test_a_correction_far_in_the_past_reaches_those_who_scrolled_there(
-    api: httpx.AsyncClient, market: Market
-) -> None:
+async def test_a_correction_far_in_the_past_is_sent(api: httpx.AsyncClient, market: Market) -> None:
     opened = await market.fill(KEPT + 100)
     async with following(api, BTC) as follower:
         assert len((await follower.next("snapshot"))["candles"]) == KEPT
@@ -87,7 +85,7 @@ async def test_a_correction_far_in_the_past_reaches_those_who_scrolled_there(
 
 
 @pytest.mark.parametrize("interval", ["1m", "5m", "1h", "1d"])
-async def test_the_open_candle_of_a_longer_interval_is_what_its_parts_come_to(
+async def test_the_open_candle_of_a_longer_interval_equals_its_parts(
     api: httpx.AsyncClient, market: Market, interval: str
 ) -> None:
     opened = await market.fill(500)
@@ -138,7 +136,7 @@ async def test_a_longer_candle_keeps_its_trades_until_the_closed_part_is_stored(
         ),
     ],
 )
-async def test_a_bad_message_is_told_and_the_connection_goes_on(
+async def test_a_bad_message_is_answered_and_the_connection_stays_open(
     api: httpx.AsyncClient, market: Market, message: str, code: str, detail: str
 ) -> None:
     await market.fill(2)
@@ -180,7 +178,7 @@ async def test_an_unsubscribed_stream_is_silent(api: httpx.AsyncClient, market: 
         await follower.next("pong")
 
 
-async def test_a_message_that_is_too_long_ends_the_connection(api: httpx.AsyncClient) -> None:
+async def test_a_message_that_is_too_long_closes_the_connection(api: httpx.AsyncClient) -> None:
     async with following(api) as follower:
         await follower.connection.send("x" * 100_000)
         with pytest.raises(ConnectionClosed) as caught:
@@ -189,13 +187,13 @@ async def test_a_message_that_is_too_long_ends_the_connection(api: httpx.AsyncCl
         assert caught.value.rcvd.code == 1009
 
 
-async def test_any_origin_is_welcome(api: httpx.AsyncClient, market: Market) -> None:
+async def test_any_origin_may_connect(api: httpx.AsyncClient, market: Market) -> None:
     await market.fill(1)
     async with following(api, BTC, origin="https://example.org") as follower:
         await follower.next("snapshot")
 
 
-async def test_a_restarted_api_counts_in_another_epoch(settings: Settings, market: Market) -> None:
+async def test_a_restarted_api_begins_a_new_epoch(settings: Settings, market: Market) -> None:
     await market.fill(2)
     epochs = set()
     for _ in range(2):
@@ -206,7 +204,7 @@ async def test_a_restarted_api_counts_in_another_epoch(settings: Settings, marke
     assert len(epochs) == 2
 
 
-async def test_a_stop_tells_the_clients_to_come_back(settings: Settings, market: Market) -> None:
+async def test_a_stop_tells_clients_to_reconnect(settings: Settings, market: Market) -> None:
     await market.fill(1)
     async with contextlib.AsyncExitStack() as stack:
         async with running(settings) as api:
@@ -218,7 +216,7 @@ async def test_a_stop_tells_the_clients_to_come_back(settings: Settings, market:
         assert caught.value.rcvd.code == 1012
 
 
-async def test_redis_away_and_back(api: httpx.AsyncClient, market: Market, redis_server: RedisServer) -> None:
+async def test_redis_fails_and_returns(api: httpx.AsyncClient, market: Market, redis_server: RedisServer) -> None:
     await market.fill(3)
     async with following(api, BTC) as follower:
         first = await follower.next("snapshot")
@@ -238,7 +236,7 @@ async def test_redis_away_and_back(api: httpx.AsyncClient, market: Market, redis
         await follower.next("trades")
 
 
-async def test_postgresql_away_is_told_and_the_client_asks_again(
+async def test_an_unavailable_postgresql_is_reported_and_a_client_can_retry(
     api: httpx.AsyncClient, market: Market, settings: Settings, postgres: PostgresServer
 ) -> None:
     await market.fill(3)
@@ -257,7 +255,7 @@ async def test_postgresql_away_is_told_and_the_client_asks_again(
         await follower.next("snapshot")
 
 
-async def test_a_frame_that_makes_no_sense_is_left_out(api: httpx.AsyncClient, market: Market) -> None:
+async def test_an_invalid_frame_is_skipped(api: httpx.AsyncClient, market: Market) -> None:
     await market.fill(3)
     book = market.books["BTCUSDT"]
     senseless = Frame("binance", "BTCUSDT", candle=book.fields() | {"volume": "much"})

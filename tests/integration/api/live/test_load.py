@@ -1,4 +1,4 @@
-"""A crowd on one API process: what a message costs it, beside a bare broadcast of the same bytes."""
+"""Many clients of one API process: the cost of a message compared with a bare broadcast of the same bytes."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ def cpu_s(pid: int) -> float:
 
 
 @pytest.mark.soak
-async def test_a_message_costs_about_what_a_bare_broadcast_does(database_url: str, redis_url: str) -> None:
+async def test_a_message_costs_about_as_much_as_a_bare_broadcast(database_url: str, redis_url: str) -> None:
     port = free_port()
     settings = Settings(database_url=database_url, redis_url=redis_url, http_host="127.0.0.1", http_port=port)
     messages: list[str] = []
@@ -84,7 +84,7 @@ async def test_a_message_costs_about_what_a_bare_broadcast_does(database_url: st
 
 
 async def bare(messages: list[str]) -> float:
-    """CPU µs for each of the same messages at the same pace, sent by `websockets.broadcast`."""
+    """Return the CPU time (µs) of each of the same messages at the same pace, sent by `websockets.broadcast`."""
     port = free_port()
     async with crowd("serve", port) as server, crowd("listen", port, CLIENTS):
         assert server.stdin is not None

@@ -1,4 +1,4 @@
-"""Clients of /ws that read slowly, or not at all."""
+"""Clients of /ws that read slowly or not at all."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ BEHIND, STUCK = (f"marketstream_api_websocket_{name}_total" for name in ("behind
 
 @contextlib.asynccontextmanager
 async def deaf(api: httpx.AsyncClient) -> AsyncIterator[Callable[[bool], None]]:
-    """A client that follows BTCUSDT over a narrow socket; the function makes it read, or not."""
+    """Connect a client that follows BTCUSDT over a narrow socket. The function turns its reading on or off."""
     sock = socket.create_connection((api.base_url.host, api.base_url.port))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     async with connect(f"ws://{api.base_url.host}/ws", sock=sock, compression=None, max_size=None) as connection:
@@ -76,7 +76,7 @@ async def test_a_stuck_client_is_closed_with_a_reason(
     assert "has read too little for 1 s" in closed.rcvd.reason
 
 
-async def test_a_stuck_client_is_let_go_even_if_it_never_takes_the_reason(
+async def test_a_stuck_client_is_released_even_if_it_never_reads_the_reason(
     api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "LINGER_S", 0.0)
@@ -87,7 +87,7 @@ async def test_a_stuck_client_is_let_go_even_if_it_never_takes_the_reason(
 async def closed_when_stuck(
     api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> ConnectionClosed:
-    """How a client that reads again only after the server gave it up sees its end."""
+    """Return the close that a client sees if it reads again only after the server has given it up."""
     monkeypatch.setattr(client_module, "BEHIND", 16 * 1024)
     monkeypatch.setattr(client_module, "STUCK_S", 1.0)
     await market.fill(50)
@@ -105,7 +105,7 @@ async def closed_when_stuck(
     return caught.value
 
 
-async def test_what_a_client_asks_for_waits_until_it_has_read(
+async def test_requests_wait_until_the_client_has_read(
     api: httpx.AsyncClient, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outlets: list[Outlet] = []
@@ -128,7 +128,7 @@ async def test_what_a_client_asks_for_waits_until_it_has_read(
     assert client_module.BEHIND < most < 3 * client_module.BEHIND
 
 
-async def test_one_that_reads_is_shown_all_it_asks_for(api: httpx.AsyncClient, market: Market) -> None:
+async def test_a_client_that_reads_gets_every_snapshot(api: httpx.AsyncClient, market: Market) -> None:
     await market.fill(KEPT)
     async with following(api, *[BTC] * MOST_STREAMS) as follower:
         for _ in range(MOST_STREAMS):
@@ -136,7 +136,7 @@ async def test_one_that_reads_is_shown_all_it_asks_for(api: httpx.AsyncClient, m
 
 
 async def count(api: httpx.AsyncClient, name: str) -> float:
-    """What a counter of this process stands at: other tests may have raised it, too."""
+    """Return the value of a counter of this process, which other tests may have raised as well."""
     lines = (await api.get("/metrics")).text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 

@@ -21,7 +21,7 @@ from tests.integration.api.serving import problem
         ("sybmol=X", "sybmol", "X", "one of the parameters symbol, exchange, interval, start, end, limit"),
     ],
 )
-async def test_a_bad_query_says_what_was_expected(
+async def test_an_invalid_query_says_what_was_expected(
     filled: httpx.AsyncClient, query: str, parameter: str, given: str, expected: str
 ) -> None:
     body = await problem(filled, f"/candles?{query}", 422, "invalid-query")
@@ -29,11 +29,11 @@ async def test_a_bad_query_says_what_was_expected(
     assert body["detail"] == f"{parameter} is {given!r}: expected {expected}"
 
 
-async def test_every_bad_parameter_is_named(filled: httpx.AsyncClient) -> None:
+async def test_every_invalid_parameter_is_named(filled: httpx.AsyncClient) -> None:
     body = await problem(filled, "/candles?limit=0&interval=x&start=y", 422, "invalid-query")
     assert {error["parameter"] for error in body["errors"]} == {"limit", "interval", "start"}
 
 
 @pytest.mark.parametrize("path", ["/price?limit=1", "/current-candle?interval=1m", "/symbols?x=1"])
-async def test_a_parameter_that_another_endpoint_has_is_refused(filled: httpx.AsyncClient, path: str) -> None:
+async def test_a_parameter_of_another_endpoint_is_refused(filled: httpx.AsyncClient, path: str) -> None:
     await problem(filled, path, 422, "invalid-query")

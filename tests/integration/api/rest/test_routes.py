@@ -7,10 +7,10 @@ import pytest
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 
-from tests.integration.api.serving import FIRST, STREAM, get
+from tests.integration.api.serving import FIRST, STATUS, get
 
 
-async def test_the_original_four_calls_need_no_argument(filled: httpx.AsyncClient) -> None:
+async def test_no_endpoint_needs_a_parameter(filled: httpx.AsyncClient) -> None:
     for path in ("/price", "/candles", "/current-candle", "/symbols"):
         await get(filled, path)
 
@@ -52,7 +52,7 @@ async def test_a_candle(filled: httpx.AsyncClient) -> None:
         ("symbol=&exchange=&interval=10s&start=&end=&limit=50", 50),
     ],
 )
-async def test_the_query_chooses(filled: httpx.AsyncClient, query: str, count: int) -> None:
+async def test_the_query_selects_candles(filled: httpx.AsyncClient, query: str, count: int) -> None:
     assert len(await get(filled, f"/candles?{query}")) == count
 
 
@@ -71,7 +71,7 @@ async def test_symbols_with_their_states(filled: httpx.AsyncClient, settings: Se
     async with Redis.from_url(settings.redis_url) as redis:
         await redis.hset(
             "stream:binance:ETHUSDT",
-            mapping=STREAM | {"heard_until": now, "last_trade_time": now, "complete_until": "1610064040"},
+            mapping=STATUS | {"heard_until": now, "last_trade_time": now, "complete_until": "1610064040"},
         )
     symbols = await get(filled, "/symbols")
     assert [(s["exchange"], s["symbol"], s["state"]) for s in symbols] == [

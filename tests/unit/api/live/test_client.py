@@ -1,4 +1,4 @@
-"""What a client is sent that keeps up, falls behind, or is stuck."""
+"""Clients that keep up, fall behind or are stuck."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from marketstream.api.live.client import BEHIND, STUCK_S, Client
 
 
 class Outlet:
-    """A writing end whose reader takes what the test says."""
+    """An outlet whose reader reads as much as the test says."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -40,7 +40,7 @@ def latest(*snapshots: bytes) -> Callable[[], list[bytes]]:
     return lambda: list(snapshots)
 
 
-def test_one_that_keeps_up_gets_everything() -> None:
+def test_a_client_that_keeps_up_gets_everything() -> None:
     client, outlet, _ = pair()
     for number in range(1000):
         client.send(b"%d" % number)
@@ -49,7 +49,7 @@ def test_one_that_keeps_up_gets_everything() -> None:
     assert not client.is_behind
 
 
-def test_one_that_fell_behind_gets_the_latest_once_it_has_read_the_rest() -> None:
+def test_a_client_that_fell_behind_gets_the_latest_after_reading_the_rest() -> None:
     client, outlet, _ = pair()
     client.send(bytes(BEHIND + 1))
     client.send(b"missed")
@@ -64,7 +64,7 @@ def test_one_that_fell_behind_gets_the_latest_once_it_has_read_the_rest() -> Non
     assert outlet.written[1:] == [b"snapshot", b"next"]
 
 
-def test_a_great_snapshot_alone_does_not_mean_being_behind() -> None:
+def test_a_large_snapshot_alone_does_not_put_a_client_behind() -> None:
     client, outlet, _ = pair()
     client.show(bytes(10 * BEHIND))
     client.send(b"next")
@@ -74,7 +74,7 @@ def test_a_great_snapshot_alone_does_not_mean_being_behind() -> None:
     assert client.is_behind
 
 
-def test_one_that_reads_nothing_is_closed_with_a_reason() -> None:
+def test_a_client_that_reads_nothing_is_closed_with_a_reason() -> None:
     client, outlet, clock = pair()
     client.send(bytes(BEHIND + 1))
     client.send(b"missed")
@@ -86,7 +86,7 @@ def test_one_that_reads_nothing_is_closed_with_a_reason() -> None:
     assert outlet.closed == (1013, "the client has read too little for 10 s; reconnect later")
 
 
-def test_one_for_which_much_waits_is_not_answered_until_it_has_read() -> None:
+def test_a_client_with_many_waiting_bytes_is_not_answered_until_it_has_read() -> None:
     client, outlet, clock = pair()
     assert client.has_room()
     client.show(bytes(BEHIND + 1))
@@ -100,7 +100,7 @@ def test_one_for_which_much_waits_is_not_answered_until_it_has_read() -> None:
     assert not client.is_given_up
 
 
-def test_one_that_asks_for_more_than_it_reads_is_closed() -> None:
+def test_a_client_that_requests_more_than_it_reads_is_closed() -> None:
     client, outlet, clock = pair()
     client.show(bytes(BEHIND + 1))
     assert not client.has_room()
@@ -110,7 +110,7 @@ def test_one_that_asks_for_more_than_it_reads_is_closed() -> None:
     assert outlet.closed == (1013, "the client has read too little for 10 s; reconnect later")
 
 
-def test_one_that_is_behind_is_not_answered_until_it_has_caught_up() -> None:
+def test_a_client_that_is_behind_is_not_answered_until_it_has_caught_up() -> None:
     client, outlet, _ = pair()
     client.send(bytes(BEHIND + 1))
     client.send(b"missed")
@@ -121,7 +121,7 @@ def test_one_that_is_behind_is_not_answered_until_it_has_caught_up() -> None:
     assert client.has_room()
 
 
-def test_one_that_was_full_before_it_caught_up_is_given_its_time_anew() -> None:
+def test_the_stuck_timer_restarts_when_a_full_client_catches_up() -> None:
     client, outlet, clock = pair()
     outlet.waiting = BEHIND + 1
     assert not client.has_room()
@@ -134,7 +134,7 @@ def test_one_that_was_full_before_it_caught_up_is_given_its_time_anew() -> None:
     assert outlet.closed is None
 
 
-def test_answers_do_not_raise_what_may_wait_for_good() -> None:
+def test_answers_do_not_raise_the_limit_permanently() -> None:
     client, _, _ = pair()
     client.show(bytes(BEHIND))
     assert client.has_room()

@@ -1,4 +1,4 @@
-"""The hub and its symbols, over stores that the test holds up, and frames that make no sense."""
+"""The hub and its symbols, with stores that the test delays, and with frames that fail."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ BTC = "binance", "BTCUSDT"
 
 
 class Stores:
-    """PostgreSQL without candles and Redis with a live symbol, which answer while `open` is set."""
+    """PostgreSQL without candles, and Redis with live symbols. Both answer while `open` is set."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -41,7 +41,7 @@ class Stores:
 
 
 class Listener:
-    """Frames that the test puts in; an error among them is raised."""
+    """Frames from the test. An exception among them is raised."""
 
     def __init__(self) -> None:
         self.frames: asyncio.Queue[Any] = asyncio.Queue()
@@ -89,7 +89,7 @@ class Outlet:
 
 
 class Scene:
-    """A hub that runs, with one client that follows BTCUSDT."""
+    """A running hub with one client that follows BTCUSDT."""
 
     def __init__(self) -> None:
         self.stores, self.listener, self.outlet = Stores(), Listener(), Outlet()
@@ -111,7 +111,7 @@ class Scene:
         await asyncio.gather(self.task, return_exceptions=True)
 
     async def price(self, number: int) -> None:
-        """A good frame, which the client hears of."""
+        """Publish a valid frame and wait until the client has received it."""
         now = f"{time.time():.6f}"
         self.listener.frames.put_nowait(
             Frame(*BTC, price=FramePrice("2", now, number), status={"heard_until": now, "last_trade_time": now})
@@ -119,7 +119,7 @@ class Scene:
         assert (await self.outlet.next("price"))["price"]["trade_id"] == number
 
 
-async def test_nobody_is_told_of_a_half_while_all_is_read_again() -> None:
+async def test_no_partial_state_is_sent_while_everything_is_read_again() -> None:
     async with Scene() as scene:
         await scene.price(7)
         scene.stores.open.clear()
@@ -136,7 +136,9 @@ async def test_nobody_is_told_of_a_half_while_all_is_read_again() -> None:
 
 
 @pytest.mark.parametrize("method", ["take", "flush"])
-async def test_a_symbol_that_fails_is_logged_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+async def test_a_failing_symbol_is_logged_and_does_not_affect_others(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
     real = getattr(LiveSymbol, method)
 
     def fails(live: LiveSymbol, *arguments: Any) -> Any:
@@ -156,7 +158,7 @@ async def test_a_symbol_that_fails_is_logged_and_the_others_go_on(monkeypatch: p
     assert {(line["symbol"], line["exc_info"]) for line in failures} == {("BAD", True)}
 
 
-async def test_a_feed_that_fails_begins_anew() -> None:
+async def test_live_data_that_fails_restarts() -> None:
     with capture_logs() as lines:
         async with Scene() as scene:
             await scene.price(7)

@@ -1,31 +1,13 @@
 """Recent candles in memory, and open candles computed from them."""
 
-from typing import Any
-
-from marketstream.api.candles import candle_of
 from marketstream.api.live.ladder import Ladder, levels
 from marketstream.api.live.messages import KEPT
 from marketstream.market.window import INTERVALS
 from marketstream.postgres.reader import CandleRow
-from marketstream.redis.hashes import LiveCandle
+
+from tests.unit.api.live.rungs import START, closed, live
 
 TEN, MINUTE, FIVE = INTERVALS["10s"], INTERVALS["1m"], INTERVALS["5m"]
-START = 1_610_064_000  # begins a window of every interval up to 10 minutes
-
-
-def live(start: int, price: str = "1", trades: int = 1, **changes: Any) -> LiveCandle:
-    fields: dict[str, Any] = {
-        "exchange": "binance", "symbol": "BTCUSDT", "interval": "10s", "window_start": start,
-        "open": price, "high": price, "low": price, "close": price,
-        "volume": str(trades), "quote_volume": str(trades), "taker_buy_volume": "0",
-        "trade_count": trades, "first_trade_id": start, "last_trade_id": start + trades - 1,
-        "complete": False, "incomplete_reason": "unconfirmed", "revision": 0,
-    }  # fmt: skip
-    return LiveCandle(**fields | changes)
-
-
-def closed(start: int, price: str = "1", **changes: Any) -> CandleRow:
-    return candle_of(live(start, price, **{"complete": True, "incomplete_reason": None} | changes))
 
 
 def ladder(**held: list[CandleRow]) -> Ladder:

@@ -33,7 +33,7 @@ def test_requests() -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"type":"ping","x":1}', '{"type":"subscribe","streams":[{"symbol":""}]}', b"\xff"]
 )
-def test_what_makes_no_sense_is_refused_with_what_was_expected(text: str | bytes) -> None:
+def test_an_invalid_request_is_refused_with_the_expected_form(text: str | bytes) -> None:
     with pytest.raises(BadMessageError, match=r'expected \{"type": "subscribe"'):
         request(text)
 

@@ -1,4 +1,4 @@
-"""A WebSocket whose client does not read: its connection ends all the same."""
+"""A WebSocket whose client does not read. Its connection ends all the same."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ MUCH = b"\x81\x7f" + (8_000_000).to_bytes(8) + bytes(8_000_000)
 
 
 class Deaf:
-    """A client that has been sent more than it reads."""
+    """A connection whose client was sent more than it reads."""
 
     def __init__(self, sock: socket.socket, outlet: DirectWebSocket, ended: asyncio.Event) -> None:
         self.sock, self.outlet, self.ended = sock, outlet, ended
@@ -25,7 +25,7 @@ class Deaf:
         self.sock.sendall(bytes((0x80 | opcode, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
 
     async def is_let_go(self) -> None:
-        """Its connection is lost, and the application has been told."""
+        """Check that the connection is lost and that the application was informed."""
         async with asyncio.timeout(5):
             await self.ended.wait()
             while not self.outlet.disconnected:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -70,20 +70,22 @@ def breaks_the_protocol(client: Deaf) -> None:
 
 
 @pytest.mark.parametrize("end", [closes, ends, breaks_the_protocol])
-async def test_one_that_ends_without_reading(monkeypatch: pytest.MonkeyPatch, end: Callable[[Deaf], None]) -> None:
+async def test_a_client_that_disconnects_without_reading_is_released(
+    monkeypatch: pytest.MonkeyPatch, end: Callable[[Deaf], None]
+) -> None:
     monkeypatch.setattr(outlet, "LINGER_S", 0.1)
     async with deaf() as client:
         end(client)
         await client.is_let_go()
 
 
-async def test_one_that_answers_no_ping(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_answers_no_ping_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outlet, "LINGER_S", 0.1)
     async with deaf(ws_ping_interval=0.1, ws_ping_timeout=0.1) as client:
         await client.is_let_go()
 
 
-async def test_pings_of_one_that_does_not_read_are_not_answered() -> None:
+async def test_pings_of_a_client_that_does_not_read_are_not_answered() -> None:
     async with deaf() as client:
         await asyncio.sleep(0.2)  # until the kernel has taken all it can
         before = client.outlet.buffered()

@@ -9,7 +9,7 @@ from marketstream.api.live.subscription import Subscription
 from marketstream.market.window import INTERVALS
 from marketstream.redis.frames import FrameTrade
 
-from tests.unit.api.live.test_ladder import START, closed
+from tests.unit.api.live.rungs import START, closed
 
 LIVE = Freshness("live", None, None, 0)
 STALE = Freshness("stale", None, None, 0)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: whole, and nothing in it that does not exist."""
+"""The OpenAPI document, which has all endpoints and nothing else."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -32,7 +32,7 @@ def document() -> dict[str, Any]:
 
 
 def nodes(node: Any) -> Iterator[dict[str, Any]]:
-    """Every object in the document."""
+    """Yield every object in the document."""
     if isinstance(node, dict):
         yield node
         for child in node.values():
@@ -43,7 +43,7 @@ def nodes(node: Any) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)
-def test_an_endpoint_is_described_with_all_it_takes_and_answers(document: dict[str, Any], path: str) -> None:
+def test_an_endpoint_is_described_with_its_parameters_and_responses(document: dict[str, Any], path: str) -> None:
     operation_id, statuses, parameters = ENDPOINTS[path]
     assert set(document["paths"][path]) == {"get"}
     operation = document["paths"][path]["get"]

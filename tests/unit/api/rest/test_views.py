@@ -1,4 +1,4 @@
-"""Answers made of what the stores hold."""
+"""Responses made from the live status."""
 
 import msgspec
 import pytest
@@ -7,7 +7,7 @@ from marketstream.api.rest.views import Price, price_of, symbol_of
 from tests.unit.api.statuses import NOW, status_of
 
 
-def test_a_symbol_of_which_nothing_was_heard_is_stale() -> None:
+def test_a_symbol_without_data_is_stale() -> None:
     symbol = symbol_of("binance", "BTCUSDT", None, NOW)
     assert (symbol.state, symbol.price, symbol.heard_until, symbol.open_holes) == ("stale", None, None, 0)
 
