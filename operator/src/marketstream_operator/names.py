@@ -41,6 +41,12 @@ SELECTOR: Final = f"{MANAGED_BY}={OPERATOR}"
 """A selector for all objects that the operator manages."""
 
 _SLUG_LENGTH: Final = 16
+_HASH_LENGTH: Final = 5
+_LONGER_HASH: Final = 10
+"""Digits of the hash for symbols beyond ASCII. The slug drops their letters, so only the hash tells them apart."""
+
+_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LONGEST_OBJECT: Final = 253
 
 
 class StreamKey(NamedTuple):
@@ -63,10 +69,28 @@ def symbol_identity(exchange: str, symbol: str) -> str:
     return topic_name("trades", exchange, symbol)
 
 
+def topic_identity(name: str) -> str:
+    """Return the identity of the symbol whose topic has this name after the prefix, such as `binance.btcusdt`."""
+    return f"trades.{name}"
+
+
 def pair_of_symbol(symbol: str) -> str:
     """Return the id of a pair that runs one symbol: readable, and different for every symbol (`btcusdt-1a2b3`)."""
-    slug = re.sub("[^a-z0-9]+", "-", symbol.lower()).strip("-")[:_SLUG_LENGTH].strip("-")
-    return f"{slug}-{hashlib.sha256(symbol.encode()).hexdigest()[:5]}"
+    length = _HASH_LENGTH if symbol.isascii() else _LONGER_HASH
+    slug = re.sub("[^a-z0-9]+", "-", symbol.lower()).strip("-")[: _SLUG_LENGTH + _HASH_LENGTH - length].strip("-")
+    return f"{slug}-{hashlib.sha256(symbol.encode()).hexdigest()[:length]}".lstrip("-")
+
+
+def topic_object(topic: str) -> str:
+    """Return the name of the KafkaTopic of a topic: the same name, unless Kubernetes does not allow it for an object.
+
+    Otherwise the name keeps the letters that are allowed, and ends in a hash of the topic's name.
+    """
+    if _SUBDOMAIN.fullmatch(topic) and len(topic) <= _LONGEST_OBJECT:
+        return topic
+    ending = hashlib.sha256(topic.encode()).hexdigest()[:8]
+    parts = (re.sub("[^-a-z0-9]+", "", re.sub("_[0-9a-f]{2}", "", part)).strip("-") for part in topic.split("."))
+    return f"{'.'.join(filter(None, parts))[:200].rstrip('.-')}-{ending}".lstrip("-")
 
 
 def child_name(stream: str, pair: str, role: Role) -> str:

@@ -12,7 +12,7 @@ from tests.harness.binance.limits import Limits
 from tests.harness.binance.market import INTERVALS_S, Market
 from tests.harness.binance.sources import ServerTrade
 
-_SYMBOL = re.compile(r"[A-Z0-9_.-]{1,20}")
+_SYMBOL = re.compile(r"[A-Z0-9_.\u0080-\U0010ffff-]{1,50}")
 _TICKER_WEIGHTS = ((20, 2), (100, 40))
 _DAY_US = 86_400_000_000
 

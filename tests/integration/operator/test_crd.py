@@ -173,6 +173,10 @@ def with_env(*env: dict[str, Any]) -> dict[str, Any]:
             "spec.symbols: Invalid value: got eth-usdt, expected a symbol of binance: 2 to 32 capital letters",
         ),
         (
+            stream(symbols=["币安人生USDT", "币安usdt"]),
+            "spec.symbols: Invalid value: got 币安usdt, expected a symbol of binance: 2 to 32 capital letters",
+        ),
+        (
             stream(exchange="simulator", symbols=["A" * 21]),
             f"got {'A' * 21}, expected a symbol of simulator: 2 to 20 capital letters and digits, optionally with",
         ),
@@ -359,3 +363,11 @@ async def test_the_examples_are_accepted(server: ApiServer, namespace: str, exam
             document["metadata"].pop("namespace", None)
             made = await create(server, namespace, document, dryRun="All")
             read_spec(made["spec"])
+
+
+@pytest.mark.parametrize(("exchange", "symbol"), [("binance", "币安人生USDT"), ("simulator", "币安/ÉUSDT")])
+async def test_symbols_of_any_script_are_accepted(
+    server: ApiServer, namespace: str, exchange: str, symbol: str
+) -> None:
+    made = await create(server, namespace, stream(exchange=exchange, symbols=[symbol]))
+    assert read_spec(made["spec"]).symbols == (symbol,)

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from marketstream.kafka.topics import topic_name
 from marketstream.local.kafka import KafkaServer
+from marketstream_operator.names import topic_object
 from marketstream_operator.reconcile.topics import KAFKA_S
 
 from tests.harness.operator.playing import TOPICS, Market, put_status
@@ -149,6 +151,20 @@ async def test_kafka_topics_follow_the_symbols_and_strimzi_says_when_they_are_th
     await until(changed)
     await cluster.patch(TOPICS, topic["metadata"]["name"], {"spec": {"config": {"retention.ms": "1"}}})
     await until(changed)  # the operator undoes it
+
+
+async def test_a_symbol_of_any_script_has_a_topic_of_its_name(strimzi_market: Cluster, topic_prefix: str) -> None:
+    cluster = strimzi_market
+    await cluster.stream("majors", ["币安人生USDT"])
+    name = topic_name(topic_prefix, "simulator", "币安人生USDT")
+    topics = await has_topics(cluster, topic_object(name).rpartition(".")[2])
+    (topic,) = topics.values()
+    assert (topic["metadata"]["name"], topic["spec"]["topicName"]) == (topic_object(name), name)
+    await make_ready(cluster)
+    await cluster.says("majors", "KafkaReady", "True", "TopicsReady")
+    await cluster.has_deployments("majors", 2)
+    await cluster.change("majors", symbols=["BTCUSDT"])
+    await has_topics(cluster, "btcusdt")
 
 
 async def test_topics_that_are_to_be_kept_belong_to_nobody_and_stay(strimzi_market: Cluster) -> None:

@@ -90,3 +90,7 @@ def test_a_file_that_is_not_yaml_is_refused(tmp_path: Path, content: bytes, mess
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="cannot be read: No such file"):
         read_manifest(tmp_path / "nowhere.yaml")
+
+
+def test_symbols_may_have_letters_of_any_script(tmp_path: Path) -> None:
+    assert read_manifest(written(tmp_path, stream(symbols=["币安人生USDT"]))).symbols == ("币安人生USDT",)

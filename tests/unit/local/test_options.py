@@ -93,3 +93,10 @@ def test_without_any_manifest_the_error_says_what_to_give(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path / "manifests")
     with pytest.raises(OptionsError, match=r"no MANIFEST was given, and manifests/majors\.yaml does not exist"):
         LocalOptions.of()
+
+
+def test_symbols_may_have_letters_of_any_script() -> None:
+    assert LocalOptions.of(exchange="simulator", symbols="币安人生usdt, E\u0301USDT").symbols == (
+        "币安人生USDT",
+        "ÉUSDT",
+    )

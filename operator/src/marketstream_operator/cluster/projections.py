@@ -87,6 +87,13 @@ class Topic(msgspec.Struct, frozen=True):
     is_ready: bool
     problem: str
     """Strimzi's message about the failure of this topic; empty without a failure."""
+    given_name: str = ""
+    """The name of the topic in Kafka, if the object's own name is another."""
+
+    @property
+    def topic(self) -> str:
+        """The name of the topic in Kafka."""
+        return self.given_name or self.name
 
 
 Child = Deployment | Pod | Topic
@@ -122,7 +129,8 @@ def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
     digest, managed = notes.get(names.DIGEST, ""), managed_fields(meta)
     if kind == KAFKA_TOPIC:
         ready, problem = _condition(raw)
-        return Topic(key, name, uid, version, owner_uid, digest, managed, ready, problem)
+        given_name = (raw.get("spec") or {}).get("topicName") or ""
+        return Topic(key, name, uid, version, owner_uid, digest, managed, ready, problem, given_name)
     return Deployment(
         key, name, uid, version, pair, role, exchange, symbols, owner_uid, digest, notes.get(names.SPEC_DIGEST, ""),
         managed, raw["spec"].get("replicas", 1), meta["generation"], *_rollout(raw),

@@ -35,6 +35,7 @@ MOST_WAITING: Final = 1_000
 
 ATTEMPTS: Final = 5
 MESSAGE_LIMIT: Final = 1_024
+"""Maximum length of a message, in bytes of UTF-8."""
 NAME_LIMIT: Final = 253
 
 
@@ -70,7 +71,7 @@ class Recorder:
 
         Never raises, and does not wait until the Event is sent.
         """
-        message = message[:MESSAGE_LIMIT]
+        message = message.encode()[:MESSAGE_LIMIT].decode(errors="ignore")
         name, now = _name(about, type_, reason, message), _time()
         event = self._events.get(name, lambda: _Event(name, about, type_, reason, message, first=now, last=now))
         event.count += 1

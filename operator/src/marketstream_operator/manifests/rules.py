@@ -73,7 +73,7 @@ def duration_rules(bounds: Bounds) -> list[CelRule]:
 def symbol_rule(exchange: str) -> CelRule:
     """Return the rule for the spelling of the symbols of an exchange."""
     spelling = EXCHANGES[exchange]
-    wrong = f"(s.size() > {spelling.longest} || !s.matches({text(spelling.pattern)}))"
+    wrong = f"(s.size() > {spelling.longest} || !s.matches({text(spelling.any_script)}))"
     expected = f"expected a symbol of {exchange}: {spelling.expected}"
     return rule(
         f"self.exchange != {text(exchange)} || !self.symbols.exists(s, {wrong})",

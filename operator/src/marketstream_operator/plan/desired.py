@@ -203,7 +203,7 @@ def topic(owner: Owner, spec: Spec, symbol: str, settings: OperatorSettings, dig
     """Return the KafkaTopic of a symbol. It is deleted with its MarketStream, unless its trades are to be kept."""
     name = topic_name(settings.topic_prefix, spec.exchange, symbol)
     metadata: dict[str, Any] = {
-        "name": name,
+        "name": names.topic_object(name),
         "namespace": owner.key.namespace,
         "labels": {
             **names.labels(owner.key.name, spec.exchange, "topic"), "strimzi.io/cluster": settings.kafka_cluster,
@@ -216,6 +216,8 @@ def topic(owner: Owner, spec: Spec, symbol: str, settings: OperatorSettings, dig
         "partitions": 1,  # keeps a symbol's trades in order
         "config": {"retention.ms": str(1000 * spec.retention.trades_s)},
     }
+    if metadata["name"] != name:
+        wanted["topicName"] = name
     if settings.topic_replication > 0:
         wanted["replicas"] = settings.topic_replication
     return {

@@ -59,7 +59,8 @@ class StrimziTopics:
     async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:  # noqa: ARG002
         """Apply the KafkaTopics, and delete or release those of symbols that were removed. Raises ApiError."""
         live = {topic.name: topic for topic in self._cluster.observed.topics(owner.key)}
-        wanted = {topic_name(self._settings.topic_prefix, spec.exchange, symbol): symbol for symbol in symbols}
+        prefix = self._settings.topic_prefix
+        wanted = {names.topic_object(topic_name(prefix, spec.exchange, symbol)): symbol for symbol in symbols}
         writes: list[Callable[[], Awaitable[object]]] = [
             self._removal(owner, spec, topic)
             for topic in live.values()
@@ -93,12 +94,15 @@ class StrimziTopics:
         # The symbol is unknown. With the digest of an empty one, the topic is written again if the symbol returns.
         body = desired.topic(owner, spec, "", self._settings, desired.topic_digest(owner, spec, "", self._settings))
         body["metadata"]["name"] = topic.name
+        body["spec"].pop("topicName", None)
+        if topic.given_name:
+            body["spec"]["topicName"] = topic.given_name
         return partial(self._cluster.applier.apply, KAFKA_TOPIC, body, topic)
 
     def _is_claimed(self, topic: Topic) -> bool:
         """Return True if a MarketStream wants the topic: it is then handed over with its trades, not created anew."""
-        name = topic.name.removeprefix(self._settings.topic_prefix.lower()).removeprefix(".")
-        return self._cluster.claims.owner(names.symbol_identity(*name.split(".", 1))) is not None
+        name = topic.topic.removeprefix(self._settings.topic_prefix.lower()).removeprefix(".")
+        return self._cluster.claims.owner(names.topic_identity(name)) is not None
 
 
 class ExternalTopics:

@@ -4,8 +4,10 @@ The CRD is generated from it (`manifests.crd`), and specs are read into it (`res
 shows the description of each field.
 """
 
+import re
 from typing import Annotated, Final, Literal, NamedTuple
 
+from marketstream.symbols import ANY_SCRIPT, is_spelled
 from msgspec import Meta, field
 
 from marketstream_operator.resource.affinity import Affinity
@@ -26,11 +28,20 @@ class Spelling(NamedTuple):
     """The spelling of the symbols of an exchange."""
 
     pattern: str
-    """A regular expression for Python and for the API server, whose expressions have no lookaround."""
+    """A regular expression of ASCII, in which A-Z0-9 stands for digits and for the capital letters of any script."""
     longest: int
     """Maximum number of characters."""
     expected: str
     """A description for messages."""
+
+    @property
+    def any_script(self) -> str:
+        """The regular expression for the API server, whose expressions have no lookaround."""
+        return self.pattern.replace("A-Z0-9", f"A-Z0-9{ANY_SCRIPT}")
+
+    def allows(self, symbol: str) -> bool:
+        """Return True if a symbol is spelled like this."""
+        return len(symbol) <= self.longest and is_spelled(symbol, re.compile(self.pattern))
 
 
 EXCHANGES: Final = {

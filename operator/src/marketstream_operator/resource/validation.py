@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 import msgspec
-from marketstream.kafka.topics import topic_name
+from marketstream.kafka.topics import LONGEST, topic_name
 from marketstream.settings import Settings, SettingsError
 
 from marketstream_operator.resource.errors import SpecError
@@ -107,9 +107,15 @@ def _check_symbols(spec: Spec) -> None:
     topics: dict[str, str] = {}
     for place, symbol in enumerate(spec.symbols):
         field = f"spec.symbols[{place}]"
-        if len(symbol) > spelling.longest or not re.fullmatch(spelling.pattern, symbol):
+        if not spelling.allows(symbol):
             raise SpecError(field, f"got {symbol!r}, expected a symbol of {spec.exchange}: {spelling.expected}")
         topic = topic_name("trades", spec.exchange, symbol)
+        if len(topic) > LONGEST:
+            raise SpecError(
+                field,
+                f"got {symbol!r}, whose topic would have a name of {len(topic)} characters, but Kafka allows at most "
+                f"{LONGEST}: remove the symbol",
+            )
         other = topics.get(topic)
         if other == symbol:
             raise SpecError(field, f"got {symbol!r} twice, expected each symbol once: remove one of them")

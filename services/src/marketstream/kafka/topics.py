@@ -12,9 +12,25 @@ NAMED: Final = 5
 """Maximum number of topics that a message names."""
 
 
+LONGEST: Final = 249
+"""Maximum number of characters in the name of a topic, by Kafka's own rule."""
+
+_PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
+
+
 def topic_name(prefix: str, exchange: str, symbol: str) -> str:
-    """Return the name of a symbol's topic, such as `trades.binance.btcusdt`: lower case, with `-` for `/`."""
-    return f"{prefix}.{exchange}.{symbol}".lower().replace("/", "-")
+    """Return the name of a symbol's topic, such as `trades.binance.btcusdt`: lower case, with `-` for `/`.
+
+    Kafka allows few other characters. Each byte of another one in the symbol, in UTF-8, becomes `_` and two hexadecimal
+    digits: `trades.binance._e5_b8_81_e5_ae_89usdt` for 币安USDT.
+    """
+    name = symbol.lower().replace("/", "-")
+    return f"{prefix}.{exchange}.".lower().replace("/", "-") + "".join(map(_escaped, name))
+
+
+def _escaped(letter: str) -> str:
+    # Bytes of the environment that are not UTF-8 come as surrogates.
+    return letter if letter in _PLAIN else "".join(f"_{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
 def topic_problem(problems: Mapping[str, tuple[float, str]]) -> str | None:
@@ -29,14 +45,21 @@ def topic_problem(problems: Mapping[str, tuple[float, str]]) -> str | None:
 
 
 def topic_names(prefix: str, exchange: str, symbols: Iterable[str]) -> dict[str, str]:
-    """Return the symbol of each topic. Raises SettingsError when two symbols would share a topic."""
+    """Return the symbol of each topic.
+
+    Raises SettingsError when two symbols would share a topic, or when Kafka does not allow a name of such a length.
+    """
     topics: dict[str, str] = {}
     for symbol in symbols:
         topic = topic_name(prefix, exchange, symbol)
         if topic in topics:
             raise SettingsError(
-                f"SYMBOLS has both {topics[topic]!r} and {symbol!r}: expected symbols with different topics, but both "
-                f"would use {topic}; remove one of them"
+                f"the symbols {topics[topic]!r} and {symbol!r} would share the topic {topic}: remove one of them"
+            )
+        if len(topic) > LONGEST:
+            raise SettingsError(
+                f"the topic of the symbol {symbol!r} would have a name of {len(topic)} characters, {topic}: Kafka "
+                f"allows at most {LONGEST}; remove the symbol, or shorten TOPIC_PREFIX"
             )
         topics[topic] = symbol
     return topics

@@ -9,6 +9,7 @@ from typing import Any, Final
 import yaml
 
 from marketstream.local.errors import ManifestError
+from marketstream.symbols import is_spelled
 
 API_VERSION: Final = "marketstream.io/v1alpha1"
 KIND: Final = "MarketStream"
@@ -32,7 +33,6 @@ SPEC: Final = (
 ENDPOINTS: Final = ("webSocket", "rest")
 
 _ENDPOINT: Final = re.compile(r"(wss?|https?)://[^/?#\s]+")
-_SYMBOL: Final = re.compile(r"[A-Z0-9]+([-/_.:][A-Z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class _Reader:
             raise self._wrong("spec.symbols", given, "a list of symbols such as [BTCUSDT, ETHUSDT]")
         for place, symbol in enumerate(given):
             field = f"spec.symbols[{place}]"
-            if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
+            if not isinstance(symbol, str) or not is_spelled(symbol):
                 raise self._wrong(field, symbol, "a symbol in upper case such as BTCUSDT")
             if symbol in given[:place]:
                 raise self._wrong(field, symbol, "each symbol only once")

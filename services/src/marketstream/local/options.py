@@ -1,12 +1,14 @@
 """The options of a local run, validated before any server starts."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Final
 
 from marketstream.local.errors import OptionsError
+from marketstream.symbols import is_spelled
 
 EXCHANGES: Final = ("binance", "simulator", "replay")
 
@@ -14,7 +16,6 @@ DEFAULT_MANIFEST: Final = Path("manifests/majors.yaml")
 
 RECORDINGS: Final = (".csv", ".zip")
 
-_SYMBOL: Final = re.compile(r"[A-Z0-9]+([-/_.:][A-Z0-9]+)*")
 _EXCHANGE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -95,9 +96,10 @@ def _refuse_without_replay(store_as: str | None, speed: str | None) -> None:
 def _symbols(text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
-    symbols = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",")))
+    parts = (unicodedata.normalize("NFC", part).strip().upper() for part in text.split(","))
+    symbols = tuple(dict.fromkeys(parts))
     for symbol in symbols:
-        if not _SYMBOL.fullmatch(symbol):
+        if not is_spelled(symbol):
             raise OptionsError(f"--symbols is {text!r}: expected symbols separated by commas, such as BTCUSDT,ETHUSDT")
     return symbols
 

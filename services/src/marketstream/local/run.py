@@ -12,6 +12,7 @@ from typing import Any
 from marketstream.api.main import run_api
 from marketstream.exchanges.base import Exchange
 from marketstream.exchanges.registry import open_exchange
+from marketstream.kafka.topics import topic_names
 from marketstream.local.errors import PortInUseError
 from marketstream.local.options import LocalOptions
 from marketstream.local.secrets import without_secrets
@@ -37,6 +38,9 @@ def run_local(options: LocalOptions) -> int:
     configure_logging(environment.log_level, environment.log_format)
     _check_port(options.port)
     requested = requested_settings(options, environment)
+    topic_names(
+        requested.topic_prefix, options.store_as or requested.exchange, requested.symbols
+    )  # raises SettingsError
     if requested.database_url:
         check_address(requested)  # before servers are started, which takes seconds
     with _data_directory(options) as data:

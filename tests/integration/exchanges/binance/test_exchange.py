@@ -7,7 +7,7 @@ from marketstream.exchanges.binance.exchange import Binance
 from marketstream.exchanges.errors import RateLimitedError, UnknownSymbolError
 from marketstream.redis.budget import Budget
 
-from tests.harness.binance.listener import until
+from tests.harness.binance.listener import listening, until
 from tests.harness.binance.server import BinanceServer
 from tests.harness.binance.sources import ServerTrade
 from tests.harness.contract import assert_keeps_the_contract
@@ -92,3 +92,18 @@ async def test_history_waits_as_long_as_the_exchange_demands(server: BinanceServ
         assert len([path for path, _ in server.rest.requests if path.endswith("historicalTrades")]) == 2
     finally:
         await exchange.close()
+
+
+async def test_a_symbol_of_any_script_is_streamed_and_queried() -> None:
+    symbol = "币安人生USDT"
+    async with (
+        BinanceServer.from_generator([symbol], trades_per_second=100, past_s=5) as server,
+        listening(server, [symbol]) as listener,
+    ):
+        await listener.exchange.check([symbol])
+        await listener.catch_up()
+        first = server.markets[symbol].trades[0].id
+        page = await listener.exchange.history(symbol, first, first + 9)
+        assert page is not None
+        assert list(page.all_ids()) == list(range(first, first + 10))
+        assert await listener.exchange.newest(symbol) is not None

@@ -105,3 +105,7 @@ async def test_a_text_not_spelled_like_a_symbol_is_unknown(symbol: str) -> None:
 
 async def test_symbols_with_a_separator_are_known() -> None:
     await Simulator(1).check(["BTC/USDT", "BTC-USDT", "1INCHUSDT"])
+
+
+async def test_symbols_may_have_letters_of_any_script() -> None:
+    await Simulator(1).check(["币安人生USDT", "币安/USDT"])

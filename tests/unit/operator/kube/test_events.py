@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from marketstream_operator.kinds import EVENT, Kind
 from marketstream_operator.kube.api import ApiError, ConflictError, NotFoundError, NotLeadingError
-from marketstream_operator.kube.events import ATTEMPTS, BURST, MOST_WAITING, REFILL_S, Recorder, _name
+from marketstream_operator.kube.events import ATTEMPTS, BURST, MESSAGE_LIMIT, MOST_WAITING, REFILL_S, Recorder, _name
 
 from tests.unit.virtual import VirtualClock, virtually
 
@@ -168,3 +168,14 @@ def test_names_are_dns_names(name: str) -> None:
     assert len(made) <= 253
     assert made.startswith(name[:235])
     assert all(part and part[0].isalnum() and part[-1].isalnum() for part in made.split("."))
+
+
+@virtually
+async def test_a_long_message_is_cut_between_letters() -> None:
+    server = Server()
+    async with recording(server) as recorder:
+        recorder.record(ABOUT, "Warning", "Invalid", "a" + "币" * 1000)
+        await asyncio.sleep(1)
+    (event,) = server.events.values()
+    assert event["message"] == "a" + "币" * 341
+    assert len(event["message"].encode()) <= MESSAGE_LIMIT

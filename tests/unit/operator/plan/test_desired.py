@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from marketstream.kafka.topics import topic_name
 from marketstream.settings import Settings
-from marketstream_operator.names import ROLES, Role, StreamKey
+from marketstream_operator.names import ROLES, Role, StreamKey, topic_object
 from marketstream_operator.plan import desired
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Owner, Pair
@@ -332,3 +333,10 @@ def test_a_topic_whose_trades_are_to_be_kept_belongs_to_nobody() -> None:
 def test_what_a_connection_cannot_lack_is_given_to_processors() -> None:
     names = {entry["name"] for entry in container_of(made("processor"))["env"]}
     assert {name.upper() for name in REQUIRED} <= names
+
+
+def test_a_topic_of_letters_beyond_ascii_has_its_name_in_the_spec() -> None:
+    for symbol, given in (("BTCUSDT", None), ("币安人生USDT", topic_name("trades", "binance", "币安人生USDT"))):
+        topic = desired.topic(OWNER, spec(symbols=[symbol]), symbol, SETTINGS, "")
+        assert topic["spec"].get("topicName") == given
+        assert topic["metadata"]["name"] == topic_object(topic_name("trades", "binance", symbol))

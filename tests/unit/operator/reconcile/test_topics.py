@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from marketstream.kafka.errors import BrokerUnavailableError
+from marketstream.kafka.topics import topic_name
 from marketstream.settings import Settings
 from marketstream_operator.cluster.access import Cluster
 from marketstream_operator.cluster.apply import Applier
@@ -11,7 +12,7 @@ from marketstream_operator.cluster.claims import Claimant, Claims
 from marketstream_operator.cluster.observed import Observed
 from marketstream_operator.cluster.projections import Topic
 from marketstream_operator.kinds import KAFKA_TOPIC
-from marketstream_operator.names import StreamKey, symbol_identity
+from marketstream_operator.names import StreamKey, symbol_identity, topic_object
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Owner
 from marketstream_operator.reconcile import topics
@@ -90,12 +91,15 @@ class Deletions:
 
 async def test_a_topic_that_another_stream_wants_is_handed_over_with_its_trades() -> None:
     api, observed, claims = Deletions(), Observed(), Claims()
-    for symbol in ("ethusdt", "solusdt"):
-        name = f"trades.binance.{symbol}"
-        observed.see(KAFKA_TOPIC, Topic(OWNER.key, name, symbol, 1, OWNER.uid, "d", "m", True, ""))
+    for symbol in ("ETHUSDT", "SOLUSDT", "币安人生USDT", "币安USDT"):
+        topic = topic_name("trades", "binance", symbol)
+        name = topic_object(topic)
+        given = topic if name != topic else ""
+        observed.see(KAFKA_TOPIC, Topic(OWNER.key, name, symbol, 1, OWNER.uid, "d", "m", True, "", given))
     claims.claim(
-        Claimant("2026-01-01T00:00:00Z", "o", StreamKey("markets", "other")), [symbol_identity("binance", "ETHUSDT")]
+        Claimant("2026-01-01T00:00:00Z", "o", StreamKey("markets", "other")),
+        [symbol_identity("binance", symbol) for symbol in ("ETHUSDT", "币安人生USDT")],
     )
     cluster = Cluster(api, observed, claims, Applier(api, observed))  # type: ignore[arg-type]
     await StrimziTopics(SETTINGS, cluster).ensure(OWNER, SPEC, (), connection(""))
-    assert api.names == ["trades.binance.solusdt"]
+    assert api.names == ["trades.binance.solusdt", topic_object(topic_name("trades", "binance", "币安USDT"))]

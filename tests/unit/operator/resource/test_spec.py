@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from marketstream.exchanges.errors import UnknownSymbolError
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.local import manifest
+from marketstream.symbols import is_spelled
 from marketstream_operator.resource.errors import SpecError
 from marketstream_operator.resource.spec import EXCHANGES, Endpoints, Spec
 from marketstream_operator.resource.validation import read_spec
@@ -38,7 +39,24 @@ def test_what_was_given_comes_back_as_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "symbol", ["BTCUSDT", "BTC/USDT", "BTC-USDT", "1INCH", "A" * 20, "A" * 21, "A", "A.B", "A/B/C", "/AB", "A-", "ab"]
+    "symbol",
+    [
+        "BTCUSDT",
+        "BTC/USDT",
+        "BTC-USDT",
+        "1INCH",
+        "A" * 20,
+        "A" * 21,
+        "A",
+        "A.B",
+        "A/B/C",
+        "/AB",
+        "A-",
+        "ab",
+        "币安/USDT",
+        "币 安",
+        "é/USDT",
+    ],
 )
 async def test_the_simulator_is_asked_for_what_it_has(symbol: str) -> None:
     try:
@@ -60,12 +78,13 @@ def test_a_local_run_knows_the_same_fields_and_exchanges() -> None:
 def test_a_local_run_takes_every_symbol_that_a_spec_may_name(named: tuple[str, str]) -> None:
     exchange, symbol = named
     read_spec(spec(exchange=exchange, symbols=[symbol]))
-    assert manifest._SYMBOL.fullmatch(symbol)
+    assert is_spelled(symbol)
 
 
 def symbols(exchange: str) -> st.SearchStrategy[str]:
     spelling = EXCHANGES[exchange]
-    spelled = st.from_regex(spelling.pattern, fullmatch=True, alphabet="AZ09/-")
+    ascii_only = st.from_regex(spelling.pattern, fullmatch=True, alphabet="AZ09/-")
+    spelled = ascii_only | ascii_only.map(lambda symbol: symbol.replace("Z", "币", 5))
     return spelled.filter(lambda symbol: 2 <= len(symbol) <= spelling.longest)
 
 

@@ -31,6 +31,12 @@ def test_the_least_that_a_spec_says() -> None:
         ({"symbols": ["BTCUSDT", 5]}, "symbols[1]", "got 5, expected a string"),
         ({"symbols": ["btcusdt"]}, "symbols[0]", "got 'btcusdt', expected a symbol of binance: 2 to 32 capital"),
         ({"symbols": ["BTCUSDT", "BTC/USDT"]}, "symbols[1]", "got 'BTC/USDT', expected a symbol of binance"),
+        ({"symbols": ["币安人生usdt"]}, "symbols[0]", "got '币安人生usdt', expected a symbol of binance"),
+        (
+            {"symbols": ["币" * 30]},
+            "symbols[0]",
+            "name of 285 characters, but Kafka allows at most 249: remove the symbol",
+        ),
         ({"symbols": ["A" * 33]}, "symbols[0]", "expected a string of length <= 32"),
         ({"symbols": ["AB", "CD", "AB"]}, "symbols[2]", "got 'AB' twice, expected each symbol once"),
         (
@@ -117,3 +123,7 @@ def test_variables_that_can_be_set() -> None:
 def test_every_setting_of_the_services_is_reserved_or_tunes() -> None:
     assert {f.name.upper() for f in fields(Settings)} == RESERVED_ENV | set(TUNING)
     assert RESERVED_ENV.isdisjoint(TUNING)
+
+
+def test_symbols_may_have_letters_of_any_script() -> None:
+    assert read_spec({"exchange": "binance", "symbols": ["币安人生USDT"]}).symbols == ("币安人生USDT",)

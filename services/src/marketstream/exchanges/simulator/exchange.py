@@ -13,6 +13,7 @@ from marketstream.exchanges.clock import Now, Sleep, now_us
 from marketstream.exchanges.errors import UnknownSymbolError
 from marketstream.exchanges.simulator.market_model import MarketModel
 from marketstream.market.trade import Trades
+from marketstream.symbols import is_spelled
 
 CLOCK_US: Final = 250_000
 """µs between two ClockAdvanced events of the feed."""
@@ -103,7 +104,7 @@ class Simulator:
         """Do nothing: there is no connection."""
 
     def _expect(self, symbols: Sequence[str]) -> None:
-        unknown = [symbol for symbol in symbols if not _SYMBOL.fullmatch(symbol)]
+        unknown = [symbol for symbol in symbols if not is_spelled(symbol, _SYMBOL)]
         if unknown:
             raise UnknownSymbolError(
                 f"the simulator has no symbol {', '.join(map(repr, unknown))}: "
