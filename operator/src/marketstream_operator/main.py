@@ -97,7 +97,7 @@ class Operator:
         return self._election.holds()
 
     def _watching(self, login: Configuration, namespaces: tuple[str, ...] | None, *kinds: Kind) -> Iterator[Watches]:
-        """Yield separate watches for each namespace: one that is forbidden then ends no watch of another."""
+        """Yield separate watches for each namespace, so that a forbidden one does not end the watches of another."""
         known = partial(self._wait_for, tuple(kind for kind in kinds if kind in self._kinds))
         for each in [None] if namespaces is None else [(namespace,) for namespace in dict.fromkeys(namespaces)]:
             yield Watches(self._informer, login, each, kinds, known)

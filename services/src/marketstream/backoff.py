@@ -7,7 +7,7 @@ from random import Random
 def delays(first_s: float, most_s: float, rng: Random | None = None) -> Iterator[float]:
     """Yield the seconds to wait before each further attempt, doubling from `first_s` up to `most_s`, without end.
 
-    Each delay is shortened at random by up to a half, so that clients that failed together do not retry together.
+    Each delay is shortened at random by up to half, so that clients that failed together do not retry together.
     """
     rng = rng or Random()
     limit = first_s

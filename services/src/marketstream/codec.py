@@ -30,7 +30,7 @@ class UnorderedRecord(TradesRecord, array_like=True, frozen=True, gc=False, tag=
 
 
 class Heartbeat(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="1.heartbeat"):
-    """A promise that the feed brings no more trades from before `closes_before_us` (Unix µs, the exchange's clock).
+    """A promise that the feed will deliver no more trades from before `closes_before_us` (Unix µs, exchange clock).
 
     It is sent only after Kafka has acknowledged all earlier records; `max_acked_id` is the greatest id among them, or
     -1 if there are none. It lets windows close when a market is quiet, but proves no window complete. Before the first

@@ -81,7 +81,7 @@ class Silent(Topics):
 @virtually
 async def test_trades_that_are_not_counted_in_time_are_an_error() -> None:
     owned = known()
-    with pytest.raises(NotCountedError, match="2 trades of FIRST from id 1 on were not counted within 10 s"):
+    with pytest.raises(NotCountedError, match="2 trades of FIRST, starting at id 1, were not counted within 10 s"):
         await pages_to(Silent(True, owned)).publish(owned, page_of(trade(1), trade(2)))
     assert VirtualClock.monotonic() == pytest.approx(APPLIED_LIMIT_S, abs=0.1)
 
@@ -89,7 +89,7 @@ async def test_trades_that_are_not_counted_in_time_are_an_error() -> None:
 @virtually
 async def test_a_topic_that_kafka_does_not_answer_for_delays_others_by_a_limit() -> None:
     owned = known()
-    with pytest.raises(NotCountedError, match="Kafka does not take the records of FIRST"):
+    with pytest.raises(NotCountedError, match="Kafka does not accept the records of FIRST"):
         await pages_to(Silent(None, owned)).publish(owned, page_of(trade(1)))
     assert VirtualClock.monotonic() == pytest.approx(APPLIED_LIMIT_S, abs=0.1)
 
@@ -97,6 +97,6 @@ async def test_a_topic_that_kafka_does_not_answer_for_delays_others_by_a_limit()
 @virtually
 async def test_a_record_that_kafka_refuses_is_an_error_at_once() -> None:
     owned = known()
-    with pytest.raises(NotCountedError, match="Kafka does not take the records of FIRST"):
+    with pytest.raises(NotCountedError, match="Kafka does not accept the records of FIRST"):
         await pages_to(Silent(False, owned)).publish(owned, page_of(trade(1)))
     assert VirtualClock.monotonic() == pytest.approx(0, abs=0.1)

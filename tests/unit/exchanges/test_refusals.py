@@ -20,4 +20,4 @@ def test_all_are_counted_and_only_the_first_are_logged(monkeypatch: pytest.Monke
     assert sample(REFUSED, reason="test") == before + 1000
     assert len(lines) == LOGGED + 1
     assert lines[3] == {"event": "trade refused", "reason": "test", "count": 1, "file": "f.csv", "line": 3}
-    assert "counted without a log line" in str(lines[-1]["event"])
+    assert "counted but not logged" in str(lines[-1]["event"])

@@ -22,5 +22,5 @@ def test_fields_of_later_versions_are_ignored() -> None:
 
 
 def test_an_error_names_the_origin_and_the_field() -> None:
-    with pytest.raises(LiveStoreContentError, match=r"^a hash is not what a processor writes: .*open_holes"):
+    with pytest.raises(LiveStoreContentError, match=r"^a hash holds data that no processor writes: .*open_holes"):
         parse_hash({"open_holes": "many"}, LiveStatus, "a hash")

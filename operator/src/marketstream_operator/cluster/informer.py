@@ -210,7 +210,7 @@ class Informer:
         """Log the namespaces that are newly refused, and those that are no longer refused."""
         for namespace in refusals.keys() - self._refused:
             log.warning(
-                "namespace refused, its objects are left as they are: grant the operator its role there, or remove the "
+                "namespace refused, its objects stay unchanged: grant the operator its role there, or remove the "
                 "namespace from WATCH_NAMESPACES",
                 namespace=namespace, error=str(refusals[namespace]),
             )  # fmt: skip

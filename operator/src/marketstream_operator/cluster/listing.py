@@ -9,14 +9,14 @@ from marketstream_operator.kinds import MARKET_STREAM, Kind
 from marketstream_operator.kube.api import Api, ApiError
 
 FORBIDDEN: Final = 403
-"""HTTP status for a namespace that was deleted with its RoleBinding, or never granted. An unknown kind gives 404."""
+"""HTTP status for a namespace without access: never granted, or deleted with it. An unknown kind gives 404."""
 
 Where = Mapping[Kind, tuple[str, ...] | None]
 """The namespaces in which each kind is listed; None for all namespaces."""
 
 
 class Listing(NamedTuple):
-    """The projections of all listed objects, and the namespaces of which they are unknown."""
+    """The projections of all listed objects, and the namespaces whose objects are unknown."""
 
     streams: list[MarketStream]
     children: dict[Kind, list[Child]]

@@ -33,7 +33,7 @@ class Observed:
         self._runners: dict[Symbol, set[tuple[StreamKey, Kind, str]]] = {}
 
     def see_stream(self, stream: MarketStream) -> bool:
-        """Store a MarketStream. Return True if it is new, or if more of it has changed than its status."""
+        """Store a MarketStream. Return True if it is new, or if anything but its status has changed."""
         known = self.streams.get(stream.key)
         if known is not None and known.version >= stream.version:
             return False

@@ -111,7 +111,7 @@ def stream_of(raw: Mapping[str, Any]) -> MarketStream:
 
 
 def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
-    """Return the projection of an object with the operator's labels; None for one without a stream and an ended pod."""
+    """Return the projection of an object with the operator's labels; None without a stream, and for an ended pod."""
     meta = raw["metadata"]
     of = meta.get("labels") or {}
     stream = of.get(names.STREAM)

@@ -1,7 +1,7 @@
 """Watches of the kinds that the operator reacts to. An event only identifies a MarketStream to reconcile.
 
-kopf provides the watches. Its posting of Events, its peering and its scanning are off. No handler keeps state in
-objects: timers, daemons and guaranteed handlers would add finalizers and annotations. kopf runs in a thread with an
+kopf provides the watches. Its posting of Events, its peering and its scanning are switched off. No handler keeps state
+in objects: timers, daemons and guaranteed handlers would add finalizers and annotations. kopf runs in a thread with an
 event loop of its own, because kopf takes over the signals of the main thread and, when it ends, cancels all tasks that
 were started after it.
 """
@@ -153,7 +153,7 @@ class _NoState(kopf.DiffBaseStorage):
 
 
 def _settings(kinds: tuple[Kind, ...]) -> kopf.OperatorSettings:
-    """Return settings by which kopf only delivers watch events."""
+    """Return settings with which kopf only delivers watch events."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True

@@ -22,7 +22,7 @@ WRITE_S: Final = 4.0
 """Time limits of one call, in seconds. A write must end before another replica can take over a lost lease."""
 
 WRITES: Final = 16
-"""Maximum number of concurrent writes. More would queue in the API server while their time limits run out."""
+"""Maximum number of concurrent writes. More would queue in the API server until they time out."""
 
 CHUNK: Final = 250
 """Objects in one page of a list: 4,000 Deployments on one page would take 100 MB."""
@@ -42,7 +42,7 @@ class ApiError(Exception):
 
     @property
     def is_refusal(self) -> bool:
-        """True if the server rejected this very request (4xx but 429), so that other requests may still succeed."""
+        """True if the server rejected this particular request (4xx except 429): other requests may still succeed."""
         return 400 <= self.status < 500 and self.status != 429
 
 

@@ -35,13 +35,13 @@ ATTEMPT_LIMIT_S: Final = (DURATION_S - RENEW_DEADLINE_S) * 0.6
 """Time limit of one attempt, in seconds: short enough for several attempts before the deadline."""
 
 RELEASE_LIMIT_S: Final = 2.0
-"""Maximum delay of a stop by the release of the Lease, in seconds."""
+"""Maximum seconds by which releasing the Lease delays a stop."""
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def since_boot() -> float:
-    """Return the seconds since boot, by a monotonic clock; where the system can, they include suspended time."""
+    """Return the monotonic seconds since boot, including suspended time where the system supports that."""
     return time.clock_gettime(_CLOCK)
 
 
@@ -76,7 +76,7 @@ class Election:
         self._lease: dict[str, Any] = {"metadata": {"namespace": namespace, "name": name}, "spec": {}}
         self._unchanged_since = clock()
         self._is_newest = False
-        """True while `_lease` is, as far as we know, the current version: not after a write without an answer."""
+        """True while `_lease` is known to be the current version; False after a write without an answer."""
         self._has_written = False
         self._trouble = ""
 

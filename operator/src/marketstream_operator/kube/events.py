@@ -107,7 +107,7 @@ class Recorder:
                 asked_s = error.retry_after_s if isinstance(error, ApiError) else None
                 await asyncio.sleep(max(delay, asked_s or 0.0))
             except Exception:
-                log.exception("Kubernetes event lost by a bug", reason=event.reason)
+                log.exception("Kubernetes event lost because of a bug", reason=event.reason)
                 return
             else:
                 return

@@ -51,10 +51,10 @@ class WorkQueue(Generic[K]):
         self._taken: set[K] = set()
         """Keys that a worker handles now."""
         self._timers: dict[K, tuple[float, asyncio.Handle]] = {}
-        """Due time and timer of each key, at most one: uvloop returns handles without `when()` for short delays."""
+        """The only timer of each key, with its due time: uvloop's handles for short delays have no `when()`."""
         self._failing: dict[K, _Failing] = {}
         self._held: set[K] = set()
-        """Keys that the API server told to wait: only their timer makes them due."""
+        """Keys whose retry the API server has delayed: only their timer makes them due."""
 
     def __len__(self) -> int:
         """Return the number of due keys, including those that a worker still handles for an earlier reason."""
@@ -117,7 +117,7 @@ class WorkQueue(Generic[K]):
         return key
 
     def done(self, key: K) -> None:
-        """Report that the key is no longer handled. If it was added meanwhile, it is handed out again."""
+        """Mark the key as handled. If it was added meanwhile, it is handed out again."""
         self._taken.discard(key)
         if key in self._due:
             self._ready.put_nowait(key)
@@ -162,7 +162,7 @@ async def _handle(queue: WorkQueue[K], key: K, handle: Callable[[K], Awaitable[N
     except ConflictError as error:
         again_s = queue.retry(key)
         if queue.failures(key) > CONFLICTS:
-            log.warning("reconcile conflicts again and again", **_context(queue, key, again_s), error=str(error))
+            log.warning("reconcile keeps conflicting, will retry", **_context(queue, key, again_s), error=str(error))
         return "conflict"
     except (ApiError, NotLeadingError) as error:
         asked_s = error.retry_after_s if isinstance(error, ApiError) else None

@@ -35,7 +35,7 @@ def crd_yaml() -> str:
 
 
 def roles_yaml() -> str:
-    """Return roles.yaml: for the chart's templates, the rules by scope, each with its reason."""
+    """Return roles.yaml: the rules for the chart's templates by scope, each with its reason."""
     return _HEADER.format(source="manifests/roles.py") + "".join(_roles())
 
 

@@ -80,7 +80,7 @@ AGGREGATE: Final[dict[str, tuple[PolicyRule, ...]]] = {
         _rule(f"{MARKET_STREAM.plural}/status", ("get",), MARKET_STREAM.group),
     ),
 }
-"""Rules for people with the cluster's own roles: `view` is added to view, `edit` is added to edit and admin.
+"""Rules to add to the cluster's own roles for people: `view` to the role view, `edit` to edit and admin.
 
 Nobody but the operator may write a status.
 """

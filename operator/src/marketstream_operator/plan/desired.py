@@ -22,7 +22,7 @@ STOP_S: Final = 30
 """Grace period for stopping a pod, in seconds: a service takes at most 5."""
 
 DEFAULT_RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "384Mi"}}
-"""Resources of a container whose MarketStream names none: three to five times the use of a pair of a busy symbol."""
+"""Resources of a container whose MarketStream names none: three to five times what a busy symbol's pair uses."""
 
 START_LIMIT_S: Final = 600
 """Seconds for which a starting pod waits for Kafka, topics and PostgreSQL before it exits with the missing ones named.

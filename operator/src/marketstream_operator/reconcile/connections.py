@@ -28,7 +28,7 @@ STRIMZI_PASSWORD: Final = "password"  # noqa: S105 - the name of a key
 """Keys of the Secrets that Strimzi creates for the certificate authority of a cluster and for a KafkaUser."""
 
 CONNECTION: Final = "spec.connectionSecretRef"
-"""The field of every error of a Secret, even of one that the field does not name."""
+"""The field that every error about a Secret names, even if the Secret is not set in that field."""
 
 KEPT_S: Final = 5.0
 """Seconds for which a Secret that was read is reused: many streams share one Secret."""

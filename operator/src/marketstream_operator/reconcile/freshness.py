@@ -241,14 +241,14 @@ class FreshnessMonitor:
             self._logged.pop(url, None)
         elif self._logged.get(url) is not type(errors[0]):
             self._logged[url] = type(errors[0])
-            log.warning("freshness not readable for every symbol", symbols=len(errors), error=str(errors[0]))
+            log.warning("freshness of some symbols not readable", symbols=len(errors), error=str(errors[0]))
 
 
 def _take(followed: _Followed, found: Mapping[str, LiveStatus | LiveStoreError | None], now_s: float) -> None:
     """Update the readings of a stream from the answers of Redis.
 
     A symbol that could not be read counts as one without data. If no symbol could be read, nothing is known, and the
-    readings stay.
+    readings are kept.
     """
     errors = [error for error in found.values() if isinstance(error, LiveStoreError)]
     followed.problem = str(errors[0]) if errors else ""

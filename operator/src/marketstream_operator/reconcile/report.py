@@ -22,10 +22,10 @@ STATUS_S: Final = 60.0
 """Seconds between writes of a status in which only rates and times have changed."""
 
 GOOD: Final = {"Ready": "True", "Degraded": "False", "SpecValid": "True", "KafkaReady": "True", "Fresh": "True"}
-"""The conditions whose changes become Events, with the status that is good."""
+"""The conditions whose changes become Events, each with its good status."""
 
 AT_FIRST: Final = frozenset({"SpecValid", "Degraded"})
-"""Conditions of GOOD that should be good at first: the first status becomes an Event only if it is bad.
+"""Conditions of GOOD that should be good from the start: the first status becomes an Event only if it is bad.
 
 Of the others, the first status becomes an Event only if it is good.
 """

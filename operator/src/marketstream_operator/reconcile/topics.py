@@ -28,7 +28,7 @@ TRUSTED_S: Final = 45.0
 """Seconds for which an existing topic is not checked again: fewer than between two resyncs."""
 
 UNAVAILABLE_S: Final = 15.0
-"""Seconds without another request to a Kafka that did not answer, so that other streams do not wait for it too."""
+"""Seconds for which a Kafka that did not answer is not queried again: other streams must not wait for it, too."""
 
 
 class TopicState(NamedTuple):
@@ -100,7 +100,7 @@ class StrimziTopics:
         return partial(self._cluster.applier.apply, KAFKA_TOPIC, body, topic)
 
     def _is_claimed(self, topic: Topic) -> bool:
-        """Return True if a MarketStream wants the topic: it is then handed over with its trades, not created anew."""
+        """Return True if a MarketStream wants the topic: it is then handed over with its trades, not recreated."""
         name = topic.topic.removeprefix(self._settings.topic_prefix.lower()).removeprefix(".")
         return self._cluster.claims.owner(names.topic_identity(name)) is not None
 

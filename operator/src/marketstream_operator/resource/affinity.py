@@ -10,11 +10,11 @@ from marketstream_operator.resource.pods import MATCH_LABEL_KEYS, Key, LabelSele
 Weight = Annotated[int, Meta(ge=1, le=100)]
 
 _REQUIRED_NODES = "Nodes on which the pods may run. A running pod stays when the labels of its node change."
-_PREFERRED_NODES = "Nodes on which the pods should run: where the weights of the matching terms add up to the most."
+_PREFERRED_NODES = "Nodes on which the pods should run. The higher the sum of weights of matching terms, the better."
 _REQUIRED_NEAR = "Pods near which the pods must run. Every term must be met."
-_PREFERRED_NEAR = "Pods near which the pods should run: where the weights of the matching terms add up to the most."
+_PREFERRED_NEAR = "Pods near which the pods should run. The higher the sum of weights of matching terms, the better."
 _REQUIRED_AWAY = "Pods near which the pods must not run. No term may be met."
-_PREFERRED_AWAY = "Pods near which the pods should not run: where the weights of the matching terms add up to the most."
+_PREFERRED_AWAY = "Pods near which the pods should not run. The higher the sum of weights of matching terms, the worse."
 
 
 class NodeExpression(Fields, frozen=True):

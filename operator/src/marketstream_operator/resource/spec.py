@@ -100,7 +100,7 @@ class Freshness(Fields, frozen=True):
 
 
 class Retention(Fields, frozen=True):
-    """The time for which Kafka keeps trades, and the fate of topics that are no longer needed."""
+    """The time for which Kafka keeps trades, and the deletion policy for topics that are no longer needed."""
 
     trades: Annotated[
         Duration,
@@ -112,8 +112,8 @@ class Retention(Fields, frozen=True):
     on_delete: Annotated[
         Literal["delete", "keep"],
         about(
-            "Fate of the topics that Strimzi manages for this stream once a symbol or the stream is removed: delete or "
-            "keep. Topics that the operator has created in an external Kafka are always kept."
+            "Deletion policy when a symbol or the stream is removed: delete or keep its topics, if Strimzi manages "
+            "them. Topics that the operator has created in an external Kafka are always kept."
         ),
     ] = "delete"
 
@@ -215,7 +215,7 @@ class Spec(Fields, frozen=True):
     )
     retention: Annotated[
         Retention,
-        about("Time for which Kafka keeps trades, and the fate of topics that are no longer needed.", default={}),
+        about("Time for which Kafka keeps trades, and the deletion policy for unneeded topics.", default={}),
     ] = Retention()
     endpoints: Annotated[
         Endpoints,

@@ -61,7 +61,7 @@ def read_spec(spec: Mapping[str, Any]) -> Spec:
 
 
 def _refusal(spec: Mapping[str, Any], said: str) -> SpecError:
-    """Return the error of a message of msgspec such as `Expected `int`, got `str` - at `$.symbolsPerPair``."""
+    """Return the error for a message of msgspec such as `Expected `int`, got `str` - at `$.symbolsPerPair``."""
     what, _, place = said.partition(" - at `$")
     path = place.rstrip("`")
     what = re.sub(r"`(.*?)`", lambda found: _in_words(found[1]), what)

@@ -15,7 +15,7 @@ SECONDS: Final = Histogram(
 )
 CLIENTS: Final = Gauge("marketstream_api_websocket_clients", "Connected clients of /ws")
 BEHIND: Final = Counter(
-    "marketstream_api_websocket_behind_total", "Times that a client fell behind and skipped messages"
+    "marketstream_api_websocket_behind_total", "Number of times that a client fell behind and missed messages"
 )
 STUCK: Final = Counter("marketstream_api_websocket_stuck_total", "Clients disconnected because they read nothing")
 

@@ -55,11 +55,11 @@ class Pages:
         return trades[0].id
 
     async def send(self, account: Account, record: bytes) -> None:
-        """Send a record to the symbol's topic. Raise NotCountedError if Kafka does not take it in time."""
+        """Send a record to the symbol's topic. Raise NotCountedError if Kafka does not accept it in time."""
         answer = await self._publisher.send(account.topic, record)
         await asyncio.wait([answer], timeout=APPLIED_LIMIT_S)
         if not (answer.done() and answer.result()):  # a topic in trouble must not keep other symbols waiting
-            raise NotCountedError(f"Kafka does not take the records of {account.symbol}")
+            raise NotCountedError(f"Kafka does not accept the records of {account.symbol}")
 
 
 def _sound(page: Trades, received_us: int) -> list[Trade]:
@@ -85,7 +85,7 @@ async def _wait_until_counted(account: Account, trades: list[Trade]) -> None:
     while any(account.ledger.counted.overlap(trade.id, trade.id) == 0 for trade in (trades[0], trades[-1])):
         if time.monotonic() > deadline:
             raise NotCountedError(
-                f"{len(trades)} trades of {account.symbol} from id {trades[0].id} on were not counted within "
+                f"{len(trades)} trades of {account.symbol}, starting at id {trades[0].id}, were not counted within "
                 f"{APPLIED_LIMIT_S:.0f} s of their publication"
             )
         await asyncio.sleep(0.01)

@@ -32,5 +32,5 @@ class Refusals:
         if self.count < LOGGED:
             log.warning("trade refused", reason=reason, count=count, **seen)
             if self.count + count >= LOGGED:
-                log.warning("further refused trades of this source are counted without a log line", metric=METRIC)
+                log.warning("further refused trades of this source are counted but not logged", metric=METRIC)
         self.count += count

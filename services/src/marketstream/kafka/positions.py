@@ -27,7 +27,7 @@ class Position(NamedTuple):
 async def group_positions(
     settings: Settings, group: str, topics: Iterable[str], limit_s: float = 10.0
 ) -> dict[str, Position]:
-    """Return the position of the consumer group in each topic, without joining the group and disturbing its members.
+    """Return the position of the consumer group in each topic, without joining the group or disturbing its members.
 
     The ends of the topics are read first, and the committed offsets afterwards. A committed offset that has reached
     such an end proves that all records up to it are processed.

@@ -34,7 +34,7 @@ def parse(text: str) -> tuple[int, int]:
     scale = len(fraction)
     value = int(match[1] + fraction)
     if scale > MAX_SCALE or value > MAX_VALUE:
-        raise NumberError(f"{text!r} has too many digits: expected at most {MAX_SCALE} decimals, 64 bits in all")
+        raise NumberError(f"{text!r} has too many digits: expected at most {MAX_SCALE} decimals and 64 bits")
     return value, scale
 
 

@@ -35,10 +35,10 @@ class CandleRow(msgspec.Struct, frozen=True, gc=False):
     close: Annotated[Text, Meta(description="price of the last trade, by time and then id", examples=["39491.98"])]
     volume: Annotated[Text, Meta(description="sum of the quantities", examples=["19.694925"])]
     quote_volume: Annotated[Text, Meta(description="sum of price times quantity", examples=["777500.0187459"])]
-    taker_buy_volume: Annotated[Text, Meta(description="volume in which the taker bought", examples=["10.25"])]
+    taker_buy_volume: Annotated[Text, Meta(description="volume that takers bought", examples=["10.25"])]
     vwap: Annotated[
         Text | None,
-        Meta(description="quote_volume / volume, with 4 digits more than the prices; null without volume"),
+        Meta(description="quote_volume / volume, with 4 more digits than the prices; null without volume"),
     ]
     trade_count: Annotated[int, Meta(examples=[328])]
     first_trade_id: Annotated[int, Meta(description="the exchange's id of the first trade", examples=[557458200])]

@@ -7,7 +7,7 @@ _SYMBOL = ("exchange", "symbol")
 TRADES = Counter(
     "marketstream_processor_trades_total",
     "Trades by outcome: counted, duplicate (dropped), partial or settled (refused);"
-    " of those counted, again: jumped, late and unordered",
+    " jumped, late and unordered trades are also in counted",
     (*_SYMBOL, "outcome"),
 )
 SET_ASIDE = Counter(
@@ -23,14 +23,14 @@ LAG = Gauge("marketstream_processor_lag_records", "Records in the topic that are
 OPEN_HOLES = Gauge("marketstream_processor_open_holes", "Holes in the trade ids that may still be filled", _SYMBOL)
 HEARD_UNTIL = Gauge(
     "marketstream_processor_heard_until_seconds",
-    "Unix time of the newest trade, or until which the exchange reported none; before either, the time of the claim",
+    "Unix time of the newest trade, or up to which the exchange reported none; at first, the time of the claim",
     _SYMBOL,
 )
 OF_OWNED = (POSITION, LAG, OPEN_HOLES, HEARD_UNTIL)
 """Gauges that only the owner of a symbol reports."""
 OWNED = Gauge("marketstream_processor_owned_symbols", "Symbols that this process owns")
 FENCED = Counter(
-    "marketstream_processor_fenced_total", "Times that a symbol was found to be owned by another process", _SYMBOL
+    "marketstream_processor_fenced_total", "Number of times that a symbol turned out to have another owner", _SYMBOL
 )
 COMMIT_SECONDS = Histogram("marketstream_processor_commit_seconds", "Duration of a commit, retries included")
 COMMIT_FAILURES = Counter("marketstream_processor_commit_failures_total", "Failed attempts to commit")

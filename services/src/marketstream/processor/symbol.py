@@ -61,7 +61,7 @@ class OwnedSymbol:
         self.changed: set[int] = set()
         """The starts (Unix seconds) of windows whose stored candles have changed since the last frame."""
         self.backfilling = False
-        """True while missing trades of it are being fetched from the exchange's history."""
+        """True while missing trades are being fetched from the exchange's history."""
         self.unlisted = False
         """True if the exchange answered that it does not list the symbol."""
         self.is_first_start: Final = not claim.progress.counted

@@ -9,7 +9,7 @@ RECORDS: Final = Counter("marketstream_producer_records_total", "Records of trad
 HEARTBEATS: Final = Counter("marketstream_producer_heartbeats_total", "Heartbeats sent", ["symbol"])
 BYTES: Final = Counter("marketstream_producer_bytes_total", "Bytes of records handed to Kafka, before compression")
 SEND_FAILURES: Final = Counter(
-    "marketstream_producer_send_failures_total", "Records given up because Kafka did not take them"
+    "marketstream_producer_send_failures_total", "Records given up because Kafka did not accept them"
 )
 FEED_RESTARTS: Final = Counter("marketstream_producer_feed_restarts_total", "Feeds that broke and were restarted")
 UNACKNOWLEDGED: Final = Gauge("marketstream_producer_unacknowledged_records", "Records currently on their way to Kafka")
@@ -18,6 +18,6 @@ UNLISTED: Final = Gauge(
 )
 STUCK: Final = Gauge(
     "marketstream_producer_stuck_seconds",
-    "Seconds for which Kafka has taken no record of the symbol's topic, 0 while it takes them",
+    "Seconds since Kafka stopped accepting records of the symbol's topic, 0 while it accepts them",
     ["symbol"],
 )

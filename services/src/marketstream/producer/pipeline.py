@@ -179,7 +179,7 @@ class Pipeline:
         async with contextlib.aclosing(self._exchange.feed(symbols)) as feed:
             async for event in feed:
                 if self._listed != symbols:
-                    raise FeedError("the exchange lists other symbols by now")
+                    raise FeedError("the symbols that the exchange lists have changed")
                 self._last_event_at = time.monotonic()
                 self._note_running()
                 if isinstance(event, ConnectionAlive):  # it is no reading of a clock

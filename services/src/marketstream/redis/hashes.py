@@ -65,4 +65,4 @@ def parse_hash(fields: Mapping[str, str], form: type[T], origin: str) -> T:
     try:
         return msgspec.convert({name: text or None for name, text in fields.items()}, form, strict=False)
     except msgspec.ValidationError as error:
-        raise LiveStoreContentError(f"{origin} is not what a processor writes: {error}") from error
+        raise LiveStoreContentError(f"{origin} holds data that no processor writes: {error}") from error

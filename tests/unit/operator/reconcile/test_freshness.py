@@ -161,7 +161,7 @@ def follow(freshness: FreshnessMonitor, key: StreamKey, symbols: str, url: str =
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"heard_until": "soon"}, "the hash stream:simulator:BBB in Redis is not what a processor writes"),
+        ({"heard_until": "soon"}, "the hash stream:simulator:BBB in Redis holds data that no processor writes"),
         (ResponseError("WRONGTYPE of value"), "WRONGTYPE"),
         (NoPermissionError("NOPERM this key"), "NOPERM"),
     ],

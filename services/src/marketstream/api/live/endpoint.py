@@ -100,7 +100,7 @@ async def _carry_out(wanted: Wanted, client: Client, directory: Directory, hub: 
             hub.unfollow(client, *key[:2], interval)
             client.answer(Unsubscribed(*key))
         elif len(client.subscriptions) >= MOST_STREAMS and all(each.key != key for each in client.subscriptions):
-            detail = f"a client may follow {MOST_STREAMS} streams: unsubscribe from some, or open another connection"
+            detail = f"a client may follow up to {MOST_STREAMS} streams: unsubscribe from some, or connect again"
             client.answer(Refused("too-many-streams", detail, wanted))
         else:
             await hub.follow(client, *key[:2], interval, wanted.limit)

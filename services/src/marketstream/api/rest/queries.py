@@ -35,9 +35,9 @@ class SymbolQuery(NoQuery):
         str | None,
         Field(max_length=64, description="in upper or lower case; by default, the first symbol of the exchange"),
     ] = None
-    exchange: Annotated[
-        str | None, Field(max_length=64, description="by default, the default exchange of the service")
-    ] = None
+    exchange: Annotated[str | None, Field(max_length=64, description="by default, DEFAULT_EXCHANGE of the service")] = (
+        None
+    )
 
 
 class CandlesQuery(SymbolQuery):
@@ -45,11 +45,11 @@ class CandlesQuery(SymbolQuery):
 
     interval: Annotated[IntervalName, Field(description="length of the windows")] = "10s"
     start: Annotated[
-        UnixSeconds | None, Field(description="Unix seconds: first window start to return (inclusive)")
+        UnixSeconds | None, Field(description="Unix seconds: only windows that start at or after this time")
     ] = None
     end: Annotated[
         UnixSeconds | None,
-        Field(description="Unix seconds: end of the window starts to return (exclusive)"),
+        Field(description="Unix seconds: only windows that start before this time"),
     ] = None
     limit: Annotated[int, Field(ge=1, le=1000, description="maximum number of candles; the newest are returned")] = 50
 

@@ -35,7 +35,7 @@ class Symbol(msgspec.Struct, frozen=True):
     state: Annotated[
         State,
         Meta(
-            description="The first that applies of: unlisted (the exchange does not list it), stale (nothing received "
+            description="The first one that applies: unlisted (the exchange does not list it), stale (nothing received "
             "for the MAX_AGE_S of its processor, usually 60 s), unreachable (its feed has no connection to the "
             "exchange), backfilling (missing trades are being fetched), "
             f"simulated, quiet (no trade for {QUIET_S} s), live"

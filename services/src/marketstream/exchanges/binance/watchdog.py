@@ -108,7 +108,7 @@ class Watchdog:
             watched = self._watched[symbols[0]]
             watched.patience_s = min(2 * watched.patience_s, MOST_UNLISTED_S)
             watched.check_at_s = self._now_s() + watched.patience_s
-            log.warning("symbol not listed by the exchange, checked more rarely", symbol=symbols[0])
+            log.warning("symbol not listed by the exchange, checking it less often", symbol=symbols[0])
             return {}
         middle = len(symbols) // 2
         return await self._query(symbols[:middle]) | await self._query(symbols[middle:])
