@@ -5,7 +5,7 @@ from random import Random
 
 
 def delays(first_s: float, most_s: float, rng: Random | None = None) -> Iterator[float]:
-    """Yield the seconds to wait before each further attempt, doubling from `first_s` up to `most_s`, without end.
+    """Yield the seconds to wait before each further attempt, forever, doubling from `first_s` up to `most_s`.
 
     Each delay is shortened at random by up to half, so that clients that failed together do not retry together.
     """

@@ -86,9 +86,9 @@ class Topic(msgspec.Struct, frozen=True):
     managed: str
     is_ready: bool
     problem: str
-    """Strimzi's message about the failure of this topic; empty without a failure."""
+    """Strimzi's message about the failure of this topic; empty if there is none."""
     given_name: str = ""
-    """The name of the topic in Kafka, if the object's own name is another."""
+    """The name of the topic in Kafka, if it differs from the object's own name."""
 
     @property
     def topic(self) -> str:
@@ -111,7 +111,7 @@ def stream_of(raw: Mapping[str, Any]) -> MarketStream:
 
 
 def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
-    """Return the projection of an object with the operator's labels; None without a stream, and for an ended pod."""
+    """Return the projection of an object with the operator's labels; None if it has no stream or is an ended pod."""
     meta = raw["metadata"]
     of = meta.get("labels") or {}
     stream = of.get(names.STREAM)
@@ -138,7 +138,7 @@ def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
 
 
 def managed_fields(meta: Mapping[str, Any]) -> str:
-    """Return a digest of the fields that the operator has applied and still owns; empty without any."""
+    """Return a digest of the fields that the operator has applied and still owns; empty if there are none."""
     for entry in meta.get("managedFields") or ():
         if entry.get("manager") == MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
             return hashlib.sha256(msgspec.json.encode(entry.get("fieldsV1"), order="sorted")).hexdigest()[:16]

@@ -38,7 +38,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
-        """Seconds to wait before the next request, by the server's Retry-After header; None without one."""
+        """Seconds to wait before the next request, from the server's Retry-After header, or None if it is absent."""
 
     @property
     def is_refusal(self) -> bool:

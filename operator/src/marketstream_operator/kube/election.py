@@ -29,7 +29,7 @@ log = logger(__name__)
 DURATION_S: Final = 15.0
 RENEW_DEADLINE_S: Final = 10.0
 RETRY_S: Final = 2.0
-"""Terms of the lease, in seconds: see above. RETRY_S is the pause between two attempts."""
+"""The durations of the lease, in seconds, as the module describes. RETRY_S is the pause between two attempts."""
 
 ATTEMPT_LIMIT_S: Final = (DURATION_S - RENEW_DEADLINE_S) * 0.6
 """Time limit of one attempt, in seconds: short enough for several attempts before the deadline."""

@@ -23,7 +23,7 @@ K = TypeVar("K", bound=Hashable)
 
 FIRST_RETRY_S: Final = 0.5
 MOST_RETRY_S: Final = 60.0
-"""Seconds after which a failed key is retried: after the first failure, and at most."""
+"""Seconds before a failed key is retried. The delay grows from FIRST_RETRY_S to at most MOST_RETRY_S."""
 
 CONFLICTS: Final = 3
 """Consecutive conflicts that are not logged: an object often changes between being observed and being written."""

@@ -30,7 +30,7 @@ class Connection:
 
     @property
     def authority(self) -> tuple[str, str] | None:
-        """The Secret and its key with Kafka's certificate authority; None without one."""
+        """The Secret and its key with Kafka's certificate authority, or None if none is given."""
         return self.sources.get("kafka_ca_file")
 
     def environment(self, role: Role) -> list[dict[str, Any]]:

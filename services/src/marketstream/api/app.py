@@ -24,10 +24,10 @@ from marketstream.service import Health, health_app
 from marketstream.settings import Settings
 
 COMPRESSED_SIZE: Final = 1024
-"""Bytes from which a body is compressed: a smaller one fits into one packet anyway."""
+"""Minimum bytes of a body that is compressed: a smaller body fits into one packet anyway."""
 
 COMPRESSION: Final = 1
-"""Level of gzip. The highest level takes several times as long, and makes the candles hardly smaller."""
+"""Level of gzip. The highest level takes several times as long and saves hardly any bytes of the candles."""
 
 
 class _Application(FastAPI):
@@ -37,7 +37,7 @@ class _Application(FastAPI):
     """The setting ROOT_PATH."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Return the handlers of all requests. Starlette's own order has the answer to an error outermost."""
+        """Wrap also Starlette's answer to an error in our middleware, which Starlette itself would put outside it."""
         app: ASGIApp = GZipMiddleware(super().build_middleware_stack(), COMPRESSED_SIZE, COMPRESSION)
         app = CORSMiddleware(
             app, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"],

@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Headed:
-    """The application `app`, whose responses are not stored unless they say otherwise, and whose types are final."""
+    """Middleware: clients of `app` cache no response unless it says otherwise, and never guess its content type."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -16,7 +16,7 @@ Other holes and beginnings are worked on meanwhile.
 """
 
 MOST_REFUSED_S: Final = 86_400.0
-"""The same maximum when the exchange refuses the request: waiting rarely helps, but a refusal proves nothing."""
+"""Maximum seconds before a refused request is retried: waiting rarely helps, but a refusal proves nothing."""
 
 PATIENCE_S: Final = 60.0
 """Seconds for which the history may lack trades before they are given up, because it may lag behind the feed."""

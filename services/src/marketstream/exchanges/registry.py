@@ -53,7 +53,7 @@ def history_of(settings: Settings) -> Exchange | None:
 def symbols_of(settings: Settings, option: str = "SYMBOLS") -> tuple[str, ...]:
     """Return the symbols of the settings, or for a replay without symbols the one in the name of its file.
 
-    Raises SettingsError if there is none; `option` names what gives the symbol of a replay.
+    Raises SettingsError if there is none; `option` is the name that the message gives to the setting of the symbols.
     """
     if settings.exchange == "replay" and settings.recording:
         return (symbol_of(Path(settings.recording), settings.symbols, option),)

@@ -1,4 +1,4 @@
-"""The processor's side of Kafka: a member of a consumer group that decides itself where it reads each topic."""
+"""The processor's side of Kafka: a member of a consumer group that chooses the offset at which it reads each topic."""
 
 import asyncio
 import time

@@ -13,7 +13,7 @@ from marketstream.settings import Settings
 
 
 class Position(NamedTuple):
-    """A group's position in a topic: its committed offset (None without one), and the offset after the last record."""
+    """A group's position in a topic: its committed offset (None if absent), and the offset after the last record."""
 
     committed: int | None
     end: int

@@ -21,8 +21,8 @@ _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 def topic_name(prefix: str, exchange: str, symbol: str) -> str:
     """Return the name of a symbol's topic, such as `trades.binance.btcusdt`: lower case, with `-` for `/`.
 
-    Kafka allows few other characters. Each byte of another one in the symbol, in UTF-8, becomes `_` and two hexadecimal
-    digits: `trades.binance._e5_b8_81_e5_ae_89usdt` for 币安USDT.
+    Kafka allows few other characters. Each UTF-8 byte of any other character becomes `_` and two hexadecimal digits:
+    `trades.binance._e5_b8_81_e5_ae_89usdt` for 币安USDT.
     """
     name = symbol.lower().replace("/", "-")
     return f"{prefix}.{exchange}.".lower().replace("/", "-") + "".join(map(_escaped, name))
@@ -47,7 +47,7 @@ def topic_problem(problems: Mapping[str, tuple[float, str]]) -> str | None:
 def topic_names(prefix: str, exchange: str, symbols: Iterable[str]) -> dict[str, str]:
     """Return the symbol of each topic.
 
-    Raises SettingsError when two symbols would share a topic, or when Kafka does not allow a name of such a length.
+    Raises SettingsError when two symbols would share a topic, or when the name of a topic is too long for Kafka.
     """
     topics: dict[str, str] = {}
     for symbol in symbols:

@@ -52,7 +52,7 @@ class LocalOptions:
         data: Path = Path(".marketstream"),
         ephemeral: bool = False,
     ) -> "LocalOptions":
-        """Return the options, parsed from their texts; None stands for an option that was not given.
+        """Return the options, parsed from the text of each; None stands for an option that was not given.
 
         A recording implies the exchange `replay`. Raises OptionsError for the first invalid option.
         """

@@ -12,7 +12,7 @@ from marketstream.market.window import window_of
 
 
 class Survey:
-    """The conclusions from runs, lowest first, of which `missing` and `floor` are as for a Judge.
+    """The conclusions from runs, lowest first; `missing` and `floor` are the arguments of a Judge.
 
     They are kept while runs only grow at the end of the highest one, as they do with every live trade. That end is read
     from the run itself, so it may advance. After any other change of the runs a new survey is needed.
@@ -36,13 +36,13 @@ class Survey:
 
     @property
     def newest_run(self) -> Run | None:
-        """The run that reaches furthest in time, or None without any run."""
+        """The run that reaches furthest in time, or None if there is no run."""
         below, highest = self._newest_below, self._runs[-1] if self._runs else None
         return below if highest is None or (below is not None and below.high_time >= highest.high_time) else highest
 
     @property
     def complete_until(self) -> int | None:
-        """The window before which all are proven complete; None without any run."""
+        """The window before which all are proven complete; None if there is no run."""
         if HOLE in self._missing:
             return window_of(self._runs[self._missing.index(HOLE)].high_time)
         newest = self.newest_run
@@ -50,5 +50,5 @@ class Survey:
 
     @cached_property
     def _newest_below(self) -> Run | None:
-        """The run that reaches furthest in time of all but the highest."""
+        """The run that reaches furthest in time, apart from the highest run."""
         return max(self._runs[:-1], key=attrgetter("high_time"), default=None)

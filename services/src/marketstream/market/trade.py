@@ -23,10 +23,10 @@ It allows for a wrong clock, but not for a wrong unit (ns read as µs).
 """
 
 WRONG_CLOCK_US: Final = 3 * FUTURE_US
-"""Maximum µs between the reader's own clock and a time of the exchange, if that is later.
+"""Maximum µs by which a time of the exchange may be later than the reader's own clock.
 
 Both clocks of a record, the exchange's and its receiver's, may be far ahead, and such a record would close all windows
-until then. The reader's own clock may be wrong as well: an exchange's trades are taken while it is two hours behind.
+until then. The reader's own clock may be wrong as well: trades are still accepted while it is two hours behind.
 """
 
 MAX_ID: Final = 2**62

@@ -17,7 +17,7 @@ from marketstream.market.window import window_of
 
 _BEFORE_ALL: Final = -NO_LIMIT
 _RANKS: Final = {UNFILLABLE: 1, HOLE: 2}
-"""The graver reasons. A proof of any run outranks both; without any claim a window is UNCONFIRMED."""
+"""Ranks of the more serious reasons. A proof of any run outranks both; without any claim a window is UNCONFIRMED."""
 
 Ruling = tuple[str | None, int, int]
 """A verdict without its windows: reason, low id and high id."""
@@ -72,7 +72,7 @@ class Judge:
 
 
 class _Claim(NamedTuple):
-    """The ruling that something makes about the windows `first` to `last`. The one of the highest rank holds."""
+    """A ruling about the windows `first` to `last`. Where claims overlap, the one with the highest rank holds."""
 
     first: int
     last: int
@@ -93,7 +93,7 @@ def _claims(runs: Sequence[Run], missing: Sequence[str], floor: str) -> Iterator
 
 
 def _sweep(claims: list[_Claim]) -> tuple[list[int], list[Ruling]]:
-    """Return the windows at which the ruling that holds changes, in order, and that ruling from each of them on."""
+    """Return the windows at which the effective ruling changes, in order, and the ruling that applies from each."""
     nothing: Ruling = (UNCONFIRMED, 0, -1)
     starts, rulings = [_BEFORE_ALL], [nothing]
     claims.sort(key=lambda claim: claim.first)

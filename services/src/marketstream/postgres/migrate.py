@@ -97,7 +97,7 @@ async def _migrate(connection: Connection, migrations: Sequence[Migration]) -> l
 
 
 async def _step(connection: Connection, migrations: Sequence[Migration]) -> int | None:
-    """Apply the first missing migration in a transaction that holds the lock; return its version, or None without one.
+    """Apply the first missing migration, if any, in a transaction that holds the lock. Return its version or None.
 
     The lock ends with its transaction, so no failure leaves it behind. The applied migrations are read again under
     each lock.

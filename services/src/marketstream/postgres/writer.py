@@ -59,7 +59,7 @@ class Numbered(NamedTuple):
 class Committed:
     """Result of a commit.
 
-    `fenced` has the symbols that another processor owns by now; nothing of them was stored. `changed` has, by symbol,
+    `fenced` has the symbols that another processor now owns; nothing of them was stored. `changed` has, by symbol,
     the starts (Unix seconds) of the windows whose candles changed; `newest_closed`, the newest closed candle of each
     of these symbols.
     """

@@ -25,7 +25,7 @@ SILENCE_S: Final = 15.0
 """Minimum seconds without a heartbeat after which the symbol's feed no longer counts as connected."""
 
 SILENCE_HEARTBEATS: Final = 10
-"""Number of intervals of heartbeats for which the same holds, if that is longer."""
+"""The same minimum as a number of heartbeat intervals. The longer of the two times applies."""
 
 LOGGED_EACH: Final = 100
 """Number of rejected records of a symbol that are all logged. After that, every 100th one is logged."""

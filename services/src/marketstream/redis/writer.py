@@ -93,8 +93,8 @@ class LiveWriter:
         """Write the state of each symbol under its fence and publish its frame, in one round trip.
 
         The outcome of a symbol is "ok", "fenced" if a later owner has claimed it, "lost" if Redis does not know the
-        claim, so that the symbol must be claimed again, or "foreign" if a key of the symbol has another type than the
-        one written here. The log then names the key.
+        claim, so that the symbol must be claimed again, or "foreign" if the type of a key of the symbol is not the
+        one that is written here. The log then names the key.
         """
         return await self._evaluate(
             {
@@ -132,7 +132,7 @@ class LiveWriter:
         return await _answers(pipeline)
 
     async def _log_foreign(self, outcomes: dict[tuple[str, str], Outcome]) -> None:
-        """Log, once for each symbol, the keys that have another type than the one written here."""
+        """Log, once for each symbol, its keys whose type is not the one that is written here."""
         self._foreign -= {symbol for symbol, outcome in outcomes.items() if outcome != "foreign"}
         for symbol in [symbol for symbol, outcome in outcomes.items() if outcome == "foreign"]:
             if symbol not in self._foreign:

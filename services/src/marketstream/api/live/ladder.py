@@ -122,7 +122,7 @@ class Ladder:
         )
 
     def _settle(self) -> None:
-        """Remove the stand-ins of windows that are stored by now, and very old ones."""
+        """Remove very old stand-ins, and those of windows that are now stored."""
         stored = self._closed.get("10s")
         if stored:
             newest = max(stored)

@@ -75,7 +75,7 @@ class Binance:
             raise _unknown(unknown)
 
     async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
-        """Yield the events from now on, without end; lost connections are reopened.
+        """Yield the events from now on, forever; lost connections are reopened.
 
         A reader that falls too far behind loses trades, which remain in the history.
         """

@@ -64,7 +64,7 @@ class DumpParser:
         return list(self._columns(list(self._rows(block, first_line))))
 
     def ids(self, block: bytes, first_line: int) -> Sequence[int]:
-        """Return the first id of each row of `block`, as `parse` does, but without a look at the other columns."""
+        """Return the first id of each row of `block`, as `parse` does, but without parsing the other columns."""
         table = _table(block, self._layout.size)
         if table is not None:
             try:
@@ -148,7 +148,7 @@ def is_header(line: str) -> bool:
 
 
 def _lines(block: bytes) -> list[str]:
-    """Return the lines of a block, split only at the ends of lines by which lines are numbered."""
+    """Return the lines of a block, split only at newlines, which is also how lines are numbered."""
     return block.decode("utf-8", "replace").removesuffix("\n").split("\n")
 
 

@@ -22,7 +22,7 @@ _KEY_DIGITS: Final = 20
 
 
 class SortedRows:
-    """Rows in the order of their times and ids, in temporary files that vanish with the process."""
+    """Rows in the order of their times and ids, in temporary files that are removed when the process ends."""
 
     def __init__(self) -> None:
         self._held: list[bytes] = []
@@ -56,7 +56,7 @@ class SortedRows:
         self._runs = []
 
     def blocks(self, offset: int = 0, line: int = 1) -> Iterator[Block]:
-        """Yield the sorted rows from `offset` on, as `Dump.blocks` does."""
+        """Yield the sorted rows starting at `offset`, as `Dump.blocks` does."""
         if self._result is None:
             raise RuntimeError("the rows are not sorted yet: merge them first")
         descriptor, position = self._result.fileno(), offset

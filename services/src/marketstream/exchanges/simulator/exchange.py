@@ -69,7 +69,7 @@ class Simulator:
         self._expect(symbols)
 
     async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[TradesReceived | ClockAdvanced, None]:
-        """Yield the events from now on, in real time, without end."""
+        """Yield the events from now on, in real time, forever."""
         self._expect(symbols)
         start = self._now()
         cursors = [_Cursor(self._model(symbol), start) for symbol in symbols]
