@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 import pytest
+from marketstream import service
 from marketstream.service import Health, health_app, run_until, serving
 from structlog.testing import capture_logs
 
@@ -130,3 +131,41 @@ async def test_an_app_is_served_on_a_free_port_inside_the_block() -> None:
     async with httpx.AsyncClient() as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(f"http://127.0.0.1:{port}/healthz")
+
+
+async def test_a_work_that_loses_a_cancellation_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As asyncio.wait_for may on Python 3.11."""
+    monkeypatch.setattr(service, "CANCEL_AGAIN_S", 0.05)
+    lost = 0
+
+    async def lose_two() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+                if lost > 2:
+                    raise
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_soon(stop.set)
+    async with asyncio.timeout(30):
+        assert not await run_until(stop, lose_two())
+    assert lost == 3
+
+
+async def test_a_work_may_take_its_time_to_clean_up() -> None:
+    cleaned = asyncio.Event()
+
+    async def clean_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.2)
+            cleaned.set()
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_soon(stop.set)
+    assert not await run_until(stop, clean_up())
+    assert cleaned.is_set()

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 import uvicorn
@@ -23,6 +24,9 @@ Check = Callable[[], str | None]
 
 Work = Coroutine[Any, Any, None] | asyncio.Future[None]
 """A coroutine, or a task that is running already."""
+
+CANCEL_AGAIN_S = 5.0
+"""Seconds after which a task that was cancelled and has not ended is cancelled again."""
 
 STOP_LIMIT_S = 4
 """Seconds for which open HTTP connections may delay a stop."""
@@ -119,12 +123,27 @@ async def run_until(stop: asyncio.Event, *works: Work, end_s: float | None = Non
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         ended = [task for task in tasks if task.done()]
     finally:
-        for task in (stopping, *tasks):
-            task.cancel()
-        await asyncio.wait([stopping, *tasks], timeout=end_s)
+        await _end([stopping, *tasks], end_s)
     for task in tasks:
         if task not in ended[:1] and task.done() and not task.cancelled() and (error := task.exception()):
             log.warning("task failed while being stopped", error=repr(error))
     for task in ended[:1]:
         task.result()
     return bool(ended)
+
+
+async def _end(tasks: Sequence[asyncio.Future[Any]], end_s: float | None) -> None:
+    """Cancel the tasks and wait until they have ended, or for `end_s` seconds.
+
+    On Python 3.11 asyncio.wait_for, which libraries use, may lose a cancellation (python/cpython issue 86296). So it is
+    repeated, but seldom enough for a task that takes its time to clean up.
+    """
+    pending = {task for task in tasks if not task.done()}
+    deadline = None if end_s is None else time.monotonic() + end_s
+    while pending:
+        for task in pending:
+            task.cancel()
+        left_s = CANCEL_AGAIN_S if deadline is None else min(CANCEL_AGAIN_S, deadline - time.monotonic())
+        if left_s <= 0:
+            return
+        _, pending = await asyncio.wait(pending, timeout=left_s)

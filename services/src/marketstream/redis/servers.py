@@ -40,8 +40,8 @@ class _Checks:
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         """Greet the server. Raises ClusterError."""
         await super().on_connect_check_health(check_health)  # type: ignore[misc]
-        await self.send_command("INFO", "cluster")  # type: ignore[attr-defined]
         try:
+            await self.send_command("INFO", "cluster")  # type: ignore[attr-defined]
             answer = await self.read_response()
         except ResponseError:  # a hosting provider that does not allow INFO
             return
