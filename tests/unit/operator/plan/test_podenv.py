@@ -12,8 +12,10 @@ WRITTEN = {
 }  # fmt: skip
 """Settings that the operator writes, from the MarketStream and from its own settings: plan.desired."""
 
-FIXED = {"topic_retention_ms", "topic_replication", "recording", "replay_speed", "http_host", "http_port"}
-"""Settings that keep their default in a pod: the operator creates the topics, a pod replays nothing."""
+FIXED = {
+    "topic_retention_ms", "topic_replication", "recording", "replay_speed", "http_host", "http_port", "root_path",
+}  # fmt: skip
+"""Settings that keep their default: the operator creates the topics, a pair replays nothing and serves no page."""
 
 
 def test_every_setting_of_the_services_has_one_who_sets_it() -> None:
