@@ -58,12 +58,12 @@ def test_invalid_data_is_refused(data: bytes) -> None:
 
 
 def test_invalid_fields_are_refused() -> None:
-    with pytest.raises(LiveStoreContentError, match="not what a processor writes"):
+    with pytest.raises(LiveStoreContentError, match="holds data that no processor writes"):
         Frame(exchange="e", symbol="S", candle=CANDLE | {"window_start": "soon"}).open_candle()
     for volume in ("much", "NaN", "-1", "1e9", "9" * 100):
-        with pytest.raises(LiveStoreContentError, match="not what a processor writes"):
+        with pytest.raises(LiveStoreContentError, match="holds data that no processor writes"):
             Frame(exchange="e", symbol="S", candle=CANDLE | {"volume": volume}).open_candle()
-    with pytest.raises(LiveStoreContentError, match="not what a processor writes"):
+    with pytest.raises(LiveStoreContentError, match="holds data that no processor writes"):
         Frame(exchange="e", symbol="S", status={"open_holes": "many"}).live_status()
 
 
