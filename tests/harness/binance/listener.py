@@ -37,6 +37,7 @@ class Listener:
     def __init__(self, server: BinanceServer, exchange: Binance) -> None:
         self.server = server
         self.exchange = exchange
+        self._markets = dict(server.markets)  # trades of a symbol that is delisted may still be on their way
         self.received: dict[str, list[int]] = defaultdict(list)
         self.clocks: dict[str, int] = defaultdict(int)
         self.connected: dict[str, list[bool]] = defaultdict(list)
@@ -61,7 +62,7 @@ class Listener:
 
     def compare(self, symbol: str, trades: Trades) -> None:
         """Assert that the trades are those that happened, to the digit."""
-        market = self.server.markets[symbol]
+        market = self._markets[symbol]
         for trade in trades:
             happened = market.from_id(trade.id, trade.n)
             assert [one.id for one in happened] == list(range(trade.id, trade.id + trade.n))
