@@ -7,9 +7,12 @@ share of memory are given up, oldest first: they become a hole, which the backfi
 """
 
 import asyncio
+import itertools
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -34,10 +37,13 @@ FIND_S: Final = 2.0
 class Outgoing:
     """One record, the monotonic time (seconds) at which the publisher received it, and the answer its sender awaits."""
 
-    __slots__ = ("answer", "since_s", "value")
+    __slots__ = ("answer", "number", "since_s", "value")
+
+    _numbers = itertools.count()
 
     def __init__(self, value: bytes) -> None:
         self.value = value
+        self.number = next(self._numbers)
         self.answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.since_s = time.monotonic()
 
@@ -98,8 +104,7 @@ class Lane:
                 self._stick(error)
         else:
             self._waiting.append(record)
-        if self._waiting:
-            self._drain()
+        self._resume()
 
     def watch(self) -> None:
         """Mark the topic as stuck if Kafka has acknowledged nothing for too long. Call this about every second."""
@@ -122,8 +127,7 @@ class Lane:
         self._with_client.clear()
         self._unanswered = 0
         self._answered.set()
-        if self._waiting:
-            self._drain()
+        self._resume()
 
     def forget(self, record: Outgoing) -> None:
         """Give up a waiting record whose sender no longer waits for the answer."""
@@ -170,13 +174,11 @@ class Lane:
             self._put_back(record)
         else:  # Kafka never takes this one, perhaps the next
             self._end(record, acknowledged=False)
-        if self._waiting:
-            self._drain()
+        self._resume()
 
     def _put_back(self, record: Outgoing) -> None:
         """Return a record to its place among the waiting records, which are sorted oldest first."""
-        younger = (position for position, other in enumerate(self._waiting) if other.since_s > record.since_s)
-        self._waiting.insert(next(younger, len(self._waiting)), record)
+        self._waiting.insert(bisect_right(self._waiting, record.number, key=attrgetter("number")), record)
 
     def _withdraw(self, error: KafkaError) -> None:
         """Take back the unsent batches of the topic, for which the client would request the topic forever.
@@ -213,10 +215,18 @@ class Lane:
 
     def _drained(self, task: "asyncio.Task[None]") -> None:
         self._draining = None
-        if self._waiting and not task.cancelled():
+        if task.cancelled():
+            return
+        if error := task.exception():
+            log.error("sending to topic failed unexpectedly, will retry", topic=self.topic, error=repr(error))
+            self._stick(error)
+            asyncio.get_running_loop().call_later(MOST_RETRY_S, self._resume)
+        else:
+            self._resume()
+
+    def _resume(self) -> None:
+        if self._waiting:
             self._drain()
-        if not task.cancelled():
-            task.result()
 
     async def _run(self) -> None:
         """Send the waiting records, one at a time while the topic is stuck."""
