@@ -1,8 +1,7 @@
 """Holes are filled from the exchange's history: the real processor and producer, with the simulator as exchange."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import asyncpg
 import pytest
@@ -10,12 +9,11 @@ from marketstream.exchanges.base import ClockAdvanced, TradesReceived
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.local.kafka import KafkaServer
 from marketstream.market.trade import Trades
-from marketstream.processor.service import run_processor
-from marketstream.producer.service import run_producer
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 
 from tests.harness.clients import query, within
+from tests.harness.pair import pair
 
 SYMBOLS = ("BTCUSDT", "SOLUSDT")
 LIMIT_S = 3 * 60  # three times the goal, which equals the patience of the backfill
@@ -60,21 +58,6 @@ def settings(kafka: KafkaServer, database_url: str, redis_url: str, topic_prefix
     )
 
 
-@contextlib.asynccontextmanager
-async def pipeline(settings: Settings, exchange: Simulator) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    services = [
-        asyncio.create_task(run_processor(settings, stop, history=exchange)),
-        asyncio.create_task(run_producer(settings, stop, exchange=exchange)),
-    ]
-    try:
-        yield
-    finally:
-        stop.set()
-        async with asyncio.timeout(15):
-            await asyncio.gather(*services)
-
-
 async def candles(settings: Settings, symbol: str) -> list[asyncpg.Record]:
     return await query(
         settings.database_url, f"SELECT * FROM candles_10s WHERE symbol = '{symbol}' ORDER BY window_start"
@@ -93,7 +76,7 @@ async def all_are_complete(settings: Settings, at_least: int) -> None:
 
 async def test_the_first_window_a_hole_and_a_restart_become_complete(settings: Settings) -> None:
     exchange = Faulty()
-    async with pipeline(settings, exchange):
+    async with pair(settings, exchange, exchange):
         await within(LIMIT_S, lambda: all_are_complete(settings, 1))
         exchange.lose_next = 100
 
@@ -102,7 +85,7 @@ async def test_the_first_window_a_hole_and_a_restart_become_complete(settings: S
 
         await within(LIMIT_S, some_are_lost)
     before = len(await candles(settings, SYMBOLS[0]))
-    async with pipeline(settings, exchange):
+    async with pair(settings, exchange, exchange):
         await within(LIMIT_S, lambda: all_are_complete(settings, before + 2))
     async with Redis.from_url(settings.redis_url, decode_responses=True) as redis:
         stream = await redis.hgetall(f"stream:simulator:{SYMBOLS[0]}")
@@ -111,7 +94,7 @@ async def test_the_first_window_a_hole_and_a_restart_become_complete(settings: S
 
 async def test_what_the_exchange_lacks_is_given_up_and_said(settings: Settings) -> None:
     exchange = Faulty()
-    async with pipeline(settings, exchange):
+    async with pair(settings, exchange, exchange):
         await within(LIMIT_S, lambda: all_are_complete(settings, 1))
         # The history is broken before the feed loses anything, so that nothing can be fetched in between.
         exchange.lost_for_good = range(2**62)

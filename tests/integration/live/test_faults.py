@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 from marketstream.backfill import attempts, metrics
 from marketstream.exchanges.binance.exchange import Binance
-from marketstream.processor.service import run_processor
-from marketstream.producer.service import run_producer
 from marketstream.redis.budget import Budget
 from marketstream.redis.client import connect
 from marketstream.settings import Settings
@@ -17,6 +15,7 @@ from redis.asyncio import Redis
 from tests.harness.binance.listener import IMPATIENT, until
 from tests.harness.binance.server import BinanceServer
 from tests.harness.clients import query, within
+from tests.harness.pair import pair
 from tests.harness.samples import sample
 from tests.integration.live import faults
 from tests.integration.live.exchange import BUSY, ForgetfulMarket, live_server
@@ -48,7 +47,6 @@ async def watch(settings: Settings, server: BinanceServer) -> AsyncIterator[Watc
 @contextlib.asynccontextmanager
 async def pipeline(settings: Settings) -> AsyncIterator[None]:
     """Run a producer and a processor as in production, with shorter times, because the exchange's time is fast."""
-    stop = asyncio.Event()
     feed, history = (
         Binance(
             Budget(connect(settings)),
@@ -56,17 +54,11 @@ async def pipeline(settings: Settings) -> AsyncIterator[None]:
         )
         for _ in range(2)
     )  # fmt: skip
-    services = [
-        asyncio.create_task(run_processor(settings, stop, history=history)),
-        asyncio.create_task(run_producer(settings, stop, exchange=feed)),
-    ]
     try:
-        yield
+        async with pair(settings, feed, history):
+            yield
     finally:
-        stop.set()
-        async with asyncio.timeout(15):
-            await asyncio.gather(*services)
-            await asyncio.gather(feed.close(), history.close())
+        await asyncio.gather(feed.close(), history.close())
 
 
 def fetched() -> float:

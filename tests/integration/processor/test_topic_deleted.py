@@ -1,9 +1,7 @@
 """A topic that is deleted and created again stops its own symbol only, and that is reported."""
 
-import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -12,14 +10,13 @@ from marketstream.kafka.admin import ensure_topics
 from marketstream.kafka.client import connection
 from marketstream.kafka.topics import topic_name
 from marketstream.local.kafka import KafkaServer
-from marketstream.processor.service import run_processor
-from marketstream.producer.service import run_producer
 from marketstream.redis.client import connect
 from marketstream.redis.reader import LiveReader
 from marketstream.service import Health
 from marketstream.settings import Settings
 
 from tests.harness.clients import within
+from tests.harness.pair import pair
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 DELETED = "SOLUSDT"
@@ -37,22 +34,6 @@ def settings(kafka: KafkaServer, database_url: str, redis_url: str, topic_prefix
         exchange="simulator", default_exchange="simulator", symbols=SYMBOLS, consumer_group=topic_prefix,
         kafka_session_timeout_ms=3_000,
     )  # fmt: skip
-
-
-@contextlib.asynccontextmanager
-async def running(settings: Settings, producer: Health, processor: Health) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    tasks = [
-        asyncio.create_task(run_producer(settings, stop, exchange=Simulator(1), health=producer)),
-        asyncio.create_task(run_processor(settings, stop, history=Simulator(1), health=processor)),
-    ]
-    try:
-        yield
-        assert not any(task.done() for task in tasks)
-    finally:
-        stop.set()
-        async with asyncio.timeout(60):
-            await asyncio.gather(*tasks)
 
 
 async def ages_s(reader: LiveReader) -> dict[str, float]:
@@ -86,7 +67,7 @@ async def test_a_deleted_topic_stops_its_own_symbol_only(settings: Settings) -> 
     reader, admin = LiveReader(redis), AIOKafkaAdminClient(**connection(settings))
     await admin.start()
     try:
-        async with running(settings, producer, processor):
+        async with pair(settings, Simulator(1), Simulator(1), producer=producer, processor=processor):
             await within(RETURNED_S, fresh(reader, *SYMBOLS))
             await admin.delete_topics([topic])
             oldest = dict.fromkeys(others, 0.0)
