@@ -33,6 +33,7 @@ check: $(READY) ## Check formatting, lint, spelling, types, layers and generated
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m marketstream_operator.manifests.generate --check
+	$(BIN)/python charts/readme.py --check
 	$(BIN)/pytest --quiet tests/style
 
 generate: $(READY) ## Regenerate the CRD, the roles and the reference tables from the operator's code
