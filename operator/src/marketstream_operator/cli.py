@@ -26,23 +26,7 @@ REFUSED_S: Final = 600.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the operator and return its exit code. An expected error is one line on standard error."""
-    parser = ArgumentParser(
-        prog="marketstream-operator",
-        description="Run producers and processors for MarketStream resources in Kubernetes.",
-        epilog="Settings are read from environment variables; docs/reference/operator.md lists them.",
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    run = commands.add_parser(
-        "run", help="run the operator", description="Run until SIGTERM or Ctrl-C, inside or outside a cluster."
-    )
-    run.add_argument(
-        "--kubeconfig",
-        type=Path,
-        metavar="FILE",
-        help="kubeconfig file (default: KUBECONFIG, the pod's service account or ~/.kube/config)",
-    )
-    run.add_argument("--context", metavar="NAME", help="context in the kubeconfig (default: the current context)")
-    given = parser.parse_args(arguments)
+    given = make_parser().parse_args(arguments)
     try:
         settings = OperatorSettings.from_environment()
         settings.check()
@@ -56,6 +40,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"marketstream-operator: {error}", file=sys.stderr)
         return LEASE_LOST
     return 0
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of `marketstream-operator` and its commands."""
+    parser = ArgumentParser(
+        prog="marketstream-operator",
+        description="Run producers and processors for MarketStream resources in Kubernetes.",
+        epilog="Settings are read from environment variables; docs/reference/operator.md lists them.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    run = commands.add_parser(
+        "run", help="run the operator", description="Run until SIGTERM or Ctrl-C, inside or outside a cluster."
+    )
+    run.add_argument(
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="kubeconfig file (default: KUBECONFIG, the pod's service account without --context, or ~/.kube/config)",
+    )
+    run.add_argument("--context", metavar="NAME", help="context in the kubeconfig (default: the current context)")
+    return parser
 
 
 def _quieten_libraries() -> None:
