@@ -31,7 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end -}}
 
 {{/* The labels of a pod: (list $ "api" podLabels). They do not include the version, so that an upgrade of the chart alone
-rolls out nothing. */}}
+rolls nothing. */}}
 {{- define "marketstream.podLabels" -}}
 {{- $root := index . 0 -}}
 {{ include "marketstream.selector" (list $root (index . 1)) }}
@@ -127,7 +127,7 @@ topologySpreadConstraints:
 {{- ternary 9093 9092 .Values.kafka.strimzi.secure -}}
 {{- end -}}
 
-{{/* The namespaces that the operator watches, as a JSON list; ["*"] for all. */}}
+{{/* The namespaces that the operator serves, as a JSON list; ["*"] for all. */}}
 {{- define "marketstream.namespaces" -}}
 {{- .Values.operator.watchNamespaces | default (list .Release.Namespace) | uniq | toJson -}}
 {{- end -}}

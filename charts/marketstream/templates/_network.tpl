@@ -10,7 +10,7 @@
 {{ include "marketstream.peers.component" (list $ "operator") }}
 {{- end -}}
 
-{{/* The pods that the operator creates: (list $ "producer" "processor"), in every namespace that it watches. */}}
+{{/* The pods that the operator creates: (list $ "producer" "processor"), in every namespace that it serves. */}}
 {{- define "marketstream.peers.streams" -}}
 {{- $root := first . -}}
 {{- $peers := rest . -}}

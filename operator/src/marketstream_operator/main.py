@@ -18,7 +18,7 @@ from marketstream_operator.cluster.access import Cluster
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claims
 from marketstream_operator.cluster.informer import Informer
-from marketstream_operator.cluster.listing import Where
+from marketstream_operator.cluster.listing import NamespacesByKind
 from marketstream_operator.cluster.observed import Observed
 from marketstream_operator.cluster.watches import Watches
 from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, MARKET_STREAM, POD, Kind
@@ -49,8 +49,8 @@ class Operator:
 
     def __init__(self, settings: OperatorSettings, login: Configuration) -> None:
         self._settings = settings
-        served: Where = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD), settings.namespaces)
-        topics: Where = {KAFKA_TOPIC: (settings.pod_namespace,)} if settings.kafka_mode == "strimzi" else {}
+        served: NamespacesByKind = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD), settings.namespaces)
+        topics: NamespacesByKind = {KAFKA_TOPIC: (settings.pod_namespace,)} if settings.kafka_mode == "strimzi" else {}
         self._api = Api(login, may_write=self._may_write)
         self._queue: WorkQueue[StreamKey] = WorkQueue()
         self._election = Election(self._api, settings.pod_namespace, settings.lease_name, identity(settings.pod_name))

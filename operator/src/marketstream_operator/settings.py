@@ -26,7 +26,7 @@ class OperatorSettings(Environment):
     image_pull_secrets: tuple[str, ...] = setting((), "names of Secrets for pulling that image, separated by commas")
     kafka_mode: str = setting(
         "external",
-        "creator of the topics: Strimzi, from KafkaTopic objects, or, if external, the operator",
+        "who creates the topics: Strimzi, from KafkaTopic objects, or with external the operator",
         choices=("strimzi", "external"),
     )
     kafka_cluster: str = setting("", "for strimzi: name of the Kafka object whose topic operator creates the topics")

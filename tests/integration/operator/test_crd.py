@@ -204,7 +204,7 @@ def with_env(*env: dict[str, Any]) -> dict[str, Any]:
         (stream(connectionSecretRef={}), "spec.connectionSecretRef.name: Required value"),
         (
             with_env({"name": "LOG_LEVEL", "value": "debug"}),
-            "spec.producer.env[0].name: Invalid value: LOG_LEVEL cannot be set in env: the operator sets it, from",
+            "spec.producer.env[0].name: Invalid value: LOG_LEVEL cannot be set in env: the operator decides it, by",
         ),
         (with_env({"name": "X", "value": "1"}, {"name": "X", "value": "2"}), "spec.producer.env[1]: Duplicate value"),
         (

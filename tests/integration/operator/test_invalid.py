@@ -26,7 +26,7 @@ SECRETS = "/api/v1/namespaces/{}/secrets"
     ],
     ids=["topics that collide", "no Secret", "no keys", "no URL", "no label", "no number"],
 )
-async def test_the_last_good_version_keeps_running_and_the_status_says_why(
+async def test_the_last_good_spec_keeps_running_and_the_status_says_why(
     market: Market, changes: dict[str, Any], said: str
 ) -> None:
     await market.put(SECRETS, {"metadata": {"name": "empty"}})
@@ -39,7 +39,7 @@ async def test_the_last_good_version_keeps_running_and_the_status_says_why(
     await market.change("majors", **changes)
     message = await market.says("majors", "SpecValid", "False", "Invalid")
     assert said in message
-    assert "the last good version keeps running" in message
+    assert "the last good spec keeps running" in message
     status = (await market.get(STREAMS, "majors"))["status"]
     assert status["pairs"]["summary"] == "2/2"
     assert status["reason"] == "Invalid"
@@ -67,7 +67,7 @@ async def test_an_operator_that_knows_no_good_version_leaves_what_runs_and_says_
     await connected.change("majors", symbols=["BTC/USDT", "BTC-USDT"])
     await operate()
     message = await connected.says("majors", "SpecValid", "False", "Invalid")
-    assert "the last good version keeps running" in message
+    assert "the last good spec keeps running" in message
     await connected.says("majors", "ProducersReady", "True", "AllReady")
     await connected.says("majors", "Paused", "False", "NotPaused")
     await connected.says("majors", "Fresh", "Unknown", "NotAsked")

@@ -11,7 +11,7 @@ from marketstream.telemetry import logger
 from marketstream_operator import metrics, names
 from marketstream_operator.cluster.apply import Applier
 from marketstream_operator.cluster.claims import Claimant, Claims, Symbol
-from marketstream_operator.cluster.listing import Lister, Where
+from marketstream_operator.cluster.listing import Lister, NamespacesByKind
 from marketstream_operator.cluster.observed import Observed
 from marketstream_operator.cluster.projections import Child, MarketStream, symbols_of
 from marketstream_operator.kinds import MARKET_STREAM, Kind
@@ -39,7 +39,7 @@ class Informer:
     def __init__(
         self,
         api: Api,
-        where: Where,
+        where: NamespacesByKind,
         observed: Observed,
         claims: Claims,
         applier: Applier,

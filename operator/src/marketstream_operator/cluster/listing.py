@@ -11,7 +11,7 @@ from marketstream_operator.kube.api import Api, ApiError
 FORBIDDEN: Final = 403
 """HTTP status for a namespace without access: never granted, or deleted with it. An unknown kind gives 404."""
 
-Where = Mapping[Kind, tuple[str, ...] | None]
+NamespacesByKind = Mapping[Kind, tuple[str, ...] | None]
 """The namespaces in which each kind is listed; None for all namespaces."""
 
 
@@ -27,7 +27,7 @@ class Listing(NamedTuple):
 class Lister:
     """Lists the objects of the kinds of `where`, MarketStreams among them."""
 
-    def __init__(self, api: Api, where: Where) -> None:
+    def __init__(self, api: Api, where: NamespacesByKind) -> None:
         self._api = api
         self._where: dict[Kind, tuple[str | None, ...]] = {kind: of or (None,) for kind, of in where.items()}
         self._child_kinds = [kind for kind in where if kind != MARKET_STREAM]

@@ -59,7 +59,7 @@ class GoneError(ApiError):
 
 
 class NotLeadingError(Exception):
-    """A write was refused by this process, because it does not hold the lease."""
+    """A write was not sent, because this process does not hold the lease."""
 
 
 class Api:

@@ -149,7 +149,7 @@ class Election:
         except TimeoutError:
             trouble = f"no answer in {limit_s:.1f} s"
         if trouble and not self._trouble:
-            log.warning("cannot read or renew the lease, retrying", lease=self._name, error=trouble)
+            log.warning("lease access failed, will retry", lease=self._name, error=trouble)
         elif self._trouble and not trouble:
             log.info("lease access recovered", lease=self._name)
         self._trouble = trouble
@@ -215,7 +215,7 @@ class Election:
                     log.info("lease released", lease=self._name)
         except (ApiError, TimeoutError) as error:
             why = str(error) or f"no answer in {RELEASE_LIMIT_S:g} s"
-            log.warning("cannot release the lease, leaving it to expire", lease=self._name, error=why)
+            log.warning("lease release failed, left to expire", lease=self._name, error=why)
 
     def _pause_s(self) -> float:
         return RETRY_S * (0.8 + self._rng.random() / 5)

@@ -39,7 +39,7 @@ PERMISSIONS: Final = (
         "The holder of the Lease is the replica that reconciles.",
     ),
     Permission("watched", MARKET_STREAM, ("list", "watch"), "MarketStreams are read, never changed."),
-    Permission("watched", MARKET_STREAM, ("patch",), "The operator reports in their status.", "status"),
+    Permission("watched", MARKET_STREAM, ("patch",), "The operator writes their status.", "status"),
     Permission(
         "watched",
         DEPLOYMENT,

@@ -113,8 +113,8 @@ OF_TYPE: Final[dict[type, list[CelRule]]] = {
     EnvVar: [
         rule(
             f"!(self.name in [{', '.join(text(name) for name in sorted(RESERVED_ENV))}])",
-            "this variable is set by the operator",
-            computed="self.name + ' cannot be set in env: the operator sets it, from exchange, symbols, endpoints, "
+            "the operator decides this variable",
+            computed="self.name + ' cannot be set in env: the operator decides it, by exchange, symbols, endpoints, "
             "freshness, retention, logLevel and the Secret of connectionSecretRef'",
             path=".name",
         ),

@@ -25,12 +25,12 @@ NAMED: Final = 5
 """Maximum number of symbols that a message names. Further symbols are only counted."""
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """The findings of a reconcile."""
 
     generation: int
     error: SpecError | None = None
-    """The error of the spec. While there is one, the last good version keeps running."""
+    """The error of the spec. While there is one, the last good spec keeps running."""
     conflicts: Mapping[str, StreamKey] = msgspec.field(default_factory=dict)
     """Symbols that an older MarketStream runs, with that MarketStream."""
     handed_over: Sequence[str] = ()
@@ -59,28 +59,29 @@ class Found(NamedTuple):
     message: str
 
 
-def status_of(view: View, before: Mapping[str, Condition], now: str, symbols_before: Collection[str] = ()) -> Status:
+def status_of(
+    findings: Findings, before: Mapping[str, Condition], now: str, symbols_before: Collection[str] = ()
+) -> Status:
     """Return the status. `before` are the conditions of the previous status, `symbols_before` its symbols.
 
     A condition whose status has changed gets the time `now`; the others keep their times.
     """
-    last_fresh = (
-        before.get("Fresh") if view.readings.keys() <= set(symbols_before) else None
-    )  # it covers only these symbols
-    found = [*_conditions(view, last_fresh)]
-    conditions = tuple(_timed(view.generation, each, before.get(each.type), now) for each in found)
+    # The previous Fresh says nothing about symbols that its status did not list.
+    last_fresh = before.get("Fresh") if findings.readings.keys() <= set(symbols_before) else None
+    found = [*_conditions(findings, last_fresh)]
+    conditions = tuple(_timed(findings.generation, each, before.get(each.type), now) for each in found)
     by_type = {each.type: each for each in found}
-    pair_of = {symbol: pair.id for pair in view.pairs for symbol in pair.symbols}
-    symbols = tuple(_symbol(symbol, pair, view.readings.get(symbol)) for symbol, pair in pair_of.items())
-    traded = [reading.last_trade_time for reading in view.readings.values() if reading.last_trade_time is not None]
-    rates = [r.trades_per_second for r in view.readings.values() if r.trades_per_second is not None]
-    ready = sum(_is_ready(pair, view.live) for pair in view.pairs)
+    pair_of = {symbol: pair.id for pair in findings.pairs for symbol in pair.symbols}
+    symbols = tuple(_symbol(symbol, pair, findings.readings.get(symbol)) for symbol, pair in pair_of.items())
+    traded = [reading.last_trade_time for reading in findings.readings.values() if reading.last_trade_time is not None]
+    rates = [r.trades_per_second for r in findings.readings.values() if r.trades_per_second is not None]
+    ready = sum(_is_ready(pair, findings.live) for pair in findings.pairs)
     return Status(
-        observed_generation=view.generation,
+        observed_generation=findings.generation,
         conditions=conditions,
         symbols=symbols,
         symbol_count=len(symbols),
-        pairs=PairsStatus.of(len(view.pairs), ready),
+        pairs=PairsStatus.of(len(findings.pairs), ready),
         last_trade_time=time_text(max(traded)) if traded else None,
         trades_per_second=two_digits(sum(rates)) if rates else None,
         reason=_headline(by_type),
@@ -105,52 +106,55 @@ def _headline(found: Mapping[str, Found]) -> str:
     return fresh.reason if ready.status == "True" and fresh.status == "False" else ready.reason
 
 
-def _conditions(view: View, last_fresh: Condition | None) -> Iterable[Found]:
-    spec = _spec_valid(view)
-    kafka = _kafka(view)
-    halves = [_half(view, "producer"), _half(view, "processor")]
-    fresh = _fresh(view, last_fresh)
-    paused = _paused(view)
-    awaited = [Found("Ready", "False", "HandOver", _awaited(view))] if view.handed_over else []
-    yield _ready(view, [spec, kafka, *awaited, *halves], paused)
-    yield _progressing(view)
-    yield _degraded(view, spec, kafka)
+def _conditions(findings: Findings, last_fresh: Condition | None) -> Iterable[Found]:
+    spec = _spec_valid(findings)
+    kafka = _kafka(findings)
+    halves = [_half(findings, "producer"), _half(findings, "processor")]
+    fresh = _fresh(findings, last_fresh)
+    paused = _paused(findings)
+    awaited = [Found("Ready", "False", "HandOver", _awaited(findings))] if findings.handed_over else []
+    yield _ready(findings, [spec, kafka, *awaited, *halves], paused)
+    yield _progressing(findings)
+    yield _degraded(findings, spec, kafka)
     yield from (spec, kafka, *halves, fresh, paused)
 
 
-def _ready(view: View, needed: Sequence[Found], paused: Found) -> Found:
-    if view.pause is not NOT_PAUSED:
+def _ready(findings: Findings, needed: Sequence[Found], paused: Found) -> Found:
+    if findings.pause is not NOT_PAUSED:
         return Found("Ready", "False", "Paused", f"spec.paused is true: {paused.message}")
     for found in needed:
         if found.status != "True":
             return Found("Ready", "False", found.reason, found.message)
-    return Found("Ready", "True", "Running", f"{len(view.pairs)} of {len(view.pairs)} pairs are running")
+    return Found("Ready", "True", "Running", f"{len(findings.pairs)} of {len(findings.pairs)} pairs are running")
 
 
-def _progressing(view: View) -> Found:
-    rolling = sum(not child.is_settled for child in view.live)
-    if view.pause.reason == "Draining":
-        return Found("Progressing", "True", "Draining", view.pause.message)
-    if view.handed_over:
-        return Found("Progressing", "True", "HandOver", _awaited(view))
-    if view.waiting:
+def _progressing(findings: Findings) -> Found:
+    rolling = sum(not child.is_settled for child in findings.live)
+    if findings.pause.reason == "Draining":
+        return Found("Progressing", "True", "Draining", findings.pause.message)
+    if findings.handed_over:
+        return Found("Progressing", "True", "HandOver", _awaited(findings))
+    if findings.waiting:
         return Found(
-            "Progressing", "True", "WaitingForTurn", f"{_number(view.waiting, 'pair')} waiting for other pairs to roll"
+            "Progressing",
+            "True",
+            "WaitingForTurn",
+            f"{_number(findings.waiting, 'pair')} waiting for other pairs to roll",
         )
     if rolling:
         return Found("Progressing", "True", "RollingOut", f"{_number(rolling, 'Deployment')} still rolling out")
-    if view.error is not None:
+    if findings.error is not None:
         return Found("Progressing", "False", "Settled", "nothing changes until the spec is valid")
     return Found("Progressing", "False", "Settled", "the Deployments match the spec")
 
 
-def _awaited(view: View) -> str:
-    return f"waiting for the pods of another MarketStream to stop running {_some(view.handed_over)}"
+def _awaited(findings: Findings) -> str:
+    return f"waiting for the pods of another MarketStream to stop running {_some(findings.handed_over)}"
 
 
-def _degraded(view: View, spec: Found, kafka: Found) -> Found:
-    if view.problems:
-        first, *others = sorted(set(view.problems))
+def _degraded(findings: Findings, spec: Found, kafka: Found) -> Found:
+    if findings.problems:
+        first, *others = sorted(set(findings.problems))
         more = f" (and {_number(len(others), 'other problem')})" if others else ""
         return Found("Degraded", "True", first.reason, first.message + more)
     for found in (spec, kafka):
@@ -159,54 +163,56 @@ def _degraded(view: View, spec: Found, kafka: Found) -> Found:
     return Found("Degraded", "False", "AsExpected", "no pod is failing")
 
 
-def _spec_valid(view: View) -> Found:
-    if view.error is not None:
-        kept = "; the last good version keeps running" if view.live else ""
-        return Found("SpecValid", "False", "Invalid", f"{view.error}{kept}")
-    if view.conflicts:
-        owners = sorted({str(key) for key in view.conflicts.values()})
+def _spec_valid(findings: Findings) -> Found:
+    if findings.error is not None:
+        kept = "; the last good spec keeps running" if findings.live else ""
+        return Found("SpecValid", "False", "Invalid", f"{findings.error}{kept}")
+    if findings.conflicts:
+        owners = sorted({str(key) for key in findings.conflicts.values()})
         older = f"older MarketStream{'s' if len(owners) > 1 else ''} {', '.join(owners)}"
         return Found(
             "SpecValid", "False", "Conflict",
-            f"{_some(list(view.conflicts))}: already run by the {older}; list each symbol in only one MarketStream",
+            f"{_some(list(findings.conflicts))}: already run by the {older}; list each symbol in only one MarketStream",
         )  # fmt: skip
     return Found("SpecValid", "True", "Valid", "the spec is valid")
 
 
-def _kafka(view: View) -> Found:
-    if view.topics is None:
+def _kafka(findings: Findings) -> Found:
+    if findings.topics is None:
         return Found("KafkaReady", "Unknown", "NotAsked", "the topics are not checked until the spec is valid")
-    return Found("KafkaReady", "True" if view.topics.is_ready else "False", view.topics.reason, view.topics.message)
+    return Found(
+        "KafkaReady", "True" if findings.topics.is_ready else "False", findings.topics.reason, findings.topics.message
+    )
 
 
-def _half(view: View, role: Role) -> Found:
+def _half(findings: Findings, role: Role) -> Found:
     kind = "ProducersReady" if role == "producer" else "ProcessorsReady"
-    runs = view.pause.runs[0 if role == "producer" else 1]
+    runs = findings.pause.runs[0 if role == "producer" else 1]
     if not runs:
         return Found(kind, "False", "Paused", f"the {role}s are stopped")
-    if not view.pairs:
+    if not findings.pairs:
         return Found(kind, "False", "NotAllReady", "there are no pairs")
-    of_role = [child for child in view.live if child.role == role]
-    ready = sum(any(child.pair == pair.id and child.is_ready for child in of_role) for pair in view.pairs)
-    if ready == len(view.pairs):
+    of_role = [child for child in findings.live if child.role == role]
+    ready = sum(any(child.pair == pair.id and child.is_ready for child in of_role) for pair in findings.pairs)
+    if ready == len(findings.pairs):
         return Found(kind, "True", "AllReady", f"{ready} of {ready} {role}s are ready")
-    return Found(kind, "False", "NotAllReady", f"{ready} of {len(view.pairs)} {role}s are ready")
+    return Found(kind, "False", "NotAllReady", f"{ready} of {len(findings.pairs)} {role}s are ready")
 
 
-def _fresh(view: View, last: Condition | None) -> Found:
-    if view.pause is not NOT_PAUSED:
+def _fresh(findings: Findings, last: Condition | None) -> Found:
+    if findings.pause is not NOT_PAUSED:
         return Found("Fresh", "Unknown", "Paused", "a paused stream receives no data")
-    if view.is_redis_unavailable:
-        problem = view.redis_problem or "Redis does not answer"
+    if findings.is_redis_unavailable:
+        problem = findings.redis_problem or "Redis does not answer"
         return Found("Fresh", "Unknown", "RedisUnavailable", f"cannot read freshness from Redis: {problem}")
-    readings = view.readings
-    if view.error is not None and not readings:
+    readings = findings.readings
+    if findings.error is not None and not readings:
         return Found("Fresh", "Unknown", "NotAsked", "freshness is not checked until the spec is valid")
     stale = {symbol: reading for symbol, reading in readings.items() if reading.is_fresh is False}
     if stale:
         heard = max((reading.heard_until or 0 for reading in stale.values()), default=0)
         since = f" since {time_text(heard)}" if heard else ""
-        problem = f"; {view.redis_problem}" if view.redis_problem else ""
+        problem = f"; {findings.redis_problem}" if findings.redis_problem else ""
         return Found("Fresh", "False", "Stale", f"no data received for {_some(list(stale))}{since}{problem}")
     unknown = [reading.is_fresh is None for reading in readings.values()]
     if unknown and all(unknown) and last is not None and last.status != "Unknown":
@@ -218,8 +224,8 @@ def _fresh(view: View, last: Condition | None) -> Found:
     return Found("Fresh", "True", "Heard", "trades are arriving")
 
 
-def _paused(view: View) -> Found:
-    pause = view.pause
+def _paused(findings: Findings) -> Found:
+    pause = findings.pause
     status: Verdict = "False" if pause.reason in ("NotPaused", "Draining") else "True"
     return Found("Paused", status, pause.reason, pause.message)
 

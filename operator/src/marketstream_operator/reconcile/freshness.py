@@ -241,7 +241,7 @@ class FreshnessMonitor:
             self._logged.pop(url, None)
         elif self._logged.get(url) is not type(errors[0]):
             self._logged[url] = type(errors[0])
-            log.warning("freshness of some symbols not readable", symbols=len(errors), error=str(errors[0]))
+            log.warning("freshness not read, will retry", symbols=len(errors), error=str(errors[0]))
 
 
 def _take(followed: _Followed, found: Mapping[str, LiveStatus | LiveStoreError | None], now_s: float) -> None:

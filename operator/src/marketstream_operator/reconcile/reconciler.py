@@ -17,7 +17,7 @@ from marketstream_operator.kube.api import ApiError, ConflictError, GoneError, N
 from marketstream_operator.names import ROLES, StreamKey
 from marketstream_operator.plan.desired import Owner, Pair
 from marketstream_operator.plan.packing import pack
-from marketstream_operator.reconcile.conditions import View
+from marketstream_operator.reconcile.conditions import Findings
 from marketstream_operator.reconcile.connections import CONNECTION, Connections
 from marketstream_operator.reconcile.deployments import Deployments
 from marketstream_operator.reconcile.drain import NOT_PAUSED, Drains, Pause
@@ -88,8 +88,8 @@ class Reconciler:
         if self._misses_children(stream) and not await self._cluster.api.is_there(MARKET_STREAM, *key, stream.uid):
             self._feedback.on_lost(stream)  # else it would recreate what garbage collection deletes
             return
-        view, refusal = await self._attempt(stream)
-        await self._feedback.reporter.report(stream, view)
+        findings, refusal = await self._attempt(stream)
+        await self._feedback.reporter.report(stream, findings)
         if refusal is not None:
             raise refusal
 
@@ -109,7 +109,7 @@ class Reconciler:
         self._wanted.forget(key)
         self._feedback.reporter.forget(key)
 
-    async def _attempt(self, stream: MarketStream) -> tuple[View, ApiError | None]:
+    async def _attempt(self, stream: MarketStream) -> tuple[Findings, ApiError | None]:
         """Bring the stream in line with its spec. Return the findings, and a permanent refusal by the API server.
 
         Raises ApiError, NotLeadingError for a failure that may pass, which the status does not report.
@@ -127,7 +127,7 @@ class Reconciler:
             # Unless the status reports it, only readers of the log learn of it.
             return self._left_alone(stream, error or SpecError("spec", str(refusal))), refusal
 
-    def _left_alone(self, stream: MarketStream, error: SpecError | None) -> View:
+    def _left_alone(self, stream: MarketStream, error: SpecError | None) -> Findings:
         """Return the findings for a stream whose Deployments are left unchanged.
 
         Either its spec cannot work and no good one is known, or the API server rejects an object that it needs.
@@ -137,12 +137,12 @@ class Reconciler:
         said, pause = before.get("Paused"), NOT_PAUSED
         if said is not None and said.reason != pause.reason:
             pause = Pause(said.reason, said.message)
-        return View(
+        return Findings(
             generation=stream.generation, error=error, pairs=pairs, pause=pause, **self._runs(stream.key),
             **self._heard(stream.key),
         )  # fmt: skip
 
-    async def _arrange(self, stream: MarketStream, wanted: Wanted, error: SpecError | None) -> View:
+    async def _arrange(self, stream: MarketStream, wanted: Wanted, error: SpecError | None) -> Findings:
         key, owner = stream.key, Owner(stream.key, stream.uid)
         spec, connection = wanted
         mine, conflicts, awaited = self._split_symbols(key, spec)
@@ -161,18 +161,18 @@ class Reconciler:
             self._feedback.requeue(key, SOON_S)
         elif not topics.is_ready:
             self._feedback.requeue(key, LATER_S)
-        return View(
+        return Findings(
             generation=stream.generation, error=error, conflicts=conflicts, handed_over=awaited, topics=topics,
             pairs=pairs, waiting=waiting, pause=pause, **self._runs(key), **self._heard(key),
         )  # fmt: skip
 
     def _runs(self, key: StreamKey) -> dict[str, Any]:
-        """Return the fields of a View about Deployments and pods."""
+        """Return the fields of a Findings about Deployments and pods."""
         pods, live = self._cluster.observed.pods(key), self._cluster.observed.deployments(key)
         return {"live": live, "problems": [pod.problem for pod in pods if pod.problem]}
 
     def _heard(self, key: StreamKey) -> dict[str, Any]:
-        """Return the fields of a View about freshness; they are empty for a stream that is not followed."""
+        """Return the fields of a Findings about freshness; they are empty for a stream that is not followed."""
         freshness = self._platform.freshness
         return {
             "readings": freshness.readings(key), "is_redis_unavailable": freshness.is_unavailable(key),

@@ -15,7 +15,7 @@ from marketstream_operator.kinds import MARKET_STREAM
 from marketstream_operator.kube.api import Api
 from marketstream_operator.kube.events import Recorder
 from marketstream_operator.names import StreamKey
-from marketstream_operator.reconcile.conditions import View, status_of, time_text
+from marketstream_operator.reconcile.conditions import Findings, status_of, time_text
 from marketstream_operator.resource.status import Condition, PairsStatus, Status
 
 STATUS_S: Final = 60.0
@@ -64,15 +64,15 @@ class Reporter:
         self._written_at.pop(key, None)
         self._newest.pop(key, None)
 
-    async def report(self, stream: MarketStream, view: View) -> None:
-        """Write the status. Raises ConflictError, ApiError.
+    async def report(self, stream: MarketStream, findings: Findings) -> None:
+        """Write the status. Raises ConflictError, NotLeadingError, ApiError.
 
         It is written at once when more than a rate or a time has changed, otherwise at most every STATUS_S seconds. A
         process that has just started, and knows no rates yet, also waits STATUS_S seconds before such a write.
         """
         before = conditions_of(stream)
         symbols_before = [str(each.get("name")) for each in stream.status.get("symbols") or ()]
-        status = status_of(view, before, time_text(time.time()), symbols_before)
+        status = status_of(findings, before, time_text(time.time()), symbols_before)
         self._newest[stream.key] = status
         written = as_json(status)
         if written == {name: stream.status.get(name) for name in written}:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from marketstream_operator.resource.fields import Fields, about
-from marketstream_operator.resource.pods import MATCH_LABEL_KEYS, Key, LabelSelector, Word
+from marketstream_operator.resource.pods import MATCH_LABEL_KEYS, Key, LabelSelector, LabelText
 
 Weight = Annotated[int, Meta(ge=1, le=100)]
 
@@ -22,7 +22,7 @@ class NodeExpression(Fields, frozen=True):
 
     key: Annotated[Key, about("Key of a label of the node, or the field metadata.name.")]
     operator: Annotated[
-        Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"], about("How the label relates to the values.")
+        Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"], about("Relation of the label to the values.")
     ]
     values: Annotated[
         tuple[Annotated[str, Meta(max_length=253)], ...],
@@ -87,7 +87,7 @@ class PodAffinityTerm(Fields, frozen=True):
         ),
     ] = None
     namespaces: Annotated[
-        tuple[Word, ...],
+        tuple[LabelText, ...],
         about("Namespaces of these pods. Defaults to that of the MarketStream, unless namespaceSelector is set.",
               listed="atomic", max_length=50),
     ] = ()  # fmt: skip

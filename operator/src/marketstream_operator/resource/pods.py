@@ -13,7 +13,7 @@ KEY_LENGTH = 317
 """Maximum characters of the key of a label: a prefix of 253, a slash, a name of 63."""
 
 Key = Annotated[str, Meta(min_length=1, max_length=KEY_LENGTH)]
-Word = Annotated[str, Meta(max_length=63)]
+LabelText = Annotated[str, Meta(max_length=63)]
 LabelValue = Annotated[str, Meta(max_length=63, pattern="^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH)]
 ConfigKey = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH, pattern="^[-._a-zA-Z0-9]+$")]
@@ -65,9 +65,9 @@ class FieldRef(Fields, frozen=True):
         Annotated[str, Meta(min_length=1, max_length=512)],
         about("Path of the field, such as metadata.name, metadata.labels['<key>'], spec.nodeName or status.podIP."),
     ]
-    api_version: Annotated[Word | None, about("Version of the schema to which the path belongs. Defaults to v1.")] = (
-        None
-    )
+    api_version: Annotated[
+        LabelText | None, about("Version of the schema to which the path belongs. Defaults to v1.")
+    ] = None
 
 
 class ResourceFieldRef(Fields, frozen=True):
@@ -77,7 +77,9 @@ class ResourceFieldRef(Fields, frozen=True):
         Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH)],
         about("The resource: limits.cpu, limits.memory, requests.cpu or requests.memory."),
     ]
-    container_name: Annotated[Word | None, about("Container whose amount is taken. Defaults to this container.")] = None
+    container_name: Annotated[
+        LabelText | None, about("Container whose amount is taken. Defaults to this container.")
+    ] = None
     divisor: Annotated[Quantity | None, about("Unit of the amount, such as 1Mi. Defaults to 1.")] = None
 
 
@@ -97,7 +99,7 @@ class EnvVar(Fields, frozen=True):
 
     name: Annotated[
         Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH, pattern="^[-._a-zA-Z][-._a-zA-Z0-9]*$")],
-        about("Name of the variable. Names that the operator or the connection Secret sets are rejected."),
+        about("Name of the variable. MarketStream's own settings are rejected, but for those that env lists."),
     ]
     value: Annotated[
         Annotated[str, Meta(max_length=32_768)] | None,
@@ -129,7 +131,7 @@ class Toleration(Fields, frozen=True):
         Literal["Equal", "Exists"] | None,
         about("Equal (the default) compares the value of the taint; Exists accepts any value."),
     ] = None
-    value: Annotated[Word | None, about("Value of the taint, if operator is Equal.")] = None
+    value: Annotated[LabelText | None, about("Value of the taint, if operator is Equal.")] = None
     effect: Annotated[
         Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
         about("Effect of the taint. Without an effect, every effect matches."),
@@ -144,7 +146,7 @@ class LabelExpression(Fields, frozen=True):
     """A condition on the labels of pods or namespaces."""
 
     key: Annotated[Key, about("Key of the label.")]
-    operator: Annotated[Literal["In", "NotIn", "Exists", "DoesNotExist"], about("How the label relates to the values.")]
+    operator: Annotated[Literal["In", "NotIn", "Exists", "DoesNotExist"], about("Relation of the label to the values.")]
     values: Annotated[
         tuple[LabelValue, ...],
         about("Values for In and NotIn, none for Exists and DoesNotExist.", listed="atomic", max_length=100),

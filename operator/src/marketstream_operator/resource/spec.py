@@ -65,7 +65,7 @@ TUNING: Final = (
     "SIMULATOR_SEED",
     "KAFKA_SESSION_TIMEOUT_MS",
 )
-"""Settings of the services that `env` may set. The operator or the connection Secret sets all others."""
+"""Settings of the services that `env` may set. The operator decides all others, or the connection Secret sets them."""
 
 Symbol = Annotated[str, Meta(min_length=2, max_length=32)]
 Duration = Annotated[str, Meta(min_length=2, max_length=40)]
@@ -135,7 +135,7 @@ class Workload(Fields, frozen=True):
         tuple[EnvVar, ...],
         about(
             "Additional environment variables of the container. Of MarketStream's own settings, only these may be set: "
-            f"{', '.join(TUNING)}. The operator or the connection Secret sets the others.",
+            f"{', '.join(TUNING)}. The operator decides the others, or the connection Secret sets them.",
             keys=["name"],
             max_length=64,
         ),

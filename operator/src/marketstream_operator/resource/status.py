@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from marketstream_operator.resource.fields import about
-from marketstream_operator.resource.pods import Word
+from marketstream_operator.resource.pods import LabelText
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Generation = Annotated[int, Meta(ge=0, extra_json_schema={"format": "int64"})]
@@ -44,7 +44,9 @@ class SymbolStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     """The state of one symbol."""
 
     name: Annotated[Annotated[str, Meta(max_length=32)], about("The symbol, as in the spec.")]
-    pair: Annotated[Word, about("The pair that streams the symbol, as in the Deployment <stream>-<pair>-producer.")]
+    pair: Annotated[
+        LabelText, about("The pair that streams the symbol, as in the Deployment <stream>-<pair>-producer.")
+    ]
     last_trade_time: Annotated[Time | None, about("Time of the last trade, by the exchange's clock.")] = None
     trades_per_second: Annotated[Rate | None, about("Trades per second over the last minute, to two digits.")] = None
     complete: Annotated[

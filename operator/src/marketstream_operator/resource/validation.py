@@ -14,7 +14,7 @@ from marketstream_operator.resource.pods import EnvVar
 from marketstream_operator.resource.spec import EXCHANGES, TUNING, Spec, Workload
 
 RESERVED_ENV: Final = frozenset(f.name.upper() for f in fields(Settings)) - frozenset(TUNING)
-"""Environment variables that only the operator or the connection Secret may set."""
+"""Environment variables that `env` may not set."""
 
 _INSTEAD: Final = {
     "EXCHANGE": "set spec.exchange",
@@ -82,8 +82,8 @@ def _refusal(spec: Mapping[str, Any], said: str) -> SpecError:
 
 
 def _in_words(types: str) -> str:
-    """Return `int | str` as `a whole number or a string`."""
-    return " or ".join(_TYPES.get(each, each) for each in types.split(" | ") if each != "null")
+    """Return `int | str` as `a whole number or a string`, and `null` by itself as `nothing`."""
+    return " or ".join(_TYPES.get(each, each) for each in types.split(" | ") if each != "null") or "nothing"
 
 
 def _at(spec: Any, path: str) -> Any:
@@ -190,4 +190,4 @@ def _instead(name: str) -> str:
         return _INSTEAD[name]
     if name.startswith(_CONNECTION):
         return "set it in the Secret of spec.connectionSecretRef"
-    return "the operator sets it"
+    return "the operator decides it"

@@ -1,18 +1,18 @@
 """Lists of everything, when some namespaces may not be listed."""
 
 import pytest
-from marketstream_operator.cluster.listing import Lister, Where
+from marketstream_operator.cluster.listing import Lister, NamespacesByKind
 from marketstream_operator.kinds import DEPLOYMENT, MARKET_STREAM, POD
 from marketstream_operator.kube.api import ApiError
 
 from tests.unit.operator.cluster.raw import Lists, child, stream
 
 FORBIDDEN = ApiError("pods is forbidden", 403)
-EVERYWHERE: Where = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD))
-IN_TWO: Where = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD), ("one", "two"))
+EVERYWHERE: NamespacesByKind = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD))
+IN_TWO: NamespacesByKind = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD), ("one", "two"))
 
 
-def lister(api: Lists, where: Where) -> Lister:
+def lister(api: Lists, where: NamespacesByKind) -> Lister:
     return Lister(api, where)  # type: ignore[arg-type]
 
 
@@ -25,7 +25,7 @@ def in_two_namespaces() -> Lists:
 
 
 @pytest.mark.parametrize("where", [EVERYWHERE, IN_TWO])
-async def test_everything_is_listed(where: Where) -> None:
+async def test_everything_is_listed(where: NamespacesByKind) -> None:
     streams, children, refusals = await lister(in_two_namespaces(), where).list_all()
     assert [each.uid for each in streams] == ["s-one", "s-two"]
     assert {kind: [each.uid for each in found] for kind, found in children.items()} == {
@@ -61,7 +61,7 @@ async def test_when_no_namespace_may_be_listed_the_listing_fails() -> None:
 @pytest.mark.parametrize(
     ("namespace", "where", "status"), [("one", IN_TWO, 500), ("one", IN_TWO, 404), (None, EVERYWHERE, 403)]
 )
-async def test_any_other_error_fails_the_listing(namespace: str | None, where: Where, status: int) -> None:
+async def test_any_other_error_fails_the_listing(namespace: str | None, where: NamespacesByKind, status: int) -> None:
     api = in_two_namespaces()
     api.errors[POD, namespace] = ApiError("no", status)
     with pytest.raises(ApiError, match="no"):

@@ -8,7 +8,7 @@ from marketstream_operator.cluster.podproblems import Problem
 from marketstream_operator.cluster.projections import Deployment
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.desired import Pair
-from marketstream_operator.reconcile.conditions import View, status_of, time_text, two_digits
+from marketstream_operator.reconcile.conditions import Findings, status_of, time_text, two_digits
 from marketstream_operator.reconcile.drain import Pause
 from marketstream_operator.reconcile.freshness import Reading
 from marketstream_operator.reconcile.topics import READY, TopicState
@@ -34,22 +34,22 @@ def child(pair: str, role: str, **changes: Any) -> Deployment:
 HEALTHY = tuple(child(pair.id, role) for pair in PAIRS for role in ("producer", "processor"))
 
 
-def view(**changes: Any) -> View:
+def findings(**changes: Any) -> Findings:
     """Return the findings of two healthy pairs with data, but for the changes."""
     readings = {"AAA": HEARD, "BBB": HEARD}
-    usual = View(generation=3, topics=READY, pairs=PAIRS, live=HEALTHY, readings=readings)
+    usual = Findings(generation=3, topics=READY, pairs=PAIRS, live=HEALTHY, readings=readings)
     return msgspec.structs.replace(usual, **changes)
 
 
 def said(
-    found: View, before: dict[str, Condition] | None = None, told: tuple[str, ...] = ()
+    found: Findings, before: dict[str, Condition] | None = None, told: tuple[str, ...] = ()
 ) -> dict[str, tuple[str, str, str]]:
     conditions = status_of(found, before or {}, NOW, told).conditions
     return {each.type: (each.status, each.reason, each.message) for each in conditions}
 
 
 def test_all_is_well() -> None:
-    assert {kind: found[:2] for kind, found in said(view()).items()} == {
+    assert {kind: found[:2] for kind, found in said(findings()).items()} == {
         "Ready": ("True", "Running"),
         "Progressing": ("False", "Settled"),
         "Degraded": ("False", "AsExpected"),
@@ -82,7 +82,7 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
         ({"waiting": 4}, "Progressing", "True", "WaitingForTurn", "4 pairs waiting for other pairs to roll"),
         ({"handed_over": ["CCC"]}, "Progressing", "True", "HandOver", "to stop running CCC"),
         ({"handed_over": ["CCC"]}, "Ready", "False", "HandOver", "CCC"),
-        ({"error": INVALID}, "SpecValid", "False", "Invalid", "spec.symbols[1]: got 'x'; the last good version"),
+        ({"error": INVALID}, "SpecValid", "False", "Invalid", "spec.symbols[1]: got 'x'; the last good spec"),
         ({"error": INVALID}, "Ready", "False", "Invalid", "spec.symbols[1]"),
         ({"error": INVALID}, "Progressing", "False", "Settled", "nothing changes"),
         ({"pairs": (), "live": ()}, "ProducersReady", "False", "NotAllReady", "no pairs"),
@@ -132,7 +132,7 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
     ],
 )
 def test_what_is_found_is_said(changes: dict[str, Any], kind: str, verdict: str, reason: str, message: str) -> None:
-    status, why, words = said(view(**changes))[kind]
+    status, why, words = said(findings(**changes))[kind]
     assert (status, why) == (verdict, reason)
     assert message in words
 
@@ -150,20 +150,20 @@ def test_what_is_found_is_said(changes: dict[str, Any], kind: str, verdict: str,
     ],
 )
 def test_the_column_reason_says_what_matters_most(changes: dict[str, Any], reason: str) -> None:
-    assert status_of(view(**changes), {}, NOW).reason == reason
+    assert status_of(findings(**changes), {}, NOW).reason == reason
 
 
 def test_a_condition_keeps_its_time_until_its_status_turns() -> None:
-    first = status_of(view(live=UNREADY), {}, THEN)
+    first = status_of(findings(live=UNREADY), {}, THEN)
     before = {each.type: each for each in first.conditions}
-    second = {each.type: each for each in status_of(view(generation=4), before, NOW).conditions}
+    second = {each.type: each for each in status_of(findings(generation=4), before, NOW).conditions}
     assert second["SpecValid"].last_transition_time == THEN
     assert second["Ready"].last_transition_time == NOW
     assert {each.observed_generation for each in second.values()} == {4}
 
 
 def test_counts_and_rates() -> None:
-    status = status_of(view(live=UNREADY), {}, NOW)
+    status = status_of(findings(live=UNREADY), {}, NOW)
     assert (status.observed_generation, status.symbol_count) == (3, 2)
     assert msgspec.to_builtins(status.pairs) == {"desired": 2, "ready": 1, "summary": "1/2"}
     assert (status.last_trade_time, status.trades_per_second) == (THEN, 25.0)  # 24.69
@@ -173,7 +173,7 @@ def test_counts_and_rates() -> None:
 
 
 def test_of_a_symbol_that_was_not_heard_of_yet_nothing_is_said() -> None:
-    status = status_of(view(readings={"AAA": UNHEARD}), {}, NOW)
+    status = status_of(findings(readings={"AAA": UNHEARD}), {}, NOW)
     assert [msgspec.to_builtins(each) for each in status.symbols] == [
         {"name": "AAA", "pair": "a"},
         {"name": "BBB", "pair": "b"},
@@ -183,36 +183,36 @@ def test_of_a_symbol_that_was_not_heard_of_yet_nothing_is_said() -> None:
 
 def test_many_symbols_are_counted_not_named() -> None:
     readings = {f"S{number}": STALE for number in range(9)}
-    assert "S0, S1, S2, S3, S4 and 4 others" in said(view(readings=readings))["Fresh"][2]
+    assert "S0, S1, S2, S3, S4 and 4 others" in said(findings(readings=readings))["Fresh"][2]
 
 
 def test_problems_that_are_the_same_are_said_once() -> None:
     problems = [Problem("CrashLoop", "boom")] * 3 + [Problem("Unschedulable", "no node")]
-    assert said(view(problems=problems))["Degraded"] == ("True", "CrashLoop", "boom (and 1 other problem)")
+    assert said(findings(problems=problems))["Degraded"] == ("True", "CrashLoop", "boom (and 1 other problem)")
 
 
 def test_an_operator_that_has_just_started_does_not_unsay_what_was_heard() -> None:
     """Its first reads come seconds later."""
-    before = {each.type: each for each in status_of(view(), {}, THEN).conditions}
+    before = {each.type: each for each in status_of(findings(), {}, THEN).conditions}
     unread = dict.fromkeys(("AAA", "BBB"), UNHEARD)
     told = ("AAA", "BBB", "CCC")
-    assert said(view(readings=unread), before, told)["Fresh"][:2] == ("True", "Heard")
-    assert said(view(readings=unread), {}, told)["Fresh"][:2] == ("Unknown", "NotHeardYet")
-    resumed = {each.type: each for each in status_of(view(pause=Pause("Drained", "")), {}, THEN).conditions}
-    assert said(view(readings=unread), resumed, told)["Fresh"][:2] == ("Unknown", "NotHeardYet")
+    assert said(findings(readings=unread), before, told)["Fresh"][:2] == ("True", "Heard")
+    assert said(findings(readings=unread), {}, told)["Fresh"][:2] == ("Unknown", "NotHeardYet")
+    resumed = {each.type: each for each in status_of(findings(pause=Pause("Drained", "")), {}, THEN).conditions}
+    assert said(findings(readings=unread), resumed, told)["Fresh"][:2] == ("Unknown", "NotHeardYet")
 
 
 @pytest.mark.parametrize("heard", [HEARD, STALE])
 def test_what_was_heard_of_some_symbols_is_not_said_of_others(heard: Reading) -> None:
-    before = {each.type: each for each in status_of(view(readings={"AAA": heard}), {}, THEN).conditions}
+    before = {each.type: each for each in status_of(findings(readings={"AAA": heard}), {}, THEN).conditions}
     for symbols in (("NEW",), ("AAA", "NEW")):
-        changed = view(generation=4, readings=dict.fromkeys(symbols, UNHEARD))
+        changed = findings(generation=4, readings=dict.fromkeys(symbols, UNHEARD))
         assert said(changed, before, ("AAA",))["Fresh"][:2] == ("Unknown", "NotHeardYet")
 
 
 def test_what_was_heard_is_not_said_for_ever_while_a_spec_that_cannot_work_keeps_anyone_from_looking() -> None:
-    before = {each.type: each for each in status_of(view(), {}, THEN).conditions}
-    left_alone = view(readings={}, topics=None, error=INVALID)
+    before = {each.type: each for each in status_of(findings(), {}, THEN).conditions}
+    left_alone = findings(readings={}, topics=None, error=INVALID)
     assert said(left_alone, before, ("AAA", "BBB"))["Fresh"][:2] == ("Unknown", "NotAsked")
 
 
@@ -227,6 +227,6 @@ def test_times_are_utc() -> None:
 
 def test_a_status_is_written_whole() -> None:
     """In a merge patch, null removes a value that is no longer known."""
-    written = msgspec.to_builtins(status_of(view(readings={}), {}, NOW))
+    written = msgspec.to_builtins(status_of(findings(readings={}), {}, NOW))
     assert set(written) == set(msgspec.to_builtins(Status()))
     assert written["lastTradeTime"] is None

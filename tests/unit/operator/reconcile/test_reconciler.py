@@ -9,7 +9,7 @@ from marketstream_operator.cluster.projections import Deployment, MarketStream
 from marketstream_operator.kube.api import ApiError, ConflictError
 from marketstream_operator.names import StreamKey, pair_of_symbol, symbol_identity
 from marketstream_operator.plan.connection import Connection
-from marketstream_operator.reconcile.conditions import View
+from marketstream_operator.reconcile.conditions import Findings
 from marketstream_operator.reconcile.connections import CONNECTION as FIELD
 from marketstream_operator.reconcile.connections import Connections
 from marketstream_operator.reconcile.freshness import FreshnessMonitor
@@ -33,7 +33,7 @@ class World:
         self.cluster = cluster_of(self.objects, *live)
         self.connection: Connection | SpecError = CONNECTION
         self.topics = READY
-        self.reported: list[View] = []
+        self.reported: list[Findings] = []
         self.forgotten: list[StreamKey] = []
         self.requeued: list[tuple[StreamKey, float]] = []
         self.lost: list[MarketStream] = []
@@ -56,8 +56,8 @@ class World:
         assert connection == CONNECTION
         return self.topics
 
-    async def report(self, _stream: MarketStream, view: View) -> None:
-        self.reported.append(view)
+    async def report(self, _stream: MarketStream, findings: Findings) -> None:
+        self.reported.append(findings)
 
     def forget(self, key: StreamKey) -> None:
         self.forgotten.append(key)
@@ -71,8 +71,8 @@ async def test_the_pair_is_created_and_then_reported_once() -> None:
     world = World()
     await world.reconcile(stream())
     assert sorted(world.objects.applied) == sorted(names(PAIR))
-    (view,) = world.reported
-    assert (view.error, [pair.symbols for pair in view.pairs], len(view.live)) == (None, [("AAA",)], 2)
+    (findings,) = world.reported
+    assert (findings.error, [pair.symbols for pair in findings.pairs], len(findings.live)) == (None, [("AAA",)], 2)
     assert world.requeued == []
 
 
@@ -89,8 +89,8 @@ async def test_a_permanent_refusal_is_reported_as_an_error_of_the_spec_and_raise
     world.objects.refusal = ApiError("exceeded quota", 403)
     with pytest.raises(ApiError, match="exceeded quota"):
         await world.reconcile(stream())
-    (view,) = world.reported
-    assert str(view.error) == "spec: exceeded quota"
+    (findings,) = world.reported
+    assert str(findings.error) == "spec: exceeded quota"
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ async def test_without_a_good_spec_the_running_pair_is_left_alone() -> None:
     world = World(*(deployment("old", role, symbols=("OLD",)) for role in ("producer", "processor")))
     await world.reconcile(stream(symbols=["a"]))
     assert (world.objects.applied, world.objects.deleted) == ([], [])
-    (view,) = world.reported
-    assert view.error is not None
-    assert view.error.field == "spec.symbols[0]"
-    assert [pair.symbols for pair in view.pairs] == [("OLD",)]
+    (findings,) = world.reported
+    assert findings.error is not None
+    assert findings.error.field == "spec.symbols[0]"
+    assert [pair.symbols for pair in findings.pairs] == [("OLD",)]
 
 
 async def test_without_a_secret_the_next_reconcile_is_soon() -> None:
@@ -147,6 +147,6 @@ async def test_symbols_of_an_older_stream_are_conflicts() -> None:
     older = StreamKey("markets", "older")
     world.cluster.claims.claim(Claimant("2026-01-01T00:00:00Z", "o", older), [symbol_identity("simulator", "BBB")])
     await world.reconcile(stream(symbols=["AAA", "BBB"]))
-    (view,) = world.reported
-    assert view.conflicts == {"BBB": older}
-    assert [pair.symbols for pair in view.pairs] == [("AAA",)]
+    (findings,) = world.reported
+    assert findings.conflicts == {"BBB": older}
+    assert [pair.symbols for pair in findings.pairs] == [("AAA",)]

@@ -10,7 +10,7 @@ from marketstream_operator.cluster.projections import MarketStream
 from marketstream_operator.kube.events import Recorder
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.desired import Pair
-from marketstream_operator.reconcile.conditions import View, status_of
+from marketstream_operator.reconcile.conditions import Findings, status_of
 from marketstream_operator.reconcile.drain import Pause
 from marketstream_operator.reconcile.freshness import Reading
 from marketstream_operator.reconcile.report import Reporter, _is_news, as_json
@@ -19,8 +19,8 @@ from prometheus_client import REGISTRY
 
 def test_a_status_is_compared_as_the_api_server_tells_it() -> None:
     """Otherwise the same status would be written again and again."""
-    view = View(generation=1, pairs=(Pair("a", ("AAA",)), Pair("b", ("BBB",))))
-    written = as_json(status_of(view, {}, "2026-03-01T12:00:00Z"))
+    findings = Findings(generation=1, pairs=(Pair("a", ("AAA",)), Pair("b", ("BBB",))))
+    written = as_json(status_of(findings, {}, "2026-03-01T12:00:00Z"))
     assert isinstance(written["conditions"], list)
     assert isinstance(written["symbols"], list)
     assert written == msgspec.json.decode(msgspec.json.encode(written))
@@ -59,14 +59,14 @@ async def test_streams_are_counted_by_what_somebody_must_look_at() -> None:
     reporter = Reporter(api, Observed(), Recorder(api, "operator", "pod"))
     silent = {"AAA": Reading(None, 1_700_000_000.0, None, None, False, False)}
     heard = {"BBB": Reading(1_700_000_000.0, 1_700_000_000.0, 1.0, True, True, False)}
-    for name, view in {
-        "silent": View(generation=1, readings=silent),
-        "heard": View(generation=1, readings=heard),
-        "new": View(generation=1),
-        "draining": View(generation=1, pause=Pause("Draining", "2 topics"), readings=silent),
-        "drained": View(generation=1, pause=Pause("Drained", "every trade")),
+    for name, findings in {
+        "silent": Findings(generation=1, readings=silent),
+        "heard": Findings(generation=1, readings=heard),
+        "new": Findings(generation=1),
+        "draining": Findings(generation=1, pause=Pause("Draining", "2 topics"), readings=silent),
+        "drained": Findings(generation=1, pause=Pause("Drained", "every trade")),
     }.items():
-        await reporter.report(stream(name), view)
+        await reporter.report(stream(name), findings)
     assert counted("marketstream_operator_streams", "ready") == {"False": 3, "Paused": 2}
     assert counted("marketstream_operator_fresh", "fresh") == {"False": 1, "True": 1, "Unknown": 3}
     reporter.forget(StreamKey("default", "silent"))

@@ -71,6 +71,7 @@ def test_the_least_that_a_spec_says() -> None:
         ),
         ({"processor": {"nodeSelector": {"no blanks": ""}}}, "processor.nodeSelector", "got the key 'no blanks'"),
         ({"producer": {"resources": {"limits": {"cpu": "much"}}}}, "producer.resources.limits[...]", "regex"),
+        ({"producer": {"labels": {"a": None}}}, "producer.labels[...]", "expected a string, got nothing: correct the"),
     ],
 )
 def test_an_error_names_the_field_what_was_given_and_what_is_expected(
@@ -98,7 +99,7 @@ def test_what_is_missing() -> None:
         ),
         ([{"name": "SYMBOLS"}], "[0].name", "SYMBOLS cannot be set in env: set spec.symbols"),
         ([{"name": "KAFKA_CA_FILE"}], "[0].name", "set it in the Secret of spec.connectionSecretRef"),
-        ([{"name": "HTTP_PORT", "value": "1"}], "[0].name", "HTTP_PORT cannot be set in env: the operator sets it"),
+        ([{"name": "HTTP_PORT", "value": "1"}], "[0].name", "HTTP_PORT cannot be set in env: the operator decides it"),
         ([{"name": "TZ"}, {"name": "TZ"}], "[1].name", "got TZ twice, expected each name once"),
         ([{"name": "1ST"}], "[0].name", "got '1ST', expected a string matching regex"),
         ([{"name": "A", "value": "1", "valueFrom": {}}], "[0]", "got value and valueFrom, expected only one of them"),
