@@ -2,16 +2,26 @@
 
 import { write } from './dom.js';
 import { clock } from './format.js';
+import { skew } from './time.js';
 
-const MOST_DELAY_MS = 5_000; // with more, the market is quiet or the clocks differ
+const MOST_DELAY_MS = 5_000; // with more, the market is quiet
 
 /** Return the function that shows both for a stream. */
 export function createFoot(proofElement, delayElement) {
   return function show({ freshness, receivedUs }, { isConnected, zone }) {
     write(proofElement, freshness ? proofOf(freshness, zone) : '');
-    const delay = receivedUs === null ? -1 : Math.round(Date.now() - receivedUs / 1000);
-    write(delayElement, isConnected && delay >= 0 && delay < MOST_DELAY_MS ? `Received ${delay} ms ago` : '');
+    write(delayElement, isConnected && receivedUs !== null ? delayOf(receivedUs) : '');
   };
+}
+
+function delayOf(receivedUs) {
+  const behind = skew();
+  if (behind) {
+    const seconds = Math.round(Math.abs(behind) / 1000);
+    return `The clock of this device is ${seconds} s ${behind > 0 ? 'behind' : 'ahead'}`;
+  }
+  const delay = Math.round(Date.now() - receivedUs / 1000);
+  return delay >= 0 && delay < MOST_DELAY_MS ? `Received ${delay} ms ago` : '';
 }
 
 function proofOf({ complete_until: until, open_holes: holes }, zone) {

@@ -1,13 +1,16 @@
 // Data read over HTTP: the list of symbols, and candles older than those of a snapshot.
 
 import { prepend } from './state.js';
+import { readClock } from './time.js';
 
 const PAGE = 500; // candles per request
 const AGAIN_MS = 2_000;
 
 /** Return the JSON of a path, relative to the page. Throws an Error with the detail of the server's problem. */
 export async function getJson(path, query = {}) {
+  const askedMs = Date.now();
   const response = await fetch(`.${path}?${new URLSearchParams(query)}`);
+  readClock(response, askedMs);
   if (!response.ok) throw new Error(`${path} returned ${response.status}: ${(await response.json()).detail}`);
   return response.json();
 }
