@@ -21,6 +21,7 @@ export function connect(url, { onMessage, onVoid, onStatus }) {
   let failures = 0;
   let watchdog = 0;
   let heardAt = 0;
+  let reopening = 0;
 
   function open() {
     socket = new WebSocket(url);
@@ -48,7 +49,15 @@ export function connect(url, { onMessage, onVoid, onStatus }) {
     failures += 1;
     for (const entry of followed.values()) makeVoid(entry); // after the reconnect it may be refused
     onStatus({ connected: false, retryAt: Date.now() + wait });
-    setTimeout(open, wait);
+    reopening = setTimeout(open, wait);
+  }
+
+  /** Connect without waiting any longer: the network is back, or somebody looks at the page again. */
+  function reopen() {
+    if (socket) return;
+    clearTimeout(reopening);
+    failures = 0;
+    open();
   }
 
   /** Wait until the connection has been silent for too long, without a new timer for each of hundreds of messages. */
@@ -122,6 +131,15 @@ export function connect(url, { onMessage, onVoid, onStatus }) {
     if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
   }
 
+  window.addEventListener('offline', lose);
+  window.addEventListener('online', reopen);
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) return;
+    reopen();
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    clearTimeout(watchdog); // a computer that slept has lost its connection without a word
+    doubt();
+  });
   open();
   return {
     /** Follow exactly these streams: {exchange, symbol, interval, limit}. */
