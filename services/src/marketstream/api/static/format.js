@@ -14,10 +14,23 @@ export function amount(text, decimals = 0) {
   return padded ? `${grouped}.${padded}` : grouped;
 }
 
-/** Cut a decimal text to `decimals` digits after the point, for narrow places. */
+/** Cut a decimal text to `decimals` digits after the point, for narrow places, but never to zero. */
 export function cut(text, decimals) {
   const [whole, fraction = ''] = text.split('.');
-  return amount(decimals ? `${whole}.${fraction.slice(0, decimals)}` : whole, decimals);
+  const shown = fraction.slice(0, decimals);
+  if (/[1-9]/.test(fraction) && !/[1-9]/.test(whole + shown)) return tiny(fraction);
+  return amount(decimals ? `${whole}.${shown}` : whole, decimals);
+}
+
+const MOST_ZEROS = 8; // after the point; an amount with more is written as a power of ten
+const TINY_DIGITS = 3;
+
+/** Write the amount 0.`fraction` with its first digits: 0.00000012, 4.5e-11. */
+function tiny(fraction) {
+  const zeros = fraction.search(/[1-9]/);
+  const digits = fraction.slice(zeros, zeros + TINY_DIGITS).replace(/0+$/, '');
+  if (zeros < MOST_ZEROS) return `0.${'0'.repeat(zeros)}${digits}`;
+  return `${digits[0]}${digits.length > 1 ? `.${digits.slice(1)}` : ''}e-${zeros + 1}`;
 }
 
 /** Shorten a quantity for a narrow place: 12.3K, 4.56M. */

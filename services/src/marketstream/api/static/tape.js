@@ -21,7 +21,7 @@ export function createTape(element) {
     const state = last ? `${last[0]}:${zone}:${decimals}:${trades.length}` : '';
     if (state === newest) return;
     newest = state;
-    const digits = Math.min(6, Math.max(0, ...trades.slice(-ROWS).map(([, , , quantity]) => decimalsOf(quantity))));
+    const digits = Math.min(8, Math.max(0, ...trades.slice(-ROWS).map(([, , , quantity]) => decimalsOf(quantity))));
     rows.forEach((row, index) => {
       const trade = trades[trades.length - 1 - index];
       if (row.hidden === Boolean(trade)) row.hidden = !trade;
