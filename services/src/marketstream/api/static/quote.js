@@ -3,8 +3,8 @@
 import { setClass, write } from './dom.js';
 import { amount, change, tone } from './format.js';
 
-/** Return the function that shows the price of a stream and its change since a reference. */
-export function createQuote(priceElement, changeElement) {
+/** Return the function that shows the price of a stream and its change since a reference, which is a day ago or later. */
+export function createQuote(priceElement, changeElement, sinceElement) {
   return function show({ price, decimals, trades }, reference) {
     const side = trades.at(-1)?.[4];
     write(priceElement, price ? amount(price.price, decimals) : '—');
@@ -12,7 +12,6 @@ export function createQuote(priceElement, changeElement) {
     const moved = price && reference ? change(reference.price, price.price) : null;
     write(changeElement, moved ? moved.percent : '');
     setClass(changeElement, `change num ${moved ? tone(moved.sign) : ''}`);
-    const since = reference?.since ?? '';
-    if (changeElement.title !== since) changeElement.title = since;
+    write(sinceElement, moved ? (reference.isWhole ? '24 h' : reference.since) : '');
   };
 }
