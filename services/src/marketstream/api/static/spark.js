@@ -1,6 +1,6 @@
 // The closing prices of an hour as a sparkline.
 
-export const SPARK_WIDTH = 64;
+export const SPARK_WIDTH = 56;
 export const SPARK_HEIGHT = 22;
 const MINUTES = 60;
 

@@ -29,6 +29,9 @@ export function stateOf(connection, freshness) {
   return freshness?.state ?? 'connecting';
 }
 
+/** Return the word for a state. */
+export const textOf = (state) => TEXTS[state] ?? 'Connecting';
+
 /** Create the badges in `element`. Returns the function that shows them. */
 export function createStatus(element) {
   const live = document.createElement('span');
@@ -40,8 +43,7 @@ export function createStatus(element) {
   return function show({ connection, freshness, exchange }) {
     const state = stateOf(connection, freshness);
     simulated.hidden = exchange !== 'simulator';
-    const text = TEXTS[state] ?? 'Connecting';
-    write(live, text);
+    write(live, textOf(state));
     setClass(live, `badge badge-${state}`);
     const title = freshness?.detail ?? TITLES[state] ?? (connection.connected ? '' : 'Reconnecting automatically');
     if (live.title !== title) live.title = title;

@@ -3,8 +3,10 @@
 import { setClass, write } from './dom.js';
 import { amount, change, tone } from './format.js';
 import { sparkPath, SPARK_HEIGHT, SPARK_WIDTH } from './spark.js';
+import { textOf } from './status.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
+const FLOWS = new Set(['live', 'simulated', 'quiet']); // states that need no word in a row
 
 /** Create a watchlist in the list `element`. Calls `onSelect({exchange, symbol})` when the user selects a symbol. */
 export function createWatchlist(element, onSelect) {
@@ -27,13 +29,14 @@ export function createWatchlist(element, onSelect) {
       const row = rowOf(entry);
       const price = stream?.price?.price ?? null;
       const { sign, percent } = price !== null && reference ? change(reference.price, price) : { sign: 0, percent: null };
-      const since = reference?.since ?? '';
+      const since = reference ? (reference.isWhole ? 'In 24 hours' : reference.since) : '';
       write(row.price, price === null ? '—' : amount(price, stream.decimals));
       write(row.change, percent ?? '—');
       setClass(row.change, `num ${tone(sign)}`);
       if (row.change.title !== since) row.change.title = since;
       setAttribute(row.button, 'aria-pressed', String(isSelected));
       setAttribute(row.button, 'data-state', state);
+      write(row.place, [entry.exchange, ...(FLOWS.has(state) ? [] : [textOf(state)])].join(' · '));
       const path = stream ? sparkPath(stream) : '';
       if (row.path !== path) {
         row.path = path;
@@ -53,7 +56,9 @@ function makeRow({ exchange, symbol }, onClick) {
   const name = document.createElement('span');
   name.className = 'watch-name';
   name.append(Object.assign(document.createElement('b'), { textContent: symbol }));
-  name.append(Object.assign(document.createElement('small'), { textContent: exchange }));
+  const place = document.createElement('small');
+  place.append(exchange);
+  name.append(place);
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', `0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}`);
   svg.setAttribute('aria-hidden', 'true');
@@ -63,7 +68,7 @@ function makeRow({ exchange, symbol }, onClick) {
   const change = Object.assign(document.createElement('span'), { className: 'num' });
   button.append(name, svg, price, change);
   item.append(button);
-  return { item, button, price, change, svg, line, path: '' };
+  return { item, button, place, price, change, svg, line, path: '' };
 }
 
 function setAttribute(element, name, value) {
