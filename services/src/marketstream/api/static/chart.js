@@ -1,18 +1,20 @@
 // The chart: candles, volumes below them, and a time axis in UTC or local time.
 
+import { createBehavior, label, tick } from './axis.js';
 import { barOf, blanksBetween, volumeOf } from './bars.js';
-import { amount, clock, day, hours, moment, month, year } from './format.js';
+import { amount } from './format.js';
+import { axisDecimals, axisVolume, spread } from './scales.js';
 import { allCandles } from './state.js';
 
-const DAY_S = 86_400;
 const FLASH_MS = 900;
 const NEAR_EDGE = 40; // bars left of the view; with fewer, older candles are loaded
 const FIRST_VIEW = 120; // bars in view at first, if the width allows
+const MOST_BARS = 1_000; // maximum bars in view that a change of the interval keeps
 const BAR_PX = 9;
 const RIGHT_BARS = 4; // blank bars after the latest one
 
 /**
- * Draw into `container`. Calls `onPoint(window_start | null)` when the pointer moves to another candle, `onEdge()` when
+ * Draw into `container`. Calls `onPoint(window_start | null)` when the crosshair moves to another candle, `onEdge()` when
  * the view comes near the oldest candle, and `onScroll(isLatest)` when it moves, with true if the latest candle is in view.
  */
 export function createView(container, library, theme, { onPoint, onEdge, onScroll }) {
@@ -22,15 +24,23 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
   let lastTime = null;
   let count = 0; // number of bars, blank ones included
   let decimals = null;
+  let bars = FIRST_VIEW; // bars in view, as the user zoomed
+  let middle = null; // Unix seconds: the middle of the view to return to when the candles around it are loaded
+  let pointed = null; // the candle that the keyboard points at
   const flashing = new Set();
 
-  const chart = library.createChart(container, options(theme, () => zone, () => shown?.seconds ?? 60));
+  const zoneOf = () => zone;
+  const secondsOf = () => shown?.seconds ?? 60;
+  const behavior = createBehavior(library, zoneOf, secondsOf);
+  const chart = library.createChartEx(container, behavior, options(theme, zoneOf, secondsOf));
   const candles = chart.addSeries(library.CandlestickSeries, {
     upColor: theme.up, downColor: theme.down, wickUpColor: theme.up, wickDownColor: theme.down,
     borderVisible: true, borderUpColor: theme.up, borderDownColor: theme.down, priceLineColor: theme.muted,
+    autoscaleInfoProvider: (original) => spread(original()),
   });
   const volumes = chart.addSeries(library.HistogramSeries, {
-    priceFormat: { type: 'volume' }, priceLineVisible: false, lastValueVisible: false,
+    // The library's own format of volumes writes 0.0002 as 0.
+    priceFormat: { type: 'custom', minMove: 1e-8, formatter: axisVolume }, priceLineVisible: false, lastValueVisible: false,
   }, 1);
   chart.panes()[0].setStretchFactor(4);
   chart.panes()[1].setStretchFactor(1);
@@ -50,28 +60,47 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
   }
 
   function redraw() {
-    const bars = [];
+    const points = [];
     const columns = [];
     let before = null;
     for (const candle of allCandles(shown.stream)) {
       if (before !== null) {
         const blanks = blanksBetween(before, candle.window_start, shown.seconds);
-        bars.push(...blanks);
+        points.push(...blanks);
         columns.push(...blanks);
       }
-      bars.push(bar(candle));
+      points.push(bar(candle));
       columns.push(volumeOf(candle, theme));
       before = candle.window_start;
     }
     const range = scale.getVisibleLogicalRange();
-    const anchor = bars.findLastIndex(({ time }) => time === lastTime);
-    const added = anchor - (count - 1); // new bars on the left
-    candles.setData(bars);
+    const wasLatest = isLatest();
+    const anchor = points.findLastIndex(({ time }) => time === lastTime);
+    // New bars: all of them if the latest one was in view and shall stay there, otherwise those on the left.
+    const added = wasLatest ? points.length - count : anchor - (count - 1);
+    candles.setData(points);
     volumes.setData(columns);
-    [lastTime, count] = [before, bars.length];
+    [lastTime, count] = [before, points.length];
     if (lastTime === null) return;
-    if (range && anchor >= 0) scale.setVisibleLogicalRange({ from: range.from + added, to: range.to + added });
+    scale.applyOptions({ fixLeftEdge: shown.stream.exhausted && count > bars }); // nothing is to be seen beyond it
+    if (middle !== null) toMiddle(points);
+    else if (range && anchor >= 0) scale.setVisibleLogicalRange({ from: range.from + added, to: range.to + added });
     else toLatest();
+  }
+
+  /** Show the middle of the view before the last change of the interval, or as much of the way as is loaded. */
+  function toMiddle(points) {
+    const index = points.findIndex(({ time }) => time + shown.seconds > middle);
+    scale.setVisibleLogicalRange({ from: index - bars / 2, to: index + bars / 2 });
+    if (index > bars / 2 || shown.stream.exhausted) middle = null;
+  }
+
+  /** Note what is in view, to show the same after a change of the interval. */
+  function keepView() {
+    const range = scale.getVisibleLogicalRange();
+    if (!range || lastTime === null) return;
+    bars = Math.min(range.to - range.from, MOST_BARS);
+    if (middle === null) middle = isLatest() ? null : scale.coordinateToTime(scale.width() / 2);
   }
 
   function amend(start) {
@@ -102,7 +131,8 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
   }
 
   function toLatest() {
-    const width = Math.min(FIRST_VIEW, Math.round(scale.width() / BAR_PX));
+    middle = null;
+    const width = bars === FIRST_VIEW ? Math.min(FIRST_VIEW, Math.round(scale.width() / BAR_PX)) : bars - RIGHT_BARS;
     scale.setVisibleLogicalRange({ from: count - 1 - width, to: count - 1 + RIGHT_BARS });
   }
 
@@ -111,8 +141,8 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
   function draw() {
     if (!shown) return;
     const { stream } = shown;
-    if (stream.decimals !== decimals) {
-      decimals = stream.decimals;
+    if (axisDecimals(stream) !== decimals) {
+      decimals = axisDecimals(stream);
       candles.applyOptions({ priceFormat: { type: 'custom', minMove: 10 ** -decimals, formatter: axisPrice } });
     }
     const touched = [...stream.touched].sort((one, other) => one - other);
@@ -126,13 +156,16 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
   }
 
   return {
-    /** Show this stream from now on. */
+    /** Show this stream from now on, at the same zoom and time as the one before. */
     show(stream, seconds) {
+      keepView();
       shown = { stream, seconds };
       version = -1;
       [lastTime, count] = [null, 0];
       flashing.clear();
       scale.applyOptions({ secondsVisible: seconds < 60 });
+      pointed = null;
+      for (const series of [candles, volumes]) series.priceScale().applyOptions({ autoScale: true });
       draw();
     },
     draw,
@@ -149,7 +182,8 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
     },
     zone(name) {
       zone = name;
-      scale.applyOptions({ timeVisible: true }); // rewrites the ticks
+      if (shown) version = -1; // the ticks are weighed when the data is set
+      draw();
     },
     toLatest,
     /** Return true if the latest candle is in view. */
@@ -165,8 +199,38 @@ export function createView(container, library, theme, { onPoint, onEdge, onScrol
       const range = scale.getVisibleLogicalRange();
       if (range) scale.setVisibleLogicalRange({ from: range.to - (range.to - range.from) * factor, to: range.to });
     },
+    /** Move the crosshair by `step` candles, from the latest one in view if it is nowhere. */
+    point(step) {
+      const points = candles.data();
+      const range = scale.getVisibleLogicalRange();
+      if (!points.length || !range) return;
+      const from = points.findIndex(({ time }) => time === pointed);
+      const last = Math.min(points.length - 1, Math.floor(range.to));
+      const index = Math.min(points.length - 1, Math.max(0, from < 0 ? last : from + step));
+      const { time, close } = points[index];
+      pointed = time;
+      container.dataset.crosshair = '';
+      if (index < range.from || index > range.to) scale.scrollToPosition(index - (points.length - 1), false);
+      chart.setCrosshairPosition(close ?? points.findLast((each) => each.close !== undefined)?.close ?? 0, time, candles);
+      onPoint(time);
+    },
+    /** Take the crosshair away that the keyboard has set. */
+    unpoint() {
+      if (pointed === null) return;
+      pointed = null;
+      delete container.dataset.crosshair;
+      chart.clearCrosshairPosition();
+      onPoint(null);
+    },
     /** Return the drawn bars, for tests. */
     drawn: () => candles.data().map((point) => ({ ...point })),
+    /** Return the time in the middle of the view, for tests. */
+    middle: () => scale.coordinateToTime(scale.width() / 2),
+    /** Return the lowest and highest price at the axis, for tests. */
+    prices() {
+      const { from, to } = candles.priceScale().getVisibleRange();
+      return [from, to];
+    },
     /** Return the position of a candle on the screen, for tests. */
     place(start) {
       const x = scale.timeToCoordinate(start);
@@ -184,6 +248,7 @@ function options(theme, zoneOf, secondsOf) {
       panes: { separatorColor: theme.line, separatorHoverColor: theme.line },
       attributionLogo: false, // its inline style is blocked by the page's policy, so the footer has the link
     },
+    handleScroll: { vertTouchDrag: false }, // a finger that moves up or down scrolls the page
     grid: { vertLines: { color: theme.grid }, horzLines: { color: theme.grid } },
     rightPriceScale: { borderColor: theme.line, minimumWidth: 72 },
     timeScale: {
@@ -199,20 +264,4 @@ function options(theme, zoneOf, secondsOf) {
       timeFormatter: (time) => label(time, zoneOf(), secondsOf()),
     },
   };
-}
-
-/**
- * Return the text of a tick. The library places ticks by UTC, and `kind` refers to UTC as well. So the date is written at
- * the first candle of a day in the chosen zone, which does not begin at midnight in every zone. Daily candles are UTC days.
- */
-export function tick(time, kind, zone, seconds) {
-  const write = [year, month, day][kind] ?? day;
-  if (seconds >= DAY_S) return write(time, 'utc');
-  if (day(time, zone) !== day(time - seconds, zone)) return write(time, zone);
-  return kind === 4 ? clock(time, zone) : hours(time, zone);
-}
-
-/** Return the text of the time at the pointer. */
-export function label(time, zone, seconds) {
-  return seconds < DAY_S ? moment(time, zone) : `${day(time, 'utc')} ${year(time, 'utc')}`;
 }

@@ -5,7 +5,7 @@ import { INTERVALS } from './intervals.js';
 /** Call `actions` for keys, unless a dialog is open or a modifier of the browser is held. */
 export function listen(actions) {
   document.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+    if (event.ctrlKey || event.metaKey || document.querySelector('dialog[open]')) return;
     const action = actionOf(event, actions);
     if (!action) return;
     event.preventDefault();
@@ -13,7 +13,8 @@ export function listen(actions) {
   });
 }
 
-function actionOf({ key, shiftKey }, actions) {
+function actionOf({ key, shiftKey, altKey }, actions) {
+  if (altKey) return { ArrowLeft: () => actions.point(-1), ArrowRight: () => actions.point(1) }[key];
   const interval = INTERVALS[Number(key) - 1];
   if (interval) return () => actions.interval(interval.name);
   switch (key) {
@@ -30,6 +31,8 @@ function actionOf({ key, shiftKey }, actions) {
       return () => actions.zoom(0.8);
     case '-':
       return () => actions.zoom(1.25);
+    case 'Escape':
+      return actions.unpoint;
     case 'End':
       return actions.latest;
     case 'u':

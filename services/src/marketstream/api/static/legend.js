@@ -1,8 +1,9 @@
 // The line above the chart: the candle at the pointer, or the latest one.
 
 import { setClass, write } from './dom.js';
-import { amount, change, compact, moment, tone } from './format.js';
+import { label } from './axis.js';
 import { isMissing } from './bars.js';
+import { amount, change, compact, tone } from './format.js';
 
 const REASONS = {
   hole: 'incomplete: trades are missing and may still be filled',
@@ -38,11 +39,22 @@ export function createLegend(element) {
     setClass(cells.get(name), className);
   }
 
-  return function show(candle, { isOpen, decimals, zone }) {
-    element.hidden = !candle;
-    if (!candle) return;
+  /** Show a window about which nothing is known, so that it has no numbers. */
+  function showUnknown(start, { zone, seconds }) {
+    for (const name of cells.keys()) fill(name, name === 'time' ? label(start, zone, seconds) : '—');
+    fill('change', '');
+    fill('note', 'nothing is known about this window', 'warn');
+  }
+
+  return function show(candle, { start, isOpen, decimals, zone, seconds }) {
+    element.hidden = !candle && start === null;
+    if (element.hidden) return;
+    if (!candle) {
+      showUnknown(start, { zone, seconds });
+      return;
+    }
     const { sign, absolute, percent } = change(candle.open, candle.close);
-    fill('time', moment(candle.window_start, zone));
+    fill('time', label(candle.window_start, zone, seconds));
     for (const [name, price] of [['O', candle.open], ['H', candle.high], ['L', candle.low], ['C', candle.close]]) {
       fill(name, amount(price, decimals), tone(sign));
     }

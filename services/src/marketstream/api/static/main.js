@@ -33,6 +33,11 @@ function notice(text) {
   byId('notice').textContent = text;
 }
 
+function hint(text) {
+  byId('hint').hidden = !text;
+  byId('hint').textContent = text;
+}
+
 function announce(text) {
   byId('announcer').textContent = text;
 }
@@ -72,7 +77,7 @@ function run(library) {
   ]);
   const showStatus = createStatus(byId('badges'));
   const showLegend = createLegend(byId('legend'));
-  const showQuote = createQuote(byId('price'), byId('change'));
+  const showQuote = createQuote(byId('price'), byId('change'), byId('since'));
   const showFoot = createFoot(byId('proof'), byId('latency'));
   const showTape = createTape(byId('tape'));
   const watchlist = createWatchlist(byId('watchlist'), select);
@@ -134,10 +139,13 @@ function run(library) {
 
   function showCandle() {
     const stream = current();
-    const newest = stream.open ?? [...stream.candles.values()].at(-1);
-    const at = pointed === null ? null : (stream.open?.window_start === pointed ? stream.open : stream.candles.get(pointed));
-    const candle = at ?? newest;
-    showLegend(candle, { isOpen: candle === stream.open, decimals: stream.decimals, zone: chosen.zone });
+    const candle = pointed === null
+      ? stream.open ?? [...stream.candles.values()].at(-1)
+      : stream.open?.window_start === pointed ? stream.open : stream.candles.get(pointed);
+    showLegend(candle, {
+      start: pointed, isOpen: candle === stream.open, decimals: stream.decimals, zone: chosen.zone,
+      seconds: intervalOf(chosen.interval).seconds,
+    });
   }
 
   function showWatchlist() {
@@ -164,6 +172,7 @@ function run(library) {
   }
 
   function select(entry) {
+    hint('');
     chosen.entry = entry;
     follow();
   }
@@ -171,7 +180,7 @@ function run(library) {
   /** Follow exactly the selected stream and those of the watchlist. */
   function subscribe() {
     const { entry, interval } = chosen;
-    const watched = entries.slice(0, MOST_WATCHED).map((each) => ({ ...named(each), ...WATCHED }));
+    const watched = [...new Set([entry, ...entries.slice(0, MOST_WATCHED)])].map((each) => ({ ...named(each), ...WATCHED }));
     const wanted = [{ ...named(entry), interval, limit: 300 }, ...watched];
     const unique = [...new Map(wanted.toReversed().map((stream) => [keyOf(stream), stream])).values()];
     const keys = new Set(unique.map(keyOf));
@@ -216,7 +225,7 @@ function run(library) {
       if (!added.length) return;
       entries = [...entries, ...added];
       if (chosen.entry) subscribe(); // keeps the scroll position of the user
-      else select(entries.find(isAsked) ?? entries[0]);
+      else selectFirst();
       schedule();
       added.forEach(references.follow);
     } catch (error) {
@@ -226,8 +235,20 @@ function run(library) {
     }
   }
 
+  /** Select the symbol that the address names, in either case, or say that it is not streamed. */
+  function selectFirst() {
+    const found = entries.find(isAsked);
+    select(found ?? entries[0]);
+    const name = [asked.get('exchange'), asked.get('symbol')].filter(Boolean).join(' ');
+    if (!found && name) hint(`${name} is not streamed here. This is ${entries[0].symbol}.`);
+    else if (asked.get('interval') && !isInterval(asked.get('interval'))) {
+      hint(`There is no interval “${asked.get('interval')}”. This is ${chosen.interval}.`);
+    }
+  }
+
   function isAsked({ exchange, symbol }) {
-    return symbol === asked.get('symbol') && exchange === (asked.get('exchange') ?? exchange);
+    const isNamed = (value, name) => value.toUpperCase() === (asked.get(name) ?? value).toUpperCase();
+    return Boolean(asked.get('symbol') ?? asked.get('exchange')) && isNamed(symbol, 'symbol') && isNamed(exchange, 'exchange');
   }
 
   const showInterval = createIntervals(byId('intervals'), chooseInterval);
@@ -249,6 +270,12 @@ function run(library) {
     zoom: view.zoom,
     latest: view.toLatest,
     zone: toggleZone,
+    point(step) {
+      view.point(step);
+      showCandle();
+      announce(byId('legend').innerText);
+    },
+    unpoint: view.unpoint,
     help: () => byId('help').showModal(),
   });
   setZone(chosen.zone);
@@ -260,6 +287,8 @@ function run(library) {
     candles: () => (chosen.entry ? structuredClone(allCandles(current())) : []),
     drawn: view.drawn,
     place: view.place,
+    middle: view.middle,
+    prices: view.prices,
     open: () => (chosen.entry ? structuredClone(current().open) : null),
     chosen: () => structuredClone({ ...chosen.entry, interval: chosen.interval, zone: chosen.zone }),
     connected: () => connection.connected,
