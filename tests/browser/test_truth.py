@@ -1,4 +1,4 @@
-"""What the page says is true: after a lost connection, in other time zones, and for amounts of any size."""
+"""Truth of the page: after a lost connection, in other time zones, and for amounts of any size."""
 
 import asyncio
 import time
