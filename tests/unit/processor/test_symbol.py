@@ -84,6 +84,15 @@ def test_candles_of_ids_without_order_say_so_and_count_each_trade_once() -> None
     assert list(owned.ledger.holes()) == []
 
 
+def test_a_refused_record_of_ids_without_order_changes_nothing() -> None:
+    owned = owner()
+    impossible = decode(record(at(1, 0.5), received_us=1))
+    apply(owned, encode(UnorderedRecord(*msgspec.structs.astuple(impossible))))
+    assert not owned.ledger.is_unordered
+    apply(owned, record(at(2, 0.6)), record(at(4, 0.7)), heartbeat(4))
+    assert list(owned.ledger.holes()) == [(3, 3)]
+
+
 def test_heartbeats_say_whether_the_feed_is_connected() -> None:
     owned = owner()
     assert owned.is_connected

@@ -128,12 +128,11 @@ class OwnedSymbol:
         """
         received_us = min(record.received_us, time.time_ns() // 1000 + WRONG_CLOCK_US - FUTURE_US)
         if isinstance(record, TradesRecord):
+            self.aggregator.apply(record.trades, offset, received_us)
             if type(record) is UnorderedRecord:
                 self.ledger.is_unordered = True
-            self.aggregator.apply(record.trades, offset, received_us)
-            if (
-                self.is_read_up
-            ):  # nobody watches records that are read again, and keeping them costs a third of the speed
+            # Nobody watches records that are read again, and keeping them costs a third of the speed.
+            if self.is_read_up:
                 self.tape.append(record)
             self._traded_at = time.monotonic()
         elif type(record) is Heartbeat:
