@@ -93,6 +93,15 @@ def test_a_refused_record_of_ids_without_order_changes_nothing() -> None:
     assert list(owned.ledger.holes()) == [(3, 3)]
 
 
+def test_a_symbol_that_trades_is_no_longer_unlisted() -> None:
+    owned = owner()
+    owned.unlisted = True
+    apply(owned, heartbeat(0.5))
+    assert owned.unlisted
+    apply(owned, record(at(1, 0.5)))
+    assert not owned.unlisted
+
+
 def test_heartbeats_say_whether_the_feed_is_connected() -> None:
     owned = owner()
     assert owned.is_connected

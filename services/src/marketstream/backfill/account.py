@@ -13,7 +13,10 @@ class Account(Protocol):
     """True while trades of the symbol are being fetched. The backfill sets the flag, for the live state."""
 
     unlisted: bool
-    """True if the exchange answered that it does not list the symbol. The backfill sets it, for the live state."""
+    """True if the exchange answered that it does not list the symbol, until the next trade. It is for the live state.
+
+    The backfill sets it with each answer, and the symbol itself resets it with each trade.
+    """
 
     @property
     def symbol(self) -> str:

@@ -63,7 +63,7 @@ class OwnedSymbol:
         self.backfilling = False
         """True while missing trades are being fetched from the exchange's history."""
         self.unlisted = False
-        """True if the exchange answered that it does not list the symbol."""
+        """True if the exchange answered that it does not list the symbol, until the next trade."""
         self.is_first_start: Final = not claim.progress.counted
         """True if nothing of the symbol was stored before the claim."""
         self._commit_number = claim.commit_number
@@ -131,6 +131,7 @@ class OwnedSymbol:
             self.aggregator.apply(record.trades, offset, received_us)
             if type(record) is UnorderedRecord:
                 self.ledger.is_unordered = True
+            self.unlisted = False
             # Nobody watches records that are read again, and keeping them costs a third of the speed.
             if self.is_read_up:
                 self.tape.append(record)
