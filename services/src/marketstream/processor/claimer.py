@@ -1,6 +1,7 @@
 """Claim the symbols of assigned topics, and read each topic from where its last owner stopped."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Mapping
 
 from marketstream.backoff import delays
@@ -56,7 +57,9 @@ class Claimer:
                     if str(error) not in logged:  # each error once: an outage may last for hours
                         logged.add(str(error))
                         log.warning("claim failed, will retry", error=str(error))
-                await asyncio.sleep(delay)
+                with contextlib.suppress(TimeoutError):  # topics assigned meanwhile do not wait for the retry
+                    async with asyncio.timeout(delay):
+                        await self._holdings.wants_claim.wait()
 
     async def claim(self) -> None:
         """Claim all symbols that wait for it now.
@@ -65,12 +68,13 @@ class Claimer:
         In that case the symbols of the other topics are still claimed.
         """
         topics = {self._keys[topic]: topic for topic in sorted(self._holdings.unclaimed)}
-        doubtful = [topic for topic in topics.values() if topic in self._without_offsets]
+        doubtful = {key: topic for key, topic in topics.items() if topic in self._without_offsets}
+        if sure := {key: topic for key, topic in topics.items() if key not in doubtful}:
+            await self._claim(sure)
         if doubtful:  # a claim of a topic that cannot be read would only raise its fence
-            found = await self._offsets(doubtful)
-            topics = {key: topic for key, topic in topics.items() if topic not in doubtful or topic in found}
-        if topics:
-            await self._claim(topics)
+            found = await self._offsets(list(doubtful.values()))
+            if readable := {key: topic for key, topic in doubtful.items() if topic in found}:
+                await self._claim(readable)
         if missing := self._holdings.unclaimed & self._without_offsets:
             raise BrokerUnavailableError(f"Kafka does not report the offsets of {', '.join(sorted(missing)[:3])}")
 
