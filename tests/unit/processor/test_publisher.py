@@ -1,14 +1,17 @@
 """Changed windows are published until a write succeeds."""
 
 import asyncio
+import itertools
 from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
 from marketstream.kafka.consumer import Consumer, Offsets
+from marketstream.kafka.errors import BrokerUnavailableError
+from marketstream.postgres.writer import SymbolKey
 from marketstream.processor import publisher as module
 from marketstream.processor.holdings import Holdings
-from marketstream.processor.publisher import REFRESH_S, LivePublisher
+from marketstream.processor.publisher import GATE_RETRY_S, REFRESH_S, LivePublisher
 from marketstream.processor.symbol import OwnedSymbol
 from marketstream.redis.errors import LiveStoreUnavailableError
 from marketstream.redis.frames import Frame
@@ -16,6 +19,7 @@ from marketstream.redis.writer import LiveState, LiveWriter, Outcome
 from marketstream.settings import Settings
 
 from tests.unit.processor.owners import KEY, apply, at, owner, record
+from tests.unit.virtual import VirtualClock, virtually
 
 
 class Redis:
@@ -42,20 +46,30 @@ class Redis:
 
 
 class Kafka:
-    """An empty topic."""
+    """Empty topics. It answers after `answer_s` seconds, without the offsets of the topics in `unreadable`."""
+
+    def __init__(self) -> None:
+        self.unreadable: set[str] = set()
+        self.answer_s = 0.0
 
     async def offsets(self, topics: Iterable[str]) -> dict[str, Offsets]:
-        return {topic: Offsets(0, 0) for topic in topics}
+        await asyncio.sleep(self.answer_s)
+        found = {topic: Offsets(0, 0) for topic in topics if topic not in self.unreadable}
+        if not found:
+            raise BrokerUnavailableError("cannot read the offsets")
+        return found
 
     def lag(self, *_: Any) -> int:
         return 0
 
 
-def publisher_of(owned: OwnedSymbol, redis: Redis, holdings: Holdings | None = None) -> LivePublisher:
+def publisher_of(
+    owned: OwnedSymbol, redis: Redis, holdings: Holdings | None = None, kafka: Kafka | None = None
+) -> LivePublisher:
     holdings = holdings or Holdings()
     holdings.own(owned)
     return LivePublisher(
-        Settings(kafka_session_timeout_ms=10), holdings, cast("LiveWriter", redis), cast("Consumer", Kafka())
+        Settings(kafka_session_timeout_ms=10), holdings, cast("LiveWriter", redis), cast("Consumer", kafka or Kafka())
     )
 
 
@@ -134,3 +148,33 @@ async def test_a_symbol_whose_key_is_not_ours_is_tried_again_at_every_refresh(mo
     now += REFRESH_S
     await publisher.publish()
     assert (len(redis.frames), redis.claims) == (2, 1)
+
+
+@pytest.mark.parametrize("answer_s", [0.0, 10.0], ids=["at once", "slowly"])
+@virtually
+async def test_a_topic_without_offsets_delays_its_own_symbol_only(
+    monkeypatch: pytest.MonkeyPatch, answer_s: float
+) -> None:
+    monkeypatch.setattr(module, "time", VirtualClock)
+    key = SymbolKey("simulator", "ETHUSDT")
+    well, new, ill = owner(), owner(SymbolKey("simulator", "SOLUSDT")), owner(key)
+    for owned in (well, new, ill):
+        apply(owned, record(at(1, 0.5), key=owned.key))
+    redis, kafka, holdings = Redis(*itertools.repeat("ok", 10_000)), Kafka(), Holdings()
+    publishing = asyncio.create_task(publisher_of(well, redis, holdings, kafka).run())
+    await asyncio.sleep(1)
+    kafka.unreadable, kafka.answer_s = {ill.topic}, answer_s
+    holdings.own(ill)
+    holdings.own(new)
+    for step in range(30):
+        redis.frames.clear()
+        await asyncio.sleep(REFRESH_S + 1)
+        assert not publishing.done()
+        names = {frame.symbol for frame in redis.frames}
+        assert names == ({well.symbol} if step * (REFRESH_S + 1) < answer_s else {well.symbol, new.symbol})
+    kafka.unreadable = set()
+    redis.frames.clear()
+    await asyncio.sleep(GATE_RETRY_S + 2 * answer_s + 1)
+    assert {frame.symbol for frame in redis.frames} == {well.symbol, new.symbol, ill.symbol}
+    publishing.cancel()
+    await asyncio.wait([publishing])
