@@ -28,6 +28,9 @@ METADATA_S: Final = 10.0
 DENIED_S: Final = 10.0
 """Seconds after which a topic that this user may not read is tried again."""
 
+ALLOWED_S: Final = 2.0
+"""Seconds for which such a topic must then be read without a refusal before it counts as readable."""
+
 OFFSETS_S: Final = 5.0
 """Seconds within which Kafka must report the offsets of topics."""
 
@@ -59,6 +62,9 @@ class Consumer:
     ) -> None:
         self._topics = topics
         self._denied: dict[str, float] = {}
+        """The topics that this user may not read, each with the monotonic time of its next attempt."""
+        self._retried: set[str] = set()
+        """The denied topics that are being read again, to see if they are still denied."""
         self._problems: dict[str, tuple[float, str]] = {}
         self._check_at_s = 0.0
         self._listener = _Listener(self, assigned, revoked)
@@ -167,12 +173,20 @@ class Consumer:
         if topic not in self._denied:
             log.error("topic not authorized, will retry", topic=topic, retry_s=DENIED_S)
         self._denied[topic] = time.monotonic() + DENIED_S
+        self._retried.discard(topic)
         self.pause([topic])
 
     def _retry_denied(self) -> None:
-        for topic in [topic for topic, due_s in self._denied.items() if time.monotonic() >= due_s]:
-            del self._denied[topic]
-            self.resume([topic])
+        """Read denied topics again once they are due, and forget a denial that was not repeated."""
+        now = time.monotonic()
+        for topic, due_s in list(self._denied.items()):
+            if now >= due_s and topic not in self._retried:
+                self._retried.add(topic)
+                self.resume([topic])
+            elif now >= due_s + ALLOWED_S:
+                del self._denied[topic]
+                self._retried.discard(topic)
+                log.info("topic authorized again", topic=topic)
 
     def read_from(self, topic: str, offset: int) -> bool:
         """Begin to read an assigned topic at the offset. Return False if it is no longer assigned."""
