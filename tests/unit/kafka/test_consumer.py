@@ -30,7 +30,9 @@ class Client:
         self.paused: set[str] = set()
         self.refusals = 0
         self.known: set[str] = {WELL, ILL}
-        self._client = SimpleNamespace(cluster=SimpleNamespace(topics=lambda: self.known))
+        self.unauthorized: set[str] = set()
+        cluster = SimpleNamespace(topics=lambda: self.known, unauthorized_topics=self.unauthorized)
+        self._client = SimpleNamespace(cluster=cluster)
 
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition(WELL, 0), TopicPartition(ILL, 0)}
@@ -90,3 +92,14 @@ async def test_a_denied_topic_is_tried_again_seldom(client: Client) -> None:
     client.denied = {ILL}
     await poll_for(consumer, 10 * DENIED_S)
     assert 5 <= client.refusals <= 11
+
+
+@virtually
+async def test_a_topic_that_may_not_be_described_is_not_reported_as_missing(client: Client) -> None:
+    consumer = new_consumer()
+    client.known.remove(ILL)
+    await poll_for(consumer, 1)
+    assert consumer.problems()[ILL][1] == "Kafka does not have the topic"
+    client.unauthorized.add(ILL)
+    await poll_for(consumer, 2)
+    assert consumer.problems()[ILL][1] == "this user may not describe the topic"

@@ -164,8 +164,11 @@ class Consumer:
         if now < self._check_at_s:
             return
         self._check_at_s = now + 1.0
-        known = self._client._client.cluster.topics()  # noqa: SLF001 - aiokafka's own topics() asks Kafka each time
+        cluster = self._client._client.cluster  # noqa: SLF001 - aiokafka's own topics() asks Kafka each time
+        known = cluster.topics()
         why = {topic: "Kafka does not have the topic" for topic in self._topics if topic not in known}
+        # Without the permission, Kafka does not say if there is such a topic.
+        why |= {topic: "this user may not describe the topic" for topic in cluster.unauthorized_topics if topic in why}
         why |= dict.fromkeys(self._denied, "this user may not read the topic")
         self._problems = {topic: (self._problems.get(topic, (now,))[0], text) for topic, text in why.items()}
 
