@@ -1,7 +1,6 @@
 """The lane of one topic, with a client that answers when the test says so; in virtual time."""
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
@@ -9,6 +8,7 @@ from marketstream.kafka import lane as module
 from marketstream.kafka.lane import MOST_RETRY_S, STALL_S, Lane, Outgoing
 from structlog.testing import capture_logs
 
+from tests.unit.kafka.clients import Client
 from tests.unit.virtual import VirtualClock, virtually
 
 MOST = 1_000
@@ -17,33 +17,6 @@ MOST = 1_000
 @pytest.fixture(autouse=True)
 def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "time", VirtualClock)
-
-
-class Client:
-    """Takes records of a topic with a leader, each with a future that the test answers."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[bytes, asyncio.Future[None]]] = []
-        self.broken: Exception | None = None
-        self.attempts = 0
-        self.client = SimpleNamespace(cluster=SimpleNamespace(leader_for_partition=lambda _: 1))
-        self._message_accumulator = SimpleNamespace(_batches={})
-
-    async def send(self, _topic: str, value: bytes, partition: int) -> "asyncio.Future[None]":
-        assert partition == 0
-        self.attempts += 1
-        if self.broken is not None:
-            raise self.broken
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.sent.append((value, future))
-        return future
-
-    async def partitions_for(self, _topic: str) -> set[int]:
-        return {0}
-
-    @property
-    def values(self) -> list[bytes]:
-        return [value for value, _ in self.sent]
 
 
 class Case:
@@ -135,6 +108,61 @@ async def test_an_unexpected_error_is_logged_and_tried_again_without_a_tight_loo
         await case.acknowledge_all()
     assert case.ended == [(b"0", True)]
     assert any("unexpectedly" in line["event"] for line in lines)
+
+
+@virtually
+async def test_records_added_after_an_unexpected_error_do_not_shorten_its_pause() -> None:
+    case = Case()
+    await case.add(b"first", b"0")
+    case.client.sent[1][1].set_exception(KafkaTimeoutError())
+    case.client.broken = ValueError("a bug")
+    added = [b"%d" % number for number in range(1, 500)]
+    for number, value in enumerate(added):
+        await asyncio.sleep(MOST_RETRY_S / 50)
+        await case.add(value)
+        if number == 20:
+            case.client.sent[0][1].set_result(None)  # Kafka is well, but the bug is still there
+    assert 3 <= case.client.attempts <= 14
+    case.client.broken = None
+    await case.acknowledge_all()
+    assert case.ended == [(value, True) for value in (b"first", b"0", *added)]
+
+
+@virtually
+async def test_a_record_that_fails_while_an_earlier_one_is_taken_back_stays_behind_it() -> None:
+    case = Case()
+    await case.add(b"0")
+    hand_over = case.client.send
+
+    async def fails_once(topic: str, value: bytes, partition: int) -> "asyncio.Future[None]":
+        case.client.send = hand_over
+        case.client.sent[0][1].set_exception(KafkaTimeoutError())
+        await asyncio.sleep(0)
+        raise KafkaTimeoutError
+
+    case.client.send = fails_once
+    await case.add(b"1")
+    assert [record.value for record in case.lane.records()] == [b"0", b"1"]
+    await case.acknowledge_all()
+    assert case.ended == [(b"0", True), (b"1", True)]
+
+
+@pytest.mark.parametrize("is_waiting", [False, True])
+@virtually
+async def test_a_record_whose_sender_gave_up_takes_no_room(is_waiting: bool) -> None:
+    case = Case()
+    case.client.broken = ValueError("a bug")
+    record = Outgoing(b"0")
+    if is_waiting:
+        case.lane.problem = "stuck"
+        await case.lane.add(record)
+    else:
+        with pytest.raises(ValueError, match="a bug"):
+            await case.lane.add(record)
+    case.lane.forget(record)
+    assert case.ended == [(b"0", False)]
+    assert case.lane.size == 0
+    case.lane.give_up()
 
 
 @virtually

@@ -76,6 +76,8 @@ class Lane:
         self._heard_s = time.monotonic()
         self._answered = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
+        self._is_resting = False
+        """True for MOST_RETRY_S seconds after sending failed unexpectedly."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._with_client)
@@ -95,12 +97,12 @@ class Lane:
         """Add a record behind all others of the topic, without waiting for Kafka."""
         self.size += len(record.value)
         client = self._client()
-        is_clear = self._draining is None and not self.problem
+        is_clear = self._draining is None and not self._waiting and not self.problem
         if is_clear and client is not None and self._fits(record) and _knows(client, self.topic):
             try:
                 await self._hand_over(client, record)
             except KafkaError as error:
-                self._waiting.appendleft(record)
+                self._put_back(record)
                 self._stick(error)
         else:
             self._waiting.append(record)
@@ -130,10 +132,12 @@ class Lane:
         self._resume()
 
     def forget(self, record: Outgoing) -> None:
-        """Give up a waiting record whose sender no longer waits for the answer."""
+        """Give up a record that was not added because `add` raised, unless the client has it already."""
+        if record in self._with_client:
+            return
         if record in self._waiting:
             self._waiting.remove(record)
-            self._end(record, acknowledged=False)
+        self._end(record, acknowledged=False)
 
     def give_up(self) -> None:
         """Give up all records that are not acknowledged, and cancel the attempts to send them."""
@@ -209,7 +213,7 @@ class Lane:
         self.problem = ""
 
     def _drain(self) -> None:
-        if self._draining is None:
+        if self._draining is None and not self._is_resting:
             self._draining = asyncio.create_task(self._run(), name=f"lane of {self.topic}")
             self._draining.add_done_callback(self._drained)
 
@@ -220,9 +224,14 @@ class Lane:
         if error := task.exception():
             log.error("sending to topic failed unexpectedly, will retry", topic=self.topic, error=repr(error))
             self._stick(error)
-            asyncio.get_running_loop().call_later(MOST_RETRY_S, self._resume)
+            self._is_resting = True
+            asyncio.get_running_loop().call_later(MOST_RETRY_S, self._end_rest)
         else:
             self._resume()
+
+    def _end_rest(self) -> None:
+        self._is_resting = False
+        self._resume()
 
     def _resume(self) -> None:
         if self._waiting:
