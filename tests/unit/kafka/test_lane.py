@@ -25,9 +25,12 @@ class Case:
     def __init__(self) -> None:
         self.client = Client()
         self.ended: list[tuple[bytes, bool]] = []
-        self.lane = Lane("topic", lambda: self.client, self._settle, MOST)
+        self.turns: list[bool] = []
+        self.lane = Lane(
+            "topic", lambda: self.client, self._settle, lambda lane: self.turns.append(bool(lane.problem)), MOST
+        )
 
-    def _settle(self, record: Outgoing, acknowledged: bool) -> None:
+    def _settle(self, _: Lane, record: Outgoing, acknowledged: bool) -> None:
         record.answer.set_result(acknowledged)
         self.ended.append((record.value, acknowledged))
 
@@ -67,6 +70,7 @@ async def test_records_whose_answer_was_lost_are_sent_again_in_order() -> None:
     assert case.client.values == [b"%d" % number for number in range(6)]
     assert case.ended == [(b"%d" % number, True) for number in range(6)]
     assert case.lane.problem == ""
+    assert case.turns == [True, False]
 
 
 @virtually

@@ -49,8 +49,9 @@ class Outgoing:
 
 
 class Lane:
-    """The queue of one topic with one partition. `settle` is called when a record is acknowledged or given up.
+    """The queue of one topic with one partition.
 
+    `settle` is called when a record is acknowledged or given up, and `turned` when the topic gets stuck or recovers.
     `most_unanswered` bounds the bytes that the client holds at a time, so that handing a record to it never waits.
     """
 
@@ -58,7 +59,8 @@ class Lane:
         self,
         topic: str,
         client: Callable[[], Any],
-        settle: Callable[[Outgoing, bool], None],
+        settle: Callable[["Lane", Outgoing, bool], None],
+        turned: Callable[["Lane"], None],
         most_unanswered: int,
     ) -> None:
         self.topic = topic
@@ -67,8 +69,10 @@ class Lane:
         self.stuck_since_s = 0.0
         self.size = 0
         """Bytes of all records of the topic that are neither acknowledged nor given up."""
+        self._count = 0
         self._client = client
         self._settle = settle
+        self._turned = turned
         self._most_unanswered = most_unanswered
         self._waiting: deque[Outgoing] = deque()
         self._with_client: dict[Outgoing, Any] = {}
@@ -80,7 +84,7 @@ class Lane:
         """True for MOST_RETRY_S seconds after sending failed unexpectedly."""
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._with_client)
+        return self._count
 
     def records(self) -> list[Outgoing]:
         """Return all records of the topic that are neither acknowledged nor given up."""
@@ -96,6 +100,7 @@ class Lane:
     async def add(self, record: Outgoing) -> None:
         """Add a record behind all others of the topic, without waiting for Kafka."""
         self.size += len(record.value)
+        self._count += 1
         client = self._client()
         is_clear = self._draining is None and not self._waiting and not self.problem
         if is_clear and client is not None and self._fits(record) and _knows(client, self.topic):
@@ -198,19 +203,22 @@ class Lane:
 
     def _end(self, record: Outgoing, *, acknowledged: bool) -> None:
         self.size -= len(record.value)
-        self._settle(record, acknowledged)
+        self._count -= 1
+        self._settle(self, record, acknowledged)
 
     def _stick(self, error: BaseException) -> None:
-        if not self.problem:
+        was_stuck, self.problem = bool(self.problem), _said(error)
+        if not was_stuck:
             self.stuck_since_s = time.monotonic()
-            log.warning("topic stuck, will retry", topic=self.topic, error=_said(error))
-        self.problem = _said(error)
+            self._turned(self)
+            log.warning("topic stuck, will retry", topic=self.topic, error=self.problem)
 
     def _free(self) -> None:
         if self.problem:
+            self.problem = ""
+            self._turned(self)
             stuck_s = round(time.monotonic() - self.stuck_since_s, 1)
             log.info("topic recovered", topic=self.topic, stuck_s=stuck_s, records=len(self))
-        self.problem = ""
 
     def _drain(self) -> None:
         if self._draining is None and not self._is_resting:

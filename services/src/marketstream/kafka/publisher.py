@@ -64,6 +64,10 @@ class Publisher:
         self._lanes: dict[str, Lane] = {}
         self._records = 0
         self._bytes = 0
+        # Of these, those of stuck topics. They are counted with each record, because there may be a thousand topics.
+        self._stuck_topics = 0
+        self._stuck_records = 0
+        self._stuck_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
         self._watching: asyncio.Task[None] | None = None
@@ -102,13 +106,14 @@ class Publisher:
             raise BrokerRefusedError(f"a record for {topic} has {len(value)} bytes: expected at most {BATCH_BYTES}")
         lane = self._lanes.get(topic)
         if lane is None:
-            lane = self._lanes[topic] = Lane(topic, lambda: self._client, self._settle, BATCH_BYTES // 2)
+            lane = self._lanes[topic] = Lane(
+                topic, lambda: self._client, self._settle, self._note_turn, BATCH_BYTES // 2
+            )
         while self._is_full() and not lane.problem:
             self._room.clear()
             await self._room.wait()
         record = Outgoing(value)
-        self._records += 1
-        self._bytes += len(value)
+        self._count(lane, 1, len(value))
         try:
             await lane.add(record)
         except BaseException:
@@ -152,9 +157,22 @@ class Publisher:
                     lane.recall()
                 await self._open()
 
-    def _settle(self, record: Outgoing, acknowledged: bool) -> None:
-        self._records -= 1
-        self._bytes -= len(record.value)
+    def _count(self, lane: Lane, records: int, size: int) -> None:
+        self._records += records
+        self._bytes += size
+        if lane.problem:
+            self._stuck_records += records
+            self._stuck_bytes += size
+
+    def _note_turn(self, lane: Lane) -> None:
+        """Count the records of a topic as those of a stuck one, or no longer."""
+        sign = 1 if lane.problem else -1
+        self._stuck_topics += sign
+        self._stuck_records += sign * len(lane)
+        self._stuck_bytes += sign * lane.size
+
+    def _settle(self, lane: Lane, record: Outgoing, acknowledged: bool) -> None:
+        self._count(lane, -1, -len(record.value))
         if not acknowledged:
             self._on_failure(1)
         if not record.answer.done():
@@ -164,14 +182,11 @@ class Publisher:
 
     def _is_full(self) -> bool:
         """Return True if too many records or bytes are unacknowledged, not counting those of stuck topics."""
-        if self._records < self._most and self._bytes < MOST_BYTES:
-            return False
-        well = [lane for lane in self._lanes.values() if not lane.problem]
-        return sum(map(len, well)) >= self._most or sum(lane.size for lane in well) >= MOST_BYTES
+        return self._records - self._stuck_records >= self._most or self._bytes - self._stuck_bytes >= MOST_BYTES
 
     def _share(self) -> tuple[int, int]:
         """Return how many records and bytes each stuck topic may keep."""
-        stuck = max(1, sum(1 for lane in self._lanes.values() if lane.problem))
+        stuck = max(1, self._stuck_topics)
         return max(self._most // stuck, LEAST_RECORDS), max(MOST_BYTES // stuck, LEAST_BYTES)
 
     async def _open(self) -> Any:
