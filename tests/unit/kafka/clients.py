@@ -13,6 +13,22 @@ class Client:
         self.attempts = 0
         self.client = SimpleNamespace(cluster=SimpleNamespace(leader_for_partition=lambda _: 1))
         self._message_accumulator = SimpleNamespace(_batches={})
+        self._sender = SimpleNamespace(sender_task=None, close=self._close)
+        self.client.close = self._close
+
+    @property
+    def is_closed(self) -> bool:
+        """True if the client failed or was closed."""
+        return self._sender.sender_task is not None
+
+    async def start(self) -> None: ...
+
+    async def _close(self) -> None:
+        self.fail()
+
+    def fail(self) -> None:
+        """End as aiokafka's client does after an error that it does not expect."""
+        self._sender.sender_task = SimpleNamespace(done=lambda: True)
 
     async def send(self, _topic: str, value: bytes, partition: int) -> "asyncio.Future[None]":
         assert partition == 0

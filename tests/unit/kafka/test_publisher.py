@@ -1,19 +1,20 @@
-"""The publisher's account of unacknowledged records, with a client that answers when the test says so."""
+"""The publisher's account of unacknowledged records, and the replacement of a client that failed; in virtual time."""
 
 import asyncio
-from collections.abc import ValuesView
+from collections.abc import AsyncIterator, Callable, ValuesView
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 from marketstream.kafka import lane, publisher
-from marketstream.kafka.lane import Lane
+from marketstream.kafka.lane import STALL_S, Lane
 from marketstream.kafka.publisher import Publisher
-from marketstream.settings import Settings
+from marketstream.settings import Settings, SettingsError
 
 from tests.unit.kafka.clients import Client
-from tests.unit.virtual import VirtualClock, virtually
+from tests.unit.virtual import VirtualClock, seconds_until, virtually
 
 MOST = 100
 SETTINGS = Settings(kafka_bootstrap="kafka:9092")
@@ -90,3 +91,51 @@ def answer(client: Client, rng: Random) -> None:
     if open_answers:
         future = rng.choice(open_answers)
         future.set_exception(KafkaTimeoutError()) if rng.random() < 0.3 else future.set_result(None)
+
+
+@asynccontextmanager
+async def started(monkeypatch: pytest.MonkeyPatch, open_: Callable[[], Client]) -> AsyncIterator[Publisher]:
+    """Run a publisher whose clients `open_` opens."""
+    monkeypatch.setattr(publisher, "AIOKafkaProducer", lambda **_: open_())
+    running = Publisher(SETTINGS, most_unacknowledged=MOST)
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.close(0)
+
+
+@virtually
+async def test_topics_are_watched_while_a_failed_client_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = [Client()]
+
+    def open_() -> Client:
+        client = clients[-1]
+        if client.is_closed:
+            raise SettingsError("KAFKA_CA_FILE is gone")
+        return client
+
+    async with started(monkeypatch, open_) as running:
+        clients[0].fail()
+        for number in range(2 * MOST):  # with a limit: each would wait forever
+            async with asyncio.timeout(3 * STALL_S):
+                await running.send("ill", b"%d" % number)
+        assert list(running.stuck()) == ["ill"]
+        clients.append(Client())
+        await seconds_until(lambda: clients[-1].sent, 120)
+        assert clients[-1].values[0] == b"%d" % MOST, "the oldest records were given up"
+
+
+@virtually
+async def test_an_error_in_a_check_does_not_end_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, failures = Lane.watch, iter([ValueError("a bug")])
+
+    def fails_once(lane: Lane) -> None:
+        for error in failures:
+            raise error
+        watch(lane)
+
+    monkeypatch.setattr(Lane, "watch", fails_once)
+    async with started(monkeypatch, Client) as running:
+        await running.send("ill", b"0")
+        await seconds_until(lambda: list(running.stuck()) == ["ill"], 3 * STALL_S)

@@ -71,6 +71,7 @@ class Publisher:
         self._room = asyncio.Event()
         self._room.set()
         self._watching: asyncio.Task[None] | None = None
+        self._reopening: asyncio.Task[None] | None = None
 
     @property
     def unacknowledged(self) -> int:
@@ -128,9 +129,11 @@ class Publisher:
         answers = [record.answer for lane in self._lanes.values() if not lane.problem for record in lane.records()]
         if answers:
             await asyncio.wait(answers, timeout=limit_s)
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+        tasks = [task for task in (self._watching, self._reopening) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         if self._records:
             log.warning("unacknowledged records given up at close", records=self._records)
         for lane in self._lanes.values():
@@ -143,19 +146,38 @@ class Publisher:
         """Find topics that are stuck now, and replace a client that has failed."""
         while True:
             await asyncio.sleep(WATCH_S)
+            try:
+                self._check()
+            except Exception:
+                log.exception("check of topics failed")
+
+    def _check(self) -> None:
+        client = self._client
+        if client is not None and _is_broken(client):
+            log.error("Kafka client failed, replacing it")
+            self._client = None
+            self._reopening = asyncio.create_task(self._replace(client), name="kafka client")
+        try:
             for lane in list(self._lanes.values()):
                 lane.watch()
                 if lane.problem:
                     lane.shed(*self._share())
+        finally:
             self._room.set()  # senders check again: a topic that got stuck no longer counts
-            client = self._client
-            if client is not None and _is_broken(client):
-                log.error("Kafka client failed, replacing it")
-                self._client = None
-                await _discard(client)
+
+    async def _replace(self, failed: Any) -> None:
+        """Discard a failed client, and open another, however long it takes. Meanwhile the topics are watched."""
+        for delay in delays(1.0, 30.0):
+            try:
+                await _discard(failed)
                 for lane in list(self._lanes.values()):
                     lane.recall()
                 await self._open()
+            except Exception:
+                log.exception("Kafka client not replaced, will retry", retry_s=round(delay, 1))
+            else:
+                return
+            await asyncio.sleep(delay)
 
     def _count(self, lane: Lane, records: int, size: int) -> None:
         self._records += records
