@@ -11,6 +11,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, TopicAuthorizationFai
 
 from marketstream.kafka.client import connection
 from marketstream.kafka.errors import BrokerUnavailableError
+from marketstream.kafka.internals import metadata
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -164,7 +165,7 @@ class Consumer:
         if now < self._check_at_s:
             return
         self._check_at_s = now + 1.0
-        cluster = self._client._client.cluster  # noqa: SLF001 - aiokafka's own topics() asks Kafka each time
+        cluster = metadata(self._client)
         known = cluster.topics()
         why = {topic: "Kafka does not have the topic" for topic in self._topics if topic not in known}
         # Without the permission, Kafka does not say if there is such a topic.

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any, Final
 
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from marketstream.backoff import delays
+from marketstream.kafka.internals import knows_leader, withdraw
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -103,7 +103,7 @@ class Lane:
         self._count += 1
         client = self._client()
         is_clear = self._draining is None and not self._waiting and not self.problem
-        if is_clear and client is not None and self._fits(record) and _knows(client, self.topic):
+        if is_clear and client is not None and self._fits(record) and knows_leader(client, self.topic):
             try:
                 await self._hand_over(client, record)
             except KafkaError as error:
@@ -120,7 +120,8 @@ class Lane:
             return
         error = KafkaTimeoutError(f"no acknowledgement for {STALL_S:g} s")
         self._stick(error)
-        self._withdraw(error)
+        if (client := self._client()) is not None:
+            withdraw(client, self.topic, error)
         self._drain()
 
     def shed(self, most_records: int, most_bytes: int) -> None:
@@ -188,18 +189,6 @@ class Lane:
     def _put_back(self, record: Outgoing) -> None:
         """Return a record to its place among the waiting records, which are sorted oldest first."""
         self._waiting.insert(bisect_right(self._waiting, record.number, key=attrgetter("number")), record)
-
-    def _withdraw(self, error: KafkaError) -> None:
-        """Take back the unsent batches of the topic, for which the client would request the topic forever.
-
-        aiokafka has no public way to do so. A batch that is already sent ends by itself, with or without an answer.
-        """
-        client = self._client()
-        if client is None:
-            return
-        accumulator, partition = client._message_accumulator, TopicPartition(self.topic, 0)  # noqa: SLF001
-        while accumulator._batches.get(partition):  # noqa: SLF001
-            accumulator._pop_batch(partition).failure(error)  # noqa: SLF001
 
     def _end(self, record: Outgoing, *, acknowledged: bool) -> None:
         self.size -= len(record.value)
@@ -290,11 +279,6 @@ class Lane:
                 await self._answered.wait()
         except TimeoutError:
             self.watch()
-
-
-def _knows(client: Any, topic: str) -> bool:
-    """Return True if the client knows the leader of the topic, so that handing over a record needs no request."""
-    return client.client.cluster.leader_for_partition(TopicPartition(topic, 0)) not in (None, -1)
 
 
 def _said(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from marketstream.backoff import delays
 from marketstream.kafka.client import connection
 from marketstream.kafka.errors import BrokerRefusedError
+from marketstream.kafka.internals import discard, is_broken
 from marketstream.kafka.lane import Lane, Outgoing
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
@@ -40,9 +41,6 @@ WATCH_S: Final = 1.0
 
 CLOSE_S: Final = 2.0
 """Seconds for which a graceful close waits for acknowledgements."""
-
-DISCARD_S: Final = 0.5
-"""Seconds for closing each of the two parts of a client. Together with CLOSE_S they fit into the time of a stop."""
 
 
 class Publisher:
@@ -140,7 +138,7 @@ class Publisher:
             lane.give_up()
         client, self._client = self._client, None
         if client is not None:
-            await _discard(client)
+            await discard(client)
 
     async def _watch(self) -> None:
         """Find topics that are stuck now, and replace a client that has failed."""
@@ -153,7 +151,7 @@ class Publisher:
 
     def _check(self) -> None:
         client = self._client
-        if client is not None and _is_broken(client):
+        if client is not None and is_broken(client):
             log.error("Kafka client failed, replacing it")
             self._client = None
             self._reopening = asyncio.create_task(self._replace(client), name="kafka client")
@@ -169,7 +167,7 @@ class Publisher:
         """Discard a failed client, and open another, however long it takes. Meanwhile the topics are watched."""
         for delay in delays(1.0, 30.0):
             try:
-                await _discard(failed)
+                await discard(failed)
                 for lane in list(self._lanes.values()):
                     lane.recall()
                 await self._open()
@@ -231,33 +229,12 @@ class Publisher:
                     await client.start()
                 except (KafkaError, OSError) as error:
                     log.warning("Kafka connection failed, will retry", error=str(error), retry_s=round(delay, 1))
-                    await _discard(client)
+                    await discard(client)
                     await asyncio.sleep(delay)
                 except BaseException:
-                    await _discard(client)
+                    await discard(client)
                     raise
                 else:
                     self._client = client
                     return client
         raise AssertionError  # delays never end
-
-
-async def _discard(client: Any) -> None:
-    """Disconnect without waiting for unsent records.
-
-    aiokafka's own stop() waits for them, forever if the broker is unavailable (aio-libs/aiokafka issue 1101). So this
-    function uses aiokafka's private attributes.
-    """
-    client._closed = True  # noqa: SLF001
-    for part in (client._sender, client.client):  # noqa: SLF001
-        try:
-            async with asyncio.timeout(DISCARD_S):
-                await part.close()
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.warning("Kafka client did not close cleanly", error=repr(error))
-
-
-def _is_broken(client: Any) -> bool:
-    """Return True if the client's sending task has ended: such a client accepts records, but sends none."""
-    task = client._sender.sender_task  # noqa: SLF001
-    return task is not None and task.done()
