@@ -47,6 +47,36 @@ async def test_no_heartbeat_before_kafka_has_the_trades(kafka: Kafka) -> None:
     await task
 
 
+async def test_no_heartbeat_before_kafka_has_all_trades_that_it_covers(kafka: Kafka) -> None:
+    """A record is sent again after a lost answer, so a later one may be acknowledged first."""
+    kafka.acknowledge = False
+    stop, second = asyncio.Event(), asyncio.Event()
+
+    class InTwo(Script):
+        async def feed(self, _: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
+            yield received(1, NOW_US)
+            await second.wait()
+            yield received(2, NOW_US + 1)
+            await asyncio.Event().wait()
+
+    task = await run(InTwo(), stop)
+    await kafka.until(lambda records: len(records) == 1)
+    second.set()
+    await kafka.until(lambda records: len(records) == 2)
+    kafka.sent[1][1].set_result(True)
+    # Many intervals of heartbeats pass. No event would mark that none is sent.
+    await asyncio.sleep(0.1)
+    assert len(kafka.sent) == 2
+    kafka.sent[0][1].set_result(True)
+    records = await kafka.until(lambda records: len(records) == 3)
+    assert isinstance(records[2], Heartbeat)
+    assert (records[2].max_acked_id, records[2].closes_before_us) == (2, NOW_US + 1)
+    kafka.acknowledge = True
+    kafka.sent[2][1].set_result(True)
+    stop.set()
+    await task
+
+
 async def test_records_that_kafka_did_not_take_do_not_count_as_acknowledged(kafka: Kafka) -> None:
     kafka.acknowledge = False
     stop = asyncio.Event()

@@ -4,8 +4,8 @@
 
 A heartbeat lets windows close, so two conditions must hold. First, its clock was received after all trades that it
 covers, and those trades have been sent: a symbol's `clock_us` is only set once everything received before it has been
-handed to Kafka. Second, none of those trades is still on its way: the heartbeat waits until Kafka has acknowledged the
-last one.
+handed to Kafka. Second, none of those trades is still on its way: the heartbeat waits until Kafka has answered all of
+them, because answers do not have to come in the order of the records.
 """
 
 import asyncio
@@ -52,7 +52,8 @@ class _Symbol:
         self.topic = topic_name(settings.topic_prefix, exchange, symbol)
         self.clock_us = 0
         self.is_connected = True
-        self.last_answer: asyncio.Future[bool] | None = None
+        self.unanswered: set[asyncio.Future[bool]] = set()
+        """The answers to records of trades that Kafka has not given yet."""
         self.max_acked_id = -1
         self.trades = metrics.TRADES.labels(symbol)
         self.records = metrics.RECORDS.labels(symbol)
@@ -232,7 +233,8 @@ class Pipeline:
         answer = await self._publisher.send(symbol.topic, data)
         # This callback is added before anything waits for the answer, so a later heartbeat finds the id counted.
         answer.add_done_callback(partial(_acknowledged, symbol, record))
-        symbol.last_answer = answer
+        symbol.unanswered.add(answer)
+        answer.add_done_callback(symbol.unanswered.discard)
         metrics.BYTES.inc(len(data))
 
     async def beat(self, name: str) -> None:
@@ -244,11 +246,11 @@ class Pipeline:
         await asyncio.sleep(interval_s * random())  # not all symbols at once
         while True:
             await asyncio.sleep(interval_s)
-            clock_us, last = symbol.clock_us, symbol.last_answer
+            clock_us, covered = symbol.clock_us, set(symbol.unanswered)
             if name in self._unlisted:  # the feed does not include it
                 continue
-            if last is not None:
-                await asyncio.wait([last])
+            if covered:
+                await asyncio.wait(covered)
             is_connected = symbol.is_connected and not self._is_broken
             heartbeat = Heartbeat(self._exchange.name, name, now_us(), clock_us, symbol.max_acked_id, is_connected)
             await asyncio.wait([await self._publisher.send(symbol.topic, encode(heartbeat))])
