@@ -219,6 +219,33 @@ async def test_an_unlisted_symbol_is_skipped_until_it_is_listed(monkeypatch: pyt
     await task
 
 
+async def test_the_trades_of_a_feed_that_ends_because_of_new_listings_are_sent(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "LISTINGS_S", 0.05)
+    monkeypatch.setattr(pipeline, "delays", lambda *_: iter([0.0] * 9))
+
+    class Trading(Listing):
+        async def feed(self, symbols: Sequence[str]) -> AsyncGenerator[FeedEvent, None]:
+            self.feeds.append(list(symbols))
+            if len(self.feeds) == 1:
+                while self.checks < 3:  # noqa: ASYNC110 - a check sets no event
+                    await asyncio.sleep(0.01)
+                yield received(1, NOW_US)
+            yield ConnectionAlive()
+            await asyncio.Event().wait()
+
+    exchange, stop = Trading(), asyncio.Event()
+    task = asyncio.create_task(run_producer(SETTINGS.but(symbols=("A1", "A2")), stop, exchange=exchange))
+    async with asyncio.timeout(30):
+        while len(exchange.feeds) < 2:  # noqa: ASYNC110 - a feed sets no event
+            await asyncio.sleep(0.01)
+    await kafka.until(has_heartbeat(NOW_US))
+    stop.set()
+    await task
+    assert any(isinstance(record, TradesRecord) for record, _ in kafka.sent)
+
+
 @pytest.mark.usefixtures("kafka")
 async def test_a_list_of_nothing_but_unknown_symbols_is_an_error() -> None:
     with pytest.raises(UnknownSymbolError, match="no A2"):

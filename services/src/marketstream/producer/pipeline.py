@@ -19,7 +19,7 @@ from typing import Final
 
 from marketstream.backoff import delays
 from marketstream.codec import Heartbeat, TradesRecord, encode
-from marketstream.exchanges.base import ConnectionAlive, ConnectionChanged, Exchange
+from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, ConnectionChanged, Exchange, TradesReceived
 from marketstream.exchanges.clock import now_us
 from marketstream.exchanges.errors import ExchangeError, FeedError, PermanentError, UnknownSymbolError
 from marketstream.exchanges.refusals import Refusals
@@ -179,21 +179,23 @@ class Pipeline:
         symbols = self._listed
         async with contextlib.aclosing(self._exchange.feed(symbols)) as feed:
             async for event in feed:
-                if self._listed != symbols:
-                    raise FeedError("the symbols that the exchange lists have changed")
                 self._last_event_at = time.monotonic()
                 self._note_running()
-                if isinstance(event, ConnectionAlive):  # it is no reading of a clock
-                    continue
                 if isinstance(event, ConnectionChanged):
                     self._symbols[event.symbol].is_connected = event.is_open
-                    continue
-                self._packer.add(event)
-                self._packed.set()
-                if self._packer.size >= MOST_PACKED:
-                    self._full.set()
-                    self._taken.clear()
-                    await self._taken.wait()
+                elif not isinstance(event, ConnectionAlive):  # which is no reading of a clock
+                    await self._pack(event)
+                if self._listed != symbols:  # after the event, which may hold trades
+                    raise FeedError("the symbols that the exchange lists have changed")
+
+    async def _pack(self, event: TradesReceived | ClockAdvanced) -> None:
+        """Add the event to what is to be sent, and wait while too much of it waits."""
+        self._packer.add(event)
+        self._packed.set()
+        if self._packer.size >= MOST_PACKED:
+            self._full.set()
+            self._taken.clear()
+            await self._taken.wait()
 
     def _note_running(self) -> None:
         """After the first event of a restarted feed, count its symbols as connected until the feed says otherwise."""
