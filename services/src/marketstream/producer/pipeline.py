@@ -1,6 +1,7 @@
-"""Move trades from an exchange's feed to Kafka, in three kinds of tasks.
+"""Move trades from an exchange's feed to Kafka, in five kinds of tasks.
 
 `read` reads the events of the feed, `send` sends the packed records, and `beat` sends the heartbeats of one symbol.
+`watch_listings` asks the exchange again about symbols that it did not list, and `measure` updates a metric.
 
 A heartbeat lets windows close, so two conditions must hold. First, its clock was received after all trades that it
 covers, and those trades have been sent: a symbol's `clock_us` is only set once everything received before it has been
