@@ -188,12 +188,12 @@ def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -
 
     The message contains no part of the URL: when parsing fails, any part may be a piece of the password.
     """
-    if text.partition("://")[0].lower() not in schemes:
+    scheme = text.partition("://")[0].lower()
+    if scheme not in schemes:
         raise SettingsError(
             f"{variable} does not begin with {' or '.join(f'{s}://' for s in schemes)}: expected {help_}"
         )
     try:
-        scheme = text.partition("://")[0].lower()
         is_whole = _is_whole(text, may_name_more=scheme.startswith("postgres") or scheme.endswith("+sentinel"))
     except ValueError:
         is_whole = False
