@@ -5,7 +5,7 @@ With TOPIC_CREATE=false somebody else creates them, such as an operator, and the
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
@@ -19,13 +19,11 @@ from aiokafka.errors import (
 from marketstream.backoff import delays
 from marketstream.kafka.client import connection
 from marketstream.kafka.errors import BrokerRefusedError, BrokerUnavailableError, TopicMissingError
+from marketstream.kafka.topics import named
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
 log = logger(__name__)
-
-NAMED: Final = 5
-"""Maximum number of topics that a message names."""
 
 
 async def ensure_topics(
@@ -57,7 +55,7 @@ async def ensure_topics(
     except TimeoutError:
         kind = TopicMissingError if isinstance(last, UnknownTopicOrPartitionError) else BrokerUnavailableError
         raise kind(
-            f"the topics {_named(wanted)} were not ready within {limit_s:g} s at {settings.kafka_bootstrap}: "
+            f"the topics {named(wanted)} were not ready within {limit_s:g} s at {settings.kafka_bootstrap}: "
             f"{last or 'Kafka does not answer'}"
         ) from last
 
@@ -78,7 +76,7 @@ async def _ensure(settings: Settings, wanted: list[str]) -> None:
         if errors:
             raise errors[0]
         if missing:
-            raise UnknownTopicOrPartitionError(f"topics do not exist yet: {_named(missing)}")
+            raise UnknownTopicOrPartitionError(f"topics do not exist yet: {named(missing)}")
     finally:
         await admin.close()
 
@@ -123,12 +121,6 @@ async def _create(admin: Any, topics: list[str], settings: Settings) -> None:
             log.info("topic created", topic=topic)
         elif error is not TopicAlreadyExistsError:  # another service was faster
             raise _refusal(topic, error, *message)
-
-
-def _named(topics: list[str]) -> str:
-    """Return the first topics by name and the number of the others, as text."""
-    others = len(topics) - NAMED
-    return ", ".join(topics[:NAMED]) + (f" and {others} other{'s' * (others > 1)}" if others > 0 else "")
 
 
 def _refusal(topic: str, error: Any, *message: str | None) -> Exception:

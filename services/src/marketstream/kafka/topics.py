@@ -1,6 +1,6 @@
 """Topic names. A name depends on the symbol alone, not on the pair that runs it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from marketstream.settings import SettingsError
@@ -10,7 +10,6 @@ TROUBLED_S: Final = 10.0
 
 NAMED: Final = 5
 """Maximum number of topics that a message names."""
-
 
 LONGEST: Final = 249
 """Maximum number of characters in the name of a topic, by Kafka's own rule."""
@@ -33,15 +32,21 @@ def _escaped(letter: str) -> str:
     return letter if letter in _PLAIN else "".join(f"_{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
+def named(topics: Sequence[str]) -> str:
+    """Return the first topics by name and the number of the others, as text."""
+    others = len(topics) - NAMED
+    return ", ".join(topics[:NAMED]) + (f" and {others} other{'s' * (others > 1)}" if others > 0 else "")
+
+
 def topic_problem(problems: Mapping[str, tuple[float, str]]) -> str | None:
     """Return the problems of topics as one text for readiness; None if there are none that last for TROUBLED_S.
 
     `problems` holds for each topic how many seconds the problem has lasted, and what it is.
     """
-    lasting = {topic: found for topic, found in problems.items() if found[0] >= TROUBLED_S}
-    named = [f"{topic} for {age_s:.0f} s ({why})" for topic, (age_s, why) in sorted(lasting.items())[:NAMED]]
-    others = f" and {len(lasting) - NAMED} others" if len(lasting) > NAMED else ""
-    return f"unusable topics: {', '.join(named)}{others}" if lasting else None
+    lasting = [
+        f"{topic} for {age_s:.0f} s ({why})" for topic, (age_s, why) in sorted(problems.items()) if age_s >= TROUBLED_S
+    ]
+    return f"unusable topics: {named(lasting)}" if lasting else None
 
 
 def topic_names(prefix: str, exchange: str, symbols: Iterable[str]) -> dict[str, str]:
