@@ -126,7 +126,7 @@ class Settings(Environment):
     )
     start_limit_s: int = setting(
         60,
-        "seconds for which a service waits at its start for Kafka, its topics and PostgreSQL before it fails",
+        "seconds for which a service waits at its start for Kafka, a usable topic and PostgreSQL before it fails",
         least=1,
     )
     publish_ms: int = setting(20, "ms for which live state is collected before it is written to Redis", least=1)

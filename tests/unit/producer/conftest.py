@@ -1,4 +1,5 @@
 import pytest
+from marketstream.kafka.usable import UsableTopics
 from marketstream.producer import pipeline
 
 from tests.unit.producer.scripted import Kafka
@@ -9,8 +10,8 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     """The Kafka to which producers of the test send."""
     kafka = Kafka()
 
-    async def ensure_topics(*_: object) -> None: ...
+    async def begin(_: UsableTopics) -> None: ...
 
-    monkeypatch.setattr(pipeline, "ensure_topics", ensure_topics)
+    monkeypatch.setattr(UsableTopics, "begin", begin)
     monkeypatch.setattr(pipeline, "Publisher", lambda *_, **__: kafka)
     return kafka

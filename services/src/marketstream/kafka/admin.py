@@ -4,7 +4,7 @@ With TOPIC_CREATE=false somebody else creates them, such as an operator, and the
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -18,7 +18,7 @@ from aiokafka.errors import (
 
 from marketstream.backoff import delays
 from marketstream.kafka.client import connection
-from marketstream.kafka.errors import BrokerRefusedError, BrokerUnavailableError, TopicMissingError
+from marketstream.kafka.errors import BrokerError, BrokerRefusedError, BrokerUnavailableError, TopicMissingError
 from marketstream.kafka.topics import named
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
@@ -45,7 +45,10 @@ async def ensure_topics(
         async with asyncio.timeout(limit_s):
             for delay in delays(0.1, 5.0):
                 try:
-                    return await _ensure(settings, wanted)
+                    failed = await try_topics(settings, wanted)
+                    if not failed:
+                        return
+                    raise first_error(failed)
                 except (KafkaError, OSError) as error:
                     last = error
                     if not patient and _must_others_create(settings, error):
@@ -53,44 +56,65 @@ async def ensure_topics(
                     log.warning("topics not ready, will retry", error=str(error), retry_s=round(delay, 1))
                 await asyncio.sleep(delay)
     except TimeoutError:
-        kind = TopicMissingError if isinstance(last, UnknownTopicOrPartitionError) else BrokerUnavailableError
-        raise kind(
-            f"the topics {named(wanted)} were not ready within {limit_s:g} s at {settings.kafka_bootstrap}: "
-            f"{last or 'Kafka does not answer'}"
-        ) from last
+        raise not_ready(settings, wanted, limit_s, last) from last
 
 
 def _must_others_create(settings: Settings, error: Exception) -> bool:
     return not settings.topic_create and isinstance(error, UnknownTopicOrPartitionError)
 
 
-async def _ensure(settings: Settings, wanted: list[str]) -> None:
+def not_ready(settings: Settings, wanted: Sequence[str], limit_s: float, last: Exception | None) -> BrokerError:
+    """Return the error for topics that could not be used within `limit_s` seconds; `last` is the last error."""
+    kind = TopicMissingError if isinstance(last, UnknownTopicOrPartitionError) else BrokerUnavailableError
+    return kind(
+        f"the topics {named(wanted)} were not ready within {limit_s:g} s at {settings.kafka_bootstrap}: "
+        f"{last or 'Kafka does not answer'}"
+    )
+
+
+def first_error(failed: Mapping[str, Exception]) -> Exception:
+    """Return the error that says most about the topics that failed: a refusal, else any but that a topic is missing."""
+    missing = [topic for topic, error in failed.items() if isinstance(error, UnknownTopicOrPartitionError)]
+    if len(missing) == len(failed):
+        return cast("Exception", UnknownTopicOrPartitionError(f"topics do not exist yet: {named(missing)}"))
+    others = [error for topic, error in failed.items() if topic not in missing]
+    return next((error for error in others if isinstance(error, BrokerRefusedError)), others[0])
+
+
+async def try_topics(
+    settings: Settings, wanted: list[str], usable: Callable[[set[str]], None] = lambda _: None
+) -> dict[str, Exception]:
+    """Create missing topics once, and return those that cannot be used, each with its error.
+
+    `usable` is called with the others as soon as they are found. Raises KafkaError, OSError or BrokerError when Kafka
+    does not answer.
+    """
     admin = AIOKafkaAdminClient(**connection(settings), client_id="marketstream-admin", request_timeout_ms=10_000)
     try:
         await admin.start()
-        missing, errors = await _missing(admin, wanted)
+        missing, failed = await _missing(admin, wanted)
+        usable(set(wanted) - set(missing) - failed.keys())
         if missing and settings.topic_create:
-            await _create(admin, missing, settings)
-            missing, more = await _missing(admin, missing)
-            errors += more
-        if errors:
-            raise errors[0]
-        if missing:
-            raise UnknownTopicOrPartitionError(f"topics do not exist yet: {named(missing)}")
+            failed |= await _create(admin, missing, settings)
+            created = [topic for topic in missing if topic not in failed]
+            missing, more = await _missing(admin, created)
+            failed |= more
+            usable(set(created) - set(missing) - more.keys())
+        return failed | {topic: UnknownTopicOrPartitionError("Kafka does not have the topic") for topic in missing}
     finally:
         await admin.close()
 
 
-async def _missing(admin: Any, topics: list[str]) -> tuple[list[str], list[Exception]]:
-    """Return the topics that do not exist, and the errors of existing ones that cannot be used."""
-    missing, errors = list[str](), list[Exception]()
-    for described in await admin.describe_topics(topics):
+async def _missing(admin: Any, topics: list[str]) -> tuple[list[str], dict[str, Exception]]:
+    """Return the topics that do not exist, and the existing ones that cannot be used, each with its error."""
+    missing, failed = list[str](), dict[str, Exception]()
+    for described in await admin.describe_topics(topics) if topics else ():
         try:
             if not _exists(described):
                 missing.append(described["topic"])
         except (BrokerRefusedError, KafkaError) as error:
-            errors.append(error)
-    return missing, errors
+            failed[described["topic"]] = error
+    return missing, failed
 
 
 def _exists(described: Mapping[str, Any]) -> bool:
@@ -108,19 +132,22 @@ def _exists(described: Mapping[str, Any]) -> bool:
     return True
 
 
-async def _create(admin: Any, topics: list[str], settings: Settings) -> None:
+async def _create(admin: Any, topics: list[str], settings: Settings) -> dict[str, Exception]:
+    """Create the topics, and return those that Kafka does not create, each with its error."""
     # aiokafka accepts a replication of -1 (the broker's default) only with an assignment, which may be empty.
     assignments: dict[int, list[int]] | None = {} if settings.topic_replication == -1 else None
     configs = {"retention.ms": str(settings.topic_retention_ms)}
     answer = await admin.create_topics(
         [NewTopic(topic, 1, settings.topic_replication, assignments, configs) for topic in topics]
     )
+    failed: dict[str, Exception] = {}
     for topic, code, *message in answer.topic_errors:
         error = for_code(code)
         if error is NoError:
             log.info("topic created", topic=topic)
         elif error is not TopicAlreadyExistsError:  # another service was faster
-            raise _refusal(topic, error, *message)
+            failed[topic] = _refusal(topic, error, *message)
+    return failed
 
 
 def _refusal(topic: str, error: Any, *message: str | None) -> Exception:

@@ -61,7 +61,7 @@ class Consumer:
         assigned: Callable[[set[str]], None],
         revoked: Callable[[set[str]], None],
     ) -> None:
-        self._topics = topics
+        self._topics = list(topics)
         self._denied: dict[str, float] = {}
         """The topics that this user may not read, each with the monotonic time of its next attempt."""
         self._retried: set[str] = set()
@@ -93,7 +93,12 @@ class Consumer:
         except (KafkaError, OSError) as error:
             await self.stop()
             raise BrokerUnavailableError(f"cannot reach Kafka: {error}") from error
-        self._client.subscribe(list(self._topics), listener=self._listener)
+        self._client.subscribe(self._topics, listener=self._listener)
+
+    def add(self, topics: Iterable[str]) -> None:
+        """Read these topics, too. The group assigns all topics anew."""
+        self._topics += topics
+        self._client.subscribe(self._topics, listener=self._listener)
 
     async def stop(self) -> None:
         """Leave the group, within STOP_LIMIT_S."""

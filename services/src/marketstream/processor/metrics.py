@@ -18,6 +18,11 @@ SET_ASIDE = Counter(
 LOST_RECORDS = Counter(
     "marketstream_processor_lost_records_total", "Records deleted from the topic before they were read", _SYMBOL
 )
+UNUSABLE = Gauge(
+    "marketstream_processor_unusable_topic_seconds",
+    "Seconds since the symbol's topic cannot be read, or since Kafka refused to create it; 0 while it can be read",
+    _SYMBOL,
+)
 POSITION = Gauge("marketstream_processor_position", "Offset after the last record applied", _SYMBOL)
 LAG = Gauge("marketstream_processor_lag_records", "Records in the topic that are not applied yet", _SYMBOL)
 OPEN_HOLES = Gauge("marketstream_processor_open_holes", "Holes in the trade ids that may still be filled", _SYMBOL)

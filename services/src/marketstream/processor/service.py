@@ -1,6 +1,6 @@
 """The processor: read trades, keep the account of their ids, store candles and publish live state.
 
-Seven tasks share the owned symbols in one event loop. They need no locks, because none of them awaits in the middle of
+Nine tasks share the owned symbols in one event loop. They need no locks, because none of them awaits in the middle of
 a change.
 """
 
@@ -12,11 +12,11 @@ from typing import Final
 from marketstream.backfill.service import Backfill
 from marketstream.backoff import delays
 from marketstream.exchanges.base import Exchange
-from marketstream.kafka.admin import ensure_topics
 from marketstream.kafka.consumer import Consumer
 from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.kafka.publisher import Publisher
 from marketstream.kafka.topics import topic_names, topic_problem
+from marketstream.kafka.usable import UsableTopics
 from marketstream.postgres.connect import Pool, check_address, close_pool, lazy_pool, wait_for
 from marketstream.postgres.migrate import migrate
 from marketstream.postgres.writer import SymbolKey, Writer
@@ -66,7 +66,8 @@ async def run_processor(
     health = health or Health()
     started = asyncio.Event()
     health.add("start", lambda: None if started.is_set() else "Kafka, its topics or PostgreSQL are not available yet")
-    if not await run_until(stop, ensure_topics(settings, keys)):
+    usable = UsableTopics(settings, keys)
+    if not await run_until(stop, usable.begin()):
         return
     async with contextlib.AsyncExitStack() as stack:
         pool = await lazy_pool(settings, size=4)
@@ -76,7 +77,7 @@ async def run_processor(
         await check_server(redis)
         if await run_until(stop, _prepare(pool, settings.start_limit_s)):
             live = LiveWriter(redis, settings.default_exchange)
-            await _Processor(settings, keys, Writer(pool), live, history, health, started).run(stop)
+            await _Processor(settings, keys, usable, Writer(pool), live, history, health, started).run(stop)
 
 
 async def _prepare(pool: Pool, limit_s: float) -> None:
@@ -89,6 +90,7 @@ class _Processor:
         self,
         settings: Settings,
         keys: dict[str, SymbolKey],
+        usable: UsableTopics,
         writer: Writer,
         live: LiveWriter,
         history: Exchange | None,
@@ -97,6 +99,7 @@ class _Processor:
     ) -> None:
         self._settings = settings
         self._keys = keys
+        self._usable = usable
         self._writer = writer
         self._live = live
         self._history = history
@@ -115,7 +118,8 @@ class _Processor:
 
     async def _consume(self, stop: asyncio.Event) -> None:
         holdings = Holdings()
-        consumer = Consumer(self._settings, list(self._keys), assigned=holdings.assign, revoked=holdings.revoke)
+        topics = [topic for topic in self._keys if topic not in self._usable.waiting]
+        consumer = Consumer(self._settings, topics, assigned=holdings.assign, revoked=holdings.revoke)
         committer = Committer(self._settings, holdings, self._writer)
         claimer = Claimer(
             self._settings,
@@ -137,14 +141,16 @@ class _Processor:
             "committer": asyncio.create_task(committer.run()),
             "group": asyncio.create_task(committer.commit_offsets(consumer)),
             "publisher": asyncio.create_task(publisher.run()),
+            "joining": asyncio.create_task(self._usable.run(consumer.add)),
             "metrics": asyncio.create_task(_measure(holdings, consumer)),
+            "troubles": asyncio.create_task(self._measure_troubles(consumer)),
         }
         if self._history is not None:
             tasks["backfill"] = asyncio.create_task(_backfill(self._settings, self._history, holdings))
         for name, task in tasks.items():
             self._health.watch(name, task)
         self._health.add("commits", lambda: _commit_problem(committer))
-        self._health.add("topics", lambda: topic_problem(consumer.problems()))
+        self._health.add("topics", lambda: topic_problem(self._troubles(consumer)))
         try:
             await run_until(stop, *tasks.values(), end_s=END_TASKS_S)
         finally:
@@ -152,6 +158,17 @@ class _Processor:
                 await _commit_finally(committer, consumer)
             finally:
                 await consumer.stop()
+
+    def _troubles(self, consumer: Consumer) -> dict[str, tuple[float, str]]:
+        return self._usable.problems() | consumer.problems()
+
+    async def _measure_troubles(self, consumer: Consumer) -> None:
+        """Update the metric of unusable topics every second, until cancelled."""
+        while True:
+            troubles = self._troubles(consumer)
+            for topic, key in self._keys.items():
+                metrics.UNUSABLE.labels(*key).set(troubles[topic][0] if topic in troubles else 0)
+            await asyncio.sleep(1.0)
 
 
 async def _backfill(settings: Settings, history: Exchange, holdings: Holdings) -> None:

@@ -18,6 +18,7 @@ UNLISTED: Final = Gauge(
 )
 STUCK: Final = Gauge(
     "marketstream_producer_stuck_seconds",
-    "Seconds since Kafka stopped accepting records of the symbol's topic, 0 while it accepts them",
+    "Seconds since Kafka stopped accepting records of the symbol's topic, or refused to create it;"
+    " 0 while it accepts them",
     ["symbol"],
 )

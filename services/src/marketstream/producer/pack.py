@@ -101,6 +101,14 @@ class Packer:
                 yield one
 
 
+def last_id(record: TradesRecord) -> int:
+    """Return the highest id of the trades of a record."""
+    ids, counts = record.trades.all_ids(), record.trades.counts
+    if counts is None:
+        return ids[-1] if isinstance(ids, range) else max(ids)
+    return max(first + count for first, count in zip(ids, counts, strict=True)) - 1
+
+
 def _check(received: TradesReceived) -> None:
     trades = received.trades
     trades.check(received.received_us)

@@ -1,7 +1,8 @@
-"""Move trades from an exchange's feed to Kafka, in five kinds of tasks.
+"""Move trades from an exchange's feed to Kafka, in six kinds of tasks.
 
 `read` reads the events of the feed, `send` sends the packed records, and `beat` sends the heartbeats of one symbol.
-`watch_listings` asks the exchange again about symbols that it did not list, and `measure` updates a metric.
+`watch_listings` asks the exchange again about symbols that it did not list, `watch_topics` retries topics that could
+not be used, and `measure` updates a metric.
 
 A heartbeat lets windows close, so two conditions must hold. First, its clock was received after all trades that it
 covers, and those trades have been sent: a symbol's `clock_us` is only set once everything received before it has been
@@ -24,11 +25,11 @@ from marketstream.exchanges.base import ClockAdvanced, ConnectionAlive, Connecti
 from marketstream.exchanges.clock import now_us
 from marketstream.exchanges.errors import ExchangeError, FeedError, PermanentError, UnknownSymbolError
 from marketstream.exchanges.refusals import Refusals
-from marketstream.kafka.admin import ensure_topics
 from marketstream.kafka.publisher import Publisher
 from marketstream.kafka.topics import topic_name, topic_problem
+from marketstream.kafka.usable import UsableTopics
 from marketstream.producer import metrics
-from marketstream.producer.pack import Packer
+from marketstream.producer.pack import Packer, last_id
 from marketstream.settings import Settings
 from marketstream.telemetry import logger
 
@@ -70,6 +71,7 @@ class Pipeline:
         self._settings = settings
         self._exchange = exchange
         self._symbols = {symbol: _Symbol(settings, exchange.name, symbol) for symbol in symbols}
+        self._topics = UsableTopics(settings, [symbol.topic for symbol in self._symbols.values()])
         refusals = Refusals()
         self._packer = Packer(
             exchange.name,
@@ -87,9 +89,9 @@ class Pipeline:
         self._unlisted: tuple[str, ...] = ()
 
     async def open(self) -> None:
-        """Wait for the exchange, the topics and Kafka. Raise PermanentError, BrokerError."""
+        """Wait for the exchange, Kafka and the topics, of which one is enough. Raise PermanentError, BrokerError."""
         await self._find_listed()
-        await ensure_topics(self._settings, [symbol.topic for symbol in self._symbols.values()])
+        await self._topics.begin()
         await self._publisher.start()
         self._last_event_at = time.monotonic()
         log.info("publishing started", exchange=self._exchange.name, symbols=self._listed)
@@ -130,6 +132,10 @@ class Pipeline:
                 with contextlib.suppress(ExchangeError):  # the next check makes up for it
                     await self._check_listed()
 
+    async def watch_topics(self) -> None:
+        """Retry the topics that could not be used at the start, until cancelled. Their symbols begin when they can."""
+        await self._topics.run()
+
     async def close(self) -> None:
         """Wait briefly for Kafka's last answers, then disconnect."""
         await self._publisher.close()
@@ -141,15 +147,18 @@ class Pipeline:
 
     def kafka_problem(self) -> str | None:
         """Return a problem if Kafka does not accept records, of one symbol or of all."""
-        if problem := topic_problem(self._publisher.stuck()):
+        if problem := topic_problem(self._troubles()):
             return problem
         silence = self._publisher.silence_s()
         return None if silence < SILENCE_S else f"Kafka has not acknowledged a record for {silence:.0f} s"
 
+    def _troubles(self) -> dict[str, tuple[float, str]]:
+        return self._topics.problems() | self._publisher.stuck()
+
     async def measure(self) -> None:
         """Update the metric of stuck topics every second, until cancelled."""
         while True:
-            stuck = self._publisher.stuck()
+            stuck = self._troubles()
             for symbol in self._symbols.values():
                 symbol.stuck_s.set(stuck[symbol.topic][0] if symbol.topic in stuck else 0)
             await asyncio.sleep(1.0)
@@ -190,7 +199,9 @@ class Pipeline:
                     raise FeedError("the symbols that the exchange lists have changed")
 
     async def _pack(self, event: TradesReceived | ClockAdvanced) -> None:
-        """Add the event to what is to be sent, and wait while too much of it waits."""
+        """Add the event to what is to be sent, unless its topic cannot be used, and wait while too much of it waits."""
+        if self._symbols[event.symbol].topic in self._topics.waiting:
+            return
         self._packer.add(event)
         self._packed.set()
         if self._packer.size >= MOST_PACKED:
@@ -250,7 +261,7 @@ class Pipeline:
         while True:
             await asyncio.sleep(interval_s)
             clock_us, covered = symbol.clock_us, set(symbol.unanswered)
-            if name in self._unlisted:  # the feed does not include it
+            if name in self._unlisted or symbol.topic in self._topics.waiting:  # no trade of it can be sent
                 continue
             if covered:
                 await asyncio.wait(covered)
@@ -262,13 +273,6 @@ class Pipeline:
 
 def _acknowledged(symbol: _Symbol, record: TradesRecord, answer: "asyncio.Future[bool]") -> None:
     if answer.result():
-        symbol.max_acked_id = max(symbol.max_acked_id, _last_id(record))
+        symbol.max_acked_id = max(symbol.max_acked_id, last_id(record))
         symbol.trades.inc(len(record.trades))
         symbol.records.inc()
-
-
-def _last_id(record: TradesRecord) -> int:
-    ids, counts = record.trades.all_ids(), record.trades.counts
-    if counts is None:
-        return ids[-1] if isinstance(ids, range) else max(ids)
-    return max(first + count for first, count in zip(ids, counts, strict=True)) - 1

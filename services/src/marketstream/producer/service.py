@@ -25,9 +25,9 @@ async def run_producer(
 ) -> None:
     """Publish the feed of the settings' exchange, or of `exchange`, until `stop` is set; then send the packed records.
 
-    `ready` is set once the topics and Kafka are available and the feed is being read. A feed or a connection to Kafka
-    that breaks is restarted. Raise ExchangeError, BrokerError or SettingsError for problems that retrying does not
-    solve: a missing symbol or recording, or a topic with two partitions.
+    `ready` is set once Kafka and at least one topic are available and the feed is being read. A feed or a connection to
+    Kafka that breaks is restarted. Raise ExchangeError, BrokerError or SettingsError for problems that retrying does
+    not solve: a missing symbol or recording, or nothing but topics with two partitions.
     """
     symbols = symbols_of(settings)
     topic_names(settings.topic_prefix, settings.exchange, symbols)  # raises SettingsError if two would share a topic
@@ -46,8 +46,8 @@ async def run_producer(
         started.set()
         if ready is not None:
             ready.set()
-        works = [pipeline.send(), pipeline.measure(), pipeline.watch_listings(), *map(pipeline.beat, symbols)]
-        await run_until(stop, reading, *works)
+        works = [pipeline.send(), pipeline.measure(), pipeline.watch_listings(), pipeline.watch_topics()]
+        await run_until(stop, reading, *works, *map(pipeline.beat, symbols))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await pipeline.send_packed()
