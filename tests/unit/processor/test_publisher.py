@@ -46,15 +46,16 @@ class Redis:
 
 
 class Kafka:
-    """Empty topics. It answers after `answer_s` seconds, without the offsets of the topics in `unreadable`."""
+    """Topics with `end` records. Answers take `answer_s` seconds, and lack the topics in `unreadable`."""
 
     def __init__(self) -> None:
         self.unreadable: set[str] = set()
+        self.end = 0
         self.answer_s = 0.0
 
     async def offsets(self, topics: Iterable[str]) -> dict[str, Offsets]:
         await asyncio.sleep(self.answer_s)
-        found = {topic: Offsets(0, 0) for topic in topics if topic not in self.unreadable}
+        found = {topic: Offsets(0, self.end) for topic in topics if topic not in self.unreadable}
         if not found:
             raise BrokerUnavailableError("cannot read the offsets")
         return found
@@ -176,5 +177,27 @@ async def test_a_topic_without_offsets_delays_its_own_symbol_only(
     redis.frames.clear()
     await asyncio.sleep(GATE_RETRY_S + 2 * answer_s + 1)
     assert {frame.symbol for frame in redis.frames} == {well.symbol, new.symbol, ill.symbol}
+    publishing.cancel()
+    await asyncio.wait([publishing])
+
+
+@virtually
+async def test_a_recreated_topic_is_not_shown_before_kafka_has_said_where_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "time", VirtualClock)
+    owned, redis, kafka = owner(), Redis(*itertools.repeat("ok", 10_000)), Kafka()
+    apply(owned, record(at(1, 0.5)), record(at(2, 0.6)))
+    publishing = asyncio.create_task(publisher_of(owned, redis, kafka=kafka).run())
+    await asyncio.sleep(1)
+    assert redis.frames
+    kafka.end, kafka.answer_s = 2, 10
+    apply(owned, record(at(1, 0.5)), offset=0)
+    redis.frames.clear()
+    await asyncio.sleep(20)
+    assert redis.frames == []
+    apply(owned, record(at(2, 0.6)))
+    await asyncio.sleep(1)
+    assert redis.frames
     publishing.cancel()
     await asyncio.wait([publishing])

@@ -191,6 +191,8 @@ class LivePublisher:
                 continue
             if published.gate is None or symbol.position < published.gate:
                 continue
+            if published.is_opening or published.beginnings != symbol.beginnings:
+                continue  # the gate is void
             aggregator = symbol.aggregator
             seen = (aggregator.counters.counted, aggregator.heard_us // 1_000_000, symbol.newest_closed)
             if seen == published.seen and now < published.at + REFRESH_S:
