@@ -56,6 +56,27 @@ def reference_candles(trades: Iterable[Trade], price_scale: int, quantity_scale:
     return rows
 
 
+def reference_generations(
+    generations: Sequence[Sequence[Trade]], price_scale: int, quantity_scale: int
+) -> dict[int, Row]:
+    """Return the candles of trades whose ids begin again with each generation, which come in the order of time.
+
+    A window is complete only as the trades of one generation prove it, and if it holds those of no other.
+    """
+    rows: dict[int, Row] = {}
+    for trades in generations:
+        rows |= reference_candles(trades, price_scale, quantity_scale)
+    by_window: dict[int, list[list[Trade]]] = defaultdict(list)
+    for trades in generations:
+        for window in {trade.time // WINDOW_US for trade in trades}:
+            by_window[window].append([trade for trade in trades if trade.time // WINDOW_US == window])
+    for window, parts in by_window.items():
+        if len(parts) > 1:
+            members = [trade for part in parts for trade in part]
+            rows[window * WINDOW_S] = _row(window, members, False, price_scale, quantity_scale)
+    return rows
+
+
 def _is_complete(window: int, members: Sequence[Trade], known: dict[int, Trade]) -> bool:
     ids = [trade.id for trade in members]
     before, after = known.get(min(ids) - 1), known.get(max(ids) + 1)
@@ -178,8 +199,9 @@ class MemoryStore:
         if window in self.candles or window in self.empty or not earlier:
             return
         before = self.candles[max(earlier)]
-        if low_id <= before.last_id <= high_id:
-            self.empty[window] = before.close, before.price_scale, before.last_id
+        if low_id <= before.close_id <= high_id:
+            last_id = before.last_id if before.last_id <= high_id else before.close_id
+            self.empty[window] = before.close, before.price_scale, last_id
 
     def rows(self) -> dict[int, Row]:
         """Return the rows by window start in Unix seconds."""

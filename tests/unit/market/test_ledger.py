@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marketstream.market.candle import HOLE, UNCONFIRMED, UNFILLABLE, UNORDERED_IDS
 from marketstream.market.counted import Run
-from marketstream.market.ledger import Ledger, merged
+from marketstream.market.doubts import merged
+from marketstream.market.ledger import Ledger
 from marketstream.market.progress import Progress
 from marketstream.market.verdict import Verdict
 from marketstream.market.window import WINDOW_US

@@ -5,15 +5,16 @@ the same log again therefore gives the same candles.
 """
 
 from bisect import bisect_left
-from operator import attrgetter
 from typing import Final
 
 from marketstream.market.candle import Candle
-from marketstream.market.counted import NO_LIMIT, Run
+from marketstream.market.closed_candles import ClosedCandles
+from marketstream.market.counted import NO_LIMIT, CountedIds, Run
 from marketstream.market.counters import Counters
+from marketstream.market.generation import FAR_US, Beginning, since
 from marketstream.market.ledger import Ledger
 from marketstream.market.open_window import OpenWindow
-from marketstream.market.progress import ClosedCandle, Commit, Progress
+from marketstream.market.progress import Commit, Progress
 from marketstream.market.trade import Trade, Trades
 from marketstream.market.window import WINDOW_US, window_of
 
@@ -28,8 +29,9 @@ class Aggregator:
         self._heard_us = progress.closed_until * WINDOW_US + grace_us if progress.closed_until else 0
         self._grace_us: Final = grace_us
         self._open: dict[int, OpenWindow] = {}
-        self._to_store: dict[int, Candle] = {}
-        self._last_closed: Candle | None = None
+        self._closed: Final = ClosedCandles()
+        self.beginnings: Final[list[Beginning]] = []
+        """The generations that have begun since the caller last cleared this list."""
         # The next record most likely extends these: a window, the window's newest run, and the same run in the ledger.
         self._window: OpenWindow | None = None
         self._window_run = self._run = Run(0, -1, 0, 0)
@@ -45,16 +47,16 @@ class Aggregator:
     @property
     def pending(self) -> int:
         """The number of candles that wait for a commit."""
-        return len(self._to_store)
+        return len(self._closed)
 
     @property
     def is_due(self) -> bool:
         """True if candles or verdicts wait for a commit."""
-        return bool(self._to_store) or self.ledger.is_in_doubt
+        return bool(self._closed) or self.ledger.is_in_doubt
 
     def newest(self) -> Candle | None:
         """Return the candle with the newest trade: the newest open one, else the newest that this aggregator closed."""
-        return self._open[max(self._open)].candle if self._open else self._last_closed
+        return self._open[max(self._open)].candle if self._open else self._closed.newest
 
     def open_candle(self) -> Candle | None:
         """Return the candle of the newest open window, or None if no window is open."""
@@ -95,21 +97,10 @@ class Aggregator:
 
         The returned commit must be stored before the next one, or this aggregator must be discarded.
         """
-        reason = self.ledger.reason
-        candles = [
-            ClosedCandle(candle, reason(candle.window, candle.first_id, candle.last_id))
-            for candle in sorted(self._to_store.values(), key=attrgetter("window"))
-        ]
-        self._to_store = {}
+        candles = self._closed.take(self.ledger)
         verdicts = self.ledger.take_verdicts()
-        progress = Progress(
-            resume_offset=min((window.first_offset for window in self._open.values()), default=position),
-            position=position,
-            closed_until=self.ledger.closed_until,
-            counted=tuple(run.copy() for run in self.ledger.closed),
-            unfillable=self.ledger.unfillable(),
-            settled_id=self.ledger.settled_id,
-        )
+        resume_offset = min((window.first_offset for window in self._open.values()), default=position)
+        progress = self.ledger.progress(resume_offset, position)
         self.ledger.prune()  # its changes belong to the next commit
         return Commit(candles=candles, verdicts=verdicts, progress=progress)
 
@@ -212,8 +203,12 @@ class Aggregator:
         size = len(trades)
         if trades.ids is not None or trades.counts is not None:
             return False
-        if self.ledger.counted.overlap(trades.first_id, trades.first_id + size - 1) < size:
+        counted = self.ledger.counted
+        if counted.overlap(trades.first_id, trades.first_id + size - 1) < size:
             return False
+        known = counted.runs[counted.index_before(trades.first_id)]
+        if max(trades.times) > known.high_time + FAR_US:
+            return False  # they may begin a new generation
         self.counters.duplicate += size
         return True
 
@@ -221,6 +216,11 @@ class Aggregator:
         """Count one entry with any id and any time: the general path."""
         ledger, counters = self.ledger, self.counters
         low, high, time = trade.id, trade.id + trade.n - 1, trade.time
+        if time < ledger.since_us:
+            counters.settled += trade.n
+            return
+        if ledger.contradicts(low, high, time) and max(self._open, default=0) <= window_of(time):
+            self._begin_generation(low, time)
         if low <= ledger.settled_id:
             counters.settled += trade.n
             return
@@ -239,7 +239,7 @@ class Aggregator:
         if window < self.ledger.closed_until:
             counters.late += trade.n
             ledger.close(Run(low, high, time, time))
-            self._correct(window, trade, price_scale, quantity_scale)
+            self._closed.correct(window, trade, price_scale, quantity_scale)
             # Runs in the ledger may have been joined, so the run that the next record extends is unknown.
             self._window = None
             return
@@ -254,20 +254,24 @@ class Aggregator:
         if self._run.high != high or self._window_run.high != high:
             self._window = None  # the entry filled a hole, so the next record extends another run
 
-    def _correct(self, window: int, trade: Trade, price_scale: int, quantity_scale: int) -> None:
-        """Count a late trade of a closed window as a correction of its candle."""
-        candle = self._to_store.get(window)
-        if candle is None:
-            candle = self._to_store[window] = Candle(window, price_scale, quantity_scale, trade)
-        else:
-            candle.count(trade, price_scale, quantity_scale)
-        self._remember(candle)
+    def _begin_generation(self, first_id: int, time_us: int) -> None:
+        """Begin a new generation of ids with the trade `first_id` at `time_us` (Unix µs), the newest trade of all.
 
-    def _remember(self, closed: Candle) -> None:
-        """Keep the candle as the last closed one if its last trade is the newest."""
-        last = self._last_closed
-        if last is None or (closed.close_time, closed.close_id) > (last.close_time, last.close_id):
-            self._last_closed = closed
+        The windows before that of the trade close under the ids counted so far. Its own window, if trades of the
+        earlier generation are in it, keeps them, but is never proven: it begins before the new ids.
+        """
+        ledger, window = self.ledger, window_of(time_us)
+        if window > ledger.closed_until:
+            self._close_until(window)
+        since_us = since(ledger.counted, time_us)
+        if (mixed := self._open.get(window)) is not None:
+            since_us = max(since_us, window * WINDOW_US)
+            mixed.ids = CountedIds()
+        self._closed.judge(ledger)
+        newest = ledger.newest_run()
+        ledger.begin_generation(since_us)
+        self._window = None
+        self.beginnings.append(Beginning(ledger.generation, newest.high if newest else -1, first_id, time_us))
 
     def _advance(self, time_us: int) -> None:
         """Advance the watermark to `time_us` and close the windows that ended at least a grace before it."""
@@ -282,8 +286,7 @@ class Aggregator:
         self.ledger.closed_until = closed_until
         for number in sorted(window for window in self._open if window < closed_until):
             window = self._open.pop(number)
-            self._to_store[number] = window.candle
-            self._remember(window.candle)
+            self._closed.add(window.candle)
             for run in window.ids:
                 self.ledger.close(run)
             if window is self._window:

@@ -18,7 +18,7 @@ class Counters:
         self.partial = 0
         """Refused trades: some ids of their aggregate were counted before."""
         self.settled = 0
-        """Refused trades with an id that is no longer accounted for."""
+        """Refused trades with an id that is no longer accounted for, or from before the generation."""
         self.unordered = 0
         """Counted trades with a time that contradicts the order of the ids."""
 

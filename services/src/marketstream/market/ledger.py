@@ -5,11 +5,12 @@ the account that a commit stores: the other ids are counted again when the log i
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from itertools import pairwise
 
 from marketstream.market.candle import HOLE, UNCONFIRMED, UNFILLABLE, UNORDERED_IDS
 from marketstream.market.counted import NO_LIMIT, CountedIds, Run
+from marketstream.market.doubts import Doubts, merged
+from marketstream.market.generation import Stored, contradicts
 from marketstream.market.progress import Progress
 from marketstream.market.survey import Survey
 from marketstream.market.verdict import Verdict
@@ -26,6 +27,10 @@ class Ledger:
         """Windows with a lower number are closed. The aggregator advances it."""
         self.settled_id = progress.settled_id
         """Ids up to this one are no longer accounted for; -1 if all are."""
+        self.generation = progress.generation
+        """The number of times that the ids have begun again."""
+        self.since_us = progress.since_us
+        """Trades from before this time (Unix µs) belong to earlier generations and are no longer accounted for."""
         self.is_unordered = False
         """True once the exchange was found to skip ids: nothing is proven then, and no id is known to be missing.
 
@@ -34,13 +39,14 @@ class Ledger:
         self._unfillable = merged(progress.unfillable)
         self._max_id_jump = max_id_jump
         self._max_holes = max_holes
-        # Ranges (first, last) of closed windows whose verdicts may have changed since the last commit.
-        self._in_doubt: list[tuple[int, int]] = []
+        self._in_doubt = Doubts()
+        # The generation of `closed`, until a window of the present generation closes.
+        self._earlier: Stored | None = None
         self._survey: Survey | None = None
 
     @property
     def is_in_doubt(self) -> bool:
-        """True if `take_verdicts` has windows to judge."""
+        """True if `take_verdicts` has verdicts to return."""
         return bool(self._in_doubt)
 
     def count(self, low: int, high: int, low_time: int, high_time: int) -> int:
@@ -73,13 +79,8 @@ class Ledger:
         Open windows among them are left out, because they are judged when they close.
         """
         last = min(last, self.closed_until - 1)
-        if first > last:
-            return
-        if self._in_doubt and self._in_doubt[-1][1] >= first - 1 and self._in_doubt[-1][0] <= last + 1:
-            known_first, known_last = self._in_doubt[-1]
-            self._in_doubt[-1] = (min(first, known_first), max(last, known_last))
-        else:
-            self._in_doubt.append((first, last))
+        if first <= last:
+            self._in_doubt.add(first, last)
 
     def close(self, run: Run) -> None:
         """Add the ids of a run, which are counted already, to the account of closed windows.
@@ -87,6 +88,8 @@ class Ledger:
         A proof about an edge of the run that was applied while its window was open is taken over as well: its record
         now lies before the resume offset, so it will not be read again.
         """
+        if self._earlier is not None:
+            self.closed, self._earlier = CountedIds(), None
         closed = self.closed.runs[self.closed.add(run.low, run.high, run.low_time, run.high_time)]
         known = self.counted.runs[self.counted.index_before(closed.low)]
         if known.low == closed.low:
@@ -111,7 +114,7 @@ class Ledger:
         newest = self.newest_run()
         if newest is None or newest.high != newest_id:
             return False
-        for account in (self.counted, self.closed):
+        for account in self._accounts():
             index = account.index_before(newest_id)
             run = account.runs[index] if index >= 0 else None
             if run is not None and run.high == newest_id and run.high_time < until_us:
@@ -126,9 +129,9 @@ class Ledger:
         If `lowest_id` is the lowest id counted, set the time of that edge and return True. Then the window after that
         of `since_us` is proven, although the trade before it is not counted. Otherwise return False.
         """
-        if not self.counted.runs or self.counted.runs[0].low != lowest_id:
+        if not self.counted.runs or self.counted.runs[0].low != lowest_id or since_us < self.since_us:
             return False
-        for account in (self.counted, self.closed):
+        for account in self._accounts():
             lowest = account.runs[0] if account.runs else None
             if lowest is not None and lowest.low == lowest_id and since_us < lowest.low_time:
                 self.survey_again()
@@ -144,6 +147,44 @@ class Ledger:
         if 0 <= index < len(self.counted) - 1:
             before, after = self.counted.runs[index : index + 2]
             self.doubt(window_of(before.high_time), window_of(after.low_time))
+
+    def contradicts(self, low: int, high: int, time_us: int) -> bool:
+        """Return True if the ids `low` to `high` at `time_us` (Unix µs) show that the ids have begun again."""
+        return contradicts(self.counted, low, high, time_us, self._max_id_jump)
+
+    def begin_generation(self, since_us: int) -> None:
+        """Begin a new generation of ids: no id is counted, and trades from before `since_us` (Unix µs) are settled.
+
+        The holes of the earlier one are given up, because their ids mean other trades now. Its account stays the stored
+        one until a window of the new generation closes: an owner that starts before then reads the same records again.
+        """
+        if self._earlier is None:
+            self._earlier = Stored(self.generation, self.since_us, self.settled_id, self.unfillable())
+        holes = self.holes()
+        self._unfillable = merged([*self._unfillable, *holes])
+        self.survey_again()
+        ends = {low - 1 for low, _ in holes}
+        for before, after in pairwise(self.counted):
+            if before.high in ends:
+                self.doubt(window_of(before.high_time), window_of(after.low_time))
+        self._in_doubt.keep(self.take_verdicts())
+        self.counted, self.settled_id, self._unfillable = CountedIds(), -1, []
+        self.generation, self.since_us = self.generation + 1, since_us
+        self.survey_again()
+
+    def progress(self, resume_offset: int, position: int) -> Progress:
+        """Return the progress to store: the account of closed windows, in the generation to which it belongs."""
+        stored = self._earlier or Stored(self.generation, self.since_us, self.settled_id, self.unfillable())
+        return Progress(
+            resume_offset=resume_offset,
+            position=position,
+            closed_until=self.closed_until,
+            counted=tuple(run.copy() for run in self.closed),
+            unfillable=stored.unfillable,
+            settled_id=stored.settled_id,
+            generation=stored.number,
+            since_us=stored.since_us,
+        )
 
     def holes(self) -> tuple[tuple[int, int], ...]:
         """Return the ids (first, last) of every hole that may still be filled, oldest first."""
@@ -179,10 +220,11 @@ class Ledger:
 
     def take_verdicts(self) -> list[Verdict]:
         """Return the verdicts on all windows in doubt, which are in doubt no longer."""
-        ranges, self._in_doubt = merged(self._in_doubt), []
+        judged, ranges = self._in_doubt.take()
         if self.is_unordered:
-            return [Verdict(first, last, UNORDERED_IDS, 0, -1) for first, last in ranges]
-        return [verdict for first, last in ranges for verdict in self._surveyed().judge.windows(first, last)]
+            return [*judged, *(Verdict(first, last, UNORDERED_IDS, 0, -1) for first, last in ranges)]
+        judge = self._surveyed().judge
+        return [*judged, *(verdict for first, last in ranges for verdict in judge.windows(first, last))]
 
     def prune(self) -> None:
         """Give up the oldest holes if there are too many, and forget the ids below them."""
@@ -227,16 +269,11 @@ class Ledger:
 
         Ids of open windows are counted again after a restart, so they must stay accounted for.
         """
+        if self._earlier is not None:
+            return False
         oldest = self.counted.runs[0]
         return self.closed.overlap(oldest.low, oldest.high) == oldest.high - oldest.low + 1
 
-
-def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the ranges (first, last) in order, with those that overlap or touch merged."""
-    result: list[tuple[int, int]] = []
-    for first, last in sorted(ranges):
-        if result and first <= result[-1][1] + 1:
-            result[-1] = (result[-1][0], max(last, result[-1][1]))
-        else:
-            result.append((first, last))
-    return result
+    def _accounts(self) -> tuple[CountedIds, ...]:
+        """Return the accounts that hold ids of the present generation."""
+        return (self.counted, self.closed) if self._earlier is None else (self.counted,)

@@ -14,7 +14,8 @@ class Progress:
 
     Open windows are built again by reading the topic from `resume_offset`. `position` is the offset after the last
     record applied. Windows numbered below `closed_until` are closed. `counted` holds the counted ids, `unfillable` the
-    ids (first, last) of holes given up. Ids up to `settled_id` are no longer accounted for.
+    ids (first, last) of holes given up. Ids up to `settled_id` are no longer accounted for. All of these ids belong to
+    the generation with the number `generation`, and trades from before `since_us` (Unix µs) to earlier ones.
     """
 
     resume_offset: int = 0
@@ -23,6 +24,8 @@ class Progress:
     counted: tuple[Run, ...] = ()
     unfillable: tuple[tuple[int, int], ...] = ()
     settled_id: int = -1
+    generation: int = 0
+    since_us: int = 0
 
 
 class ClosedCandle(NamedTuple):
