@@ -63,7 +63,7 @@ async def test_many_processes_at_once_apply_each_once(connection: asyncpg.Connec
     async with asyncio.timeout(60):
         answers = [await process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], answers
-    assert sorted(int(out.splitlines()[-1]) for out, _ in answers) == [0, 0, len(packaged())]
+    assert sum(int(out.splitlines()[-1]) for out, _ in answers) == len(packaged())
     assert len(await versions(connection)) == len(packaged())
 
 

@@ -13,6 +13,7 @@ from marketstream.postgres.statements import MAX_EMPTY_WINDOWS
 from marketstream.postgres.writer import Claim, Numbered, SymbolKey, Writer
 
 from tests.harness.model import MemoryStore, reference_candles
+from tests.harness.resets import random_resets
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE, Reading, Scenario, random_scenario
 from tests.harness.tables import account, assert_rollups_follow, stored_reasons, stored_rows
 from tests.integration.postgres.owner import START, WHOLE, Owner
@@ -72,6 +73,27 @@ async def test_the_stored_rows_are_those_of_the_model(pool: asyncpg.Pool, batch:
     for key, claim in (await writer.claim(topics)).items():
         (player,) = (player for player in players if player.key == key)
         assert account(claim.progress) == account(player.memory.progress)
+
+
+@pytest.mark.parametrize("batch", range(3))
+async def test_the_stored_rows_are_those_of_the_model_when_ids_begin_again(pool: asyncpg.Pool, batch: int) -> None:
+    rng, writer = Random(f"{SEED} {batch}"), Writer(pool)
+    topics = {SymbolKey("binance", f"SYMBOL{number}"): "a topic" for number in range(SYMBOLS)}
+    cases = dict(zip(topics, [random_resets(rng) for _ in topics], strict=True))
+    claims = await writer.claim(topics)
+    players = [Player(key, cases[key].scenario, claims[key]) for key in topics]
+    while commits := {p.key: numbered for p in players if (numbered := await p.next_commit(writer)) is not None}:
+        await writer.commit(commits)
+        for player in players:
+            if player.key in commits:
+                player.memory.apply(commits[player.key].commit)
+    for player in players:
+        rows = await stored_rows(pool, player.key)
+        assert rows == player.memory.rows()
+        assert await stored_reasons(pool, player.key) == player.reasons()
+        await assert_rollups_follow(pool, player.key, rows)
+    for key, claim in (await writer.claim(topics)).items():
+        assert claim.progress.generation == len(cases[key].generations) - 1
 
 
 def quiet_log(gap_us: int) -> Scenario:

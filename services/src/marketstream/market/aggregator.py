@@ -11,7 +11,7 @@ from marketstream.market.candle import Candle
 from marketstream.market.closed_candles import ClosedCandles
 from marketstream.market.counted import NO_LIMIT, CountedIds, Run
 from marketstream.market.counters import Counters
-from marketstream.market.generation import FAR_US, Beginning, since
+from marketstream.market.generation import FAR_US, GenerationBegun, since
 from marketstream.market.ledger import Ledger
 from marketstream.market.open_window import OpenWindow
 from marketstream.market.progress import Commit, Progress
@@ -30,7 +30,7 @@ class Aggregator:
         self._grace_us: Final = grace_us
         self._open: dict[int, OpenWindow] = {}
         self._closed: Final = ClosedCandles()
-        self.beginnings: Final[list[Beginning]] = []
+        self.begun: Final[list[GenerationBegun]] = []
         """The generations that have begun since the caller last cleared this list."""
         # The next record most likely extends these: a window, the window's newest run, and the same run in the ledger.
         self._window: OpenWindow | None = None
@@ -271,7 +271,7 @@ class Aggregator:
         newest = ledger.newest_run()
         ledger.begin_generation(since_us)
         self._window = None
-        self.beginnings.append(Beginning(ledger.generation, newest.high if newest else -1, first_id, time_us))
+        self.begun.append(GenerationBegun(ledger.generation, newest.high if newest else -1, first_id, time_us))
 
     def _advance(self, time_us: int) -> None:
         """Advance the watermark to `time_us` and close the windows that ended at least a grace before it."""

@@ -20,7 +20,7 @@ LULL_US: Final = 60_000_000
 """Maximum µs between two trades of a flow of which some trades are missing, while a stray id lies above it."""
 
 
-class Beginning(NamedTuple):
+class GenerationBegun(NamedTuple):
     """The beginning of a generation: its number, the newest id before it, and its first trade (time in Unix µs)."""
 
     number: int

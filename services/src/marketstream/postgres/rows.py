@@ -75,7 +75,7 @@ def progress_row(key: Key, fence: int, number: int, commit: Commit) -> tuple[Any
         *key, fence, number, progress.resume_offset, progress.position, start_s(progress.closed_until),
         _multirange((run.low, run.high) for run in progress.counted),
         "{" + ",".join(f"{run.low_time},{run.high_time}" for run in progress.counted) + "}",
-        _multirange(progress.unfillable), progress.settled_id,
+        _multirange(progress.unfillable), progress.settled_id, progress.generation, progress.since_us,
     )  # fmt: skip
 
 
@@ -99,6 +99,8 @@ def progress_of(row: asyncpg.Record) -> Progress:
         ),
         unfillable=tuple((ids.lower, ids.upper - 1) for ids in row["unfillable"]),
         settled_id=row["settled_id"],
+        generation=row["generation"],
+        since_us=row["generation_since"],
     )
 
 

@@ -22,7 +22,7 @@ ORDER BY exchange, symbol
 ON CONFLICT (exchange, symbol) DO UPDATE
 SET fence = greatest(p.fence + 1, excluded.fence), topic = excluded.topic, updated_at = now()
 RETURNING exchange, symbol, fence, commit_number, resume_offset, position, closed_until,
-          counted, edge_times, unfillable, settled_id
+          counted, edge_times, unfillable, settled_id, generation, generation_since
 """
 
 # Every transaction takes these locks first and in this order, so that no deadlock can occur.
@@ -37,11 +37,12 @@ UPDATE progress AS p
 SET commit_number = n.commit_number, resume_offset = n.resume_offset, position = n.position,
     closed_until = n.closed_until,
     counted = n.counted::int8multirange, edge_times = n.edge_times::bigint[],
-    unfillable = n.unfillable::int8multirange, settled_id = n.settled_id, updated_at = now()
+    unfillable = n.unfillable::int8multirange, settled_id = n.settled_id,
+    generation = n.generation, generation_since = n.generation_since, updated_at = now()
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::text[], $9::text[], $10::text[], $11::bigint[])
+            $8::text[], $9::text[], $10::text[], $11::bigint[], $12::int[], $13::bigint[])
      AS n (exchange, symbol, fence, commit_number, resume_offset, position, closed_until, counted, edge_times,
-           unfillable, settled_id)
+           unfillable, settled_id, generation, generation_since)
 WHERE p.exchange = n.exchange AND p.symbol = n.symbol
   AND p.fence = n.fence AND p.commit_number = n.commit_number - 1
 RETURNING p.exchange, p.symbol
@@ -110,16 +111,18 @@ RETURNING c.exchange, c.symbol, c.window_start
 
 # A window that is proven complete and has no row held no trades: its row repeats the close of the last trade before it.
 # The statement fills the space between each row and the next. To search for the row before each window instead would
-# scan all rows that this statement has added, again for each window.
+# scan all rows that this statement has added, again for each window. The row before may hold ids from beyond a jump or
+# of two generations, so the id of its close must lie in the run, not its greatest one.
 PROVE_EMPTY: Final = f"""
 INSERT INTO candles_10s
     ({_KEY}, open, high, low, close, volume, quote_volume, taker_buy_volume, open_time, open_id, close_time, close_id,
      trade_count, first_trade_id, last_trade_id, complete)
 SELECT v.exchange, v.symbol, w, b.close, b.close, b.close, b.close, 0, 0, 0,
-       b.close_time, b.close_id, b.close_time, b.close_id, 0, b.last_trade_id + 1, b.last_trade_id, true
+       b.close_time, b.close_id, b.close_time, b.close_id, 0, b.last_id + 1, b.last_id, true
 FROM {_VERDICTS},
      LATERAL (SELECT greatest(v.first, v.last - {(MAX_EMPTY_WINDOWS - 1) * WINDOW_S}) AS first) AS empty,
-     LATERAL (SELECT close, close_time, close_id, last_trade_id, window_start,
+     LATERAL (SELECT close, close_time, close_id, window_start,
+                     CASE WHEN last_trade_id <= v.high_id THEN last_trade_id ELSE close_id END AS last_id,
                      lead(window_start, 1, v.last + {WINDOW_S}) OVER (ORDER BY window_start) AS next
               FROM candles_10s AS e
               WHERE e.exchange = v.exchange AND e.symbol = v.symbol AND e.window_start <= v.last
@@ -128,7 +131,7 @@ FROM {_VERDICTS},
                      WHERE e.exchange = v.exchange AND e.symbol = v.symbol AND e.window_start < empty.first),
                     empty.first)) AS b,
      generate_series(greatest(b.window_start + {WINDOW_S}, empty.first), b.next - {WINDOW_S}, {WINDOW_S}) AS w
-WHERE v.reason IS NULL AND b.last_trade_id BETWEEN v.low_id AND v.high_id
+WHERE v.reason IS NULL AND b.close_id BETWEEN v.low_id AND v.high_id
 RETURNING {_KEY}
 """
 
