@@ -9,6 +9,7 @@ from marketstream.kafka.consumer import Offsets
 from marketstream.market.candle import UNORDERED_IDS
 from marketstream.market.progress import Progress
 from marketstream.processor import metrics, symbol
+from structlog.testing import capture_logs
 
 from tests.harness.samples import sample
 from tests.unit.processor.owners import KEY, apply, at, counted, heartbeat, owner, record
@@ -127,3 +128,16 @@ def test_a_producer_that_sends_no_heartbeats_is_not_connected(monkeypatch: pytes
         assert owned.is_connected
 
     silent()
+
+
+def test_ids_that_begin_again_are_counted_and_logged() -> None:
+    owned = owner()
+    before = sample(metrics.GENERATIONS, **KEY._asdict())
+    apply(owned, record(*(at(trade_id, trade_id) for trade_id in range(5, 10))))
+    with capture_logs() as lines:
+        apply(owned, record(at(1, 90), at(2, 91)), offset=1)
+    assert counted(owned) == [(1, 2)]
+    assert sample(metrics.GENERATIONS, **KEY._asdict()) == before + 1
+    (line,) = [line for line in lines if line["event"] == "trade ids began again"]
+    assert (line["symbol"], line["newest_id"], line["first_id"]) == (KEY.symbol, 9, 1)
+    assert line["time_us"] == at(1, 90).time

@@ -23,6 +23,9 @@ UNUSABLE = Gauge(
     "Seconds since the symbol's topic cannot be read, or since Kafka refused to create it; 0 while it can be read",
     _SYMBOL,
 )
+GENERATIONS = Counter(
+    "marketstream_processor_generations_total", "Times that the trade ids of the symbol began again", _SYMBOL
+)
 POSITION = Gauge("marketstream_processor_position", "Offset after the last record applied", _SYMBOL)
 LAG = Gauge("marketstream_processor_lag_records", "Records in the topic that are not applied yet", _SYMBOL)
 OPEN_HOLES = Gauge("marketstream_processor_open_holes", "Holes in the trade ids that may still be filled", _SYMBOL)

@@ -129,6 +129,8 @@ class OwnedSymbol:
         received_us = min(record.received_us, time.time_ns() // 1000 + WRONG_CLOCK_US - FUTURE_US)
         if isinstance(record, TradesRecord):
             self.aggregator.apply(record.trades, offset, received_us)
+            if self.aggregator.begun:
+                self._report_generations()
             if type(record) is UnorderedRecord:
                 self.ledger.is_unordered = True
             self.unlisted = False
@@ -164,6 +166,12 @@ class OwnedSymbol:
         if self._rejected > LOGGED_EACH and self._rejected % LOGGED_EACH:
             return  # a producer that sends nothing else must not fill the disk
         log.error("record rejected", **self.key._asdict(), topic=self.topic, offset=offset, error=str(error))
+
+    def _report_generations(self) -> None:
+        for begun in self.aggregator.begun:
+            metrics.GENERATIONS.labels(*self.key).inc()
+            log.warning("trade ids began again", **self.key._asdict(), **begun._asdict())
+        self.aggregator.begun.clear()
 
     def _skip_lost(self, offsets: Offsets) -> None:
         """Move the position to the start of the topic if the record at the position was deleted.
