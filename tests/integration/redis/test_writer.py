@@ -81,3 +81,20 @@ async def test_the_price_of_ids_above_the_exact_numbers_of_lua_goes_on(redis: Re
         state = LiveState({"lag": "0"}, price, str(trade_id), "10.5")
         assert await writer.write({OURS: (3, state, Frame(*OURS))}) == {OURS: "ok"}
         assert await redis.get(key) == (price if price in "1234" else "4")
+
+
+async def test_the_price_follows_the_time_of_its_trade_although_ids_begin_again(redis: Redis) -> None:
+    writer = LiveWriter(redis, "binance")
+    await writer.claim({OURS: 3})
+    key = Keys.of(*OURS).price
+    for price, trade_id, price_time, shown in (
+        ("1", "1000", "1610064046.355123", "1"),
+        ("2", "3", "1610064046.355124", "2"),
+        ("9", "1000", "1610064046.355123", "2"),
+        ("3", "4", "1610064046.355124", "3"),
+        ("9", "3", "1610064046.355124", "3"),
+        ("4", "5", "1610064047", "4"),
+    ):
+        state = LiveState({"lag": "0"}, price, trade_id, price_time)
+        assert await writer.write({OURS: (3, state, Frame(*OURS))}) == {OURS: "ok"}
+        assert await redis.get(key) == shown

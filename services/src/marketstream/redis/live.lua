@@ -19,6 +19,15 @@ local function is_greater(id, known)
   return id > known
 end
 
+-- A price is newer by the time of its trade, then by its id: an exchange may begin its ids again, so a lower id alone
+-- does not show an older trade. Unix seconds with six decimals are distinct numbers of Lua.
+local function is_newer_price(state, known_time, known_id)
+  local was = known_time and #known_time <= 18 and string.match(known_time, '^%d+%.?%d*$') and tonumber(known_time) or -1
+  local is = tonumber(state.price_time)
+  if is ~= was then return is > was end
+  return is_greater(state.price_id, known_id)
+end
+
 local fence = tonumber(ARGV[1])
 local held = number(redis.call('HGET', KEYS[1], 'fence'))
 if held > fence then return 'fenced' end
@@ -47,8 +56,8 @@ end
 
 local state = cmsgpack.unpack(ARGV[2])
 if state.price then
-  local known = redis.call('HMGET', KEYS[1], 'price_fence', 'price_id')
-  if fence > number(known[1]) or is_greater(state.price_id, known[2]) then
+  local known = redis.call('HMGET', KEYS[1], 'price_fence', 'price_time', 'price_id')
+  if fence > number(known[1]) or is_newer_price(state, known[2], known[3]) then
     redis.call('SET', KEYS[2], state.price)
     if KEYS[5] then redis.call('SET', KEYS[5], state.price) end
     redis.call('HSET', KEYS[1], 'price', state.price, 'price_id', state.price_id, 'price_time', state.price_time,

@@ -43,8 +43,9 @@ class Case:
         if self.arrives_meanwhile is not None:
             self.receive("A", self.arrives_meanwhile)
 
-    def receive(self, symbol: str, trade_id: int) -> None:
-        self.dog.observe(TradesReceived(symbol, Trades(0, 0, trade_id, [1], [1], [1], b"\0"), 1, 1))
+    def receive(self, symbol: str, trade_id: int, traded_us: int | None = None) -> None:
+        times = [trade_id if traded_us is None else traded_us]
+        self.dog.observe(TradesReceived(symbol, Trades(0, 0, trade_id, times, [1], [1], b"\0"), 1, 1))
 
     async def check_after(self, seconds: float) -> None:
         await self.time.sleep(seconds)
@@ -145,3 +146,16 @@ async def test_a_refusal_for_another_reason_skips_no_symbol() -> None:
     await case.check_after(15)
     await case.check_after(15)
     assert case.asked == [["A", "B"]] * 2
+
+
+async def test_a_symbol_is_watched_after_its_ids_have_begun_again() -> None:
+    case = Case()
+    case.receive("A", 1_000, traded_us=5_000)
+    case.receive("A", 3, traded_us=6_000)
+    case.receive("A", 1_000, traded_us=5_000)
+    case.newest = {"A": 3}
+    await case.check_after(15)
+    assert case.silent == [], "the second connection repeated an old trade"
+    case.newest = {"A": 4}
+    await case.check_after(15)
+    assert case.silent == [["A"]]

@@ -26,7 +26,9 @@ NewestIds = Callable[[Sequence[str]], Awaitable[dict[str, int]]]
 @dataclass(slots=True)
 class _Watched:
     newest_id: int | None
-    """The newest id that was received, or is known to be missed; None before the first."""
+    """The id of the newest trade that was received, or is known to be missed; None before the first."""
+    traded_us: int
+    """The time of the newest trade that was received, in Unix µs."""
     check_at_s: float
     """Time of the next query by the monotonic clock."""
     patience_s: float
@@ -55,12 +57,18 @@ class Watchdog:
         self._now_s = now_s
         self._sleep = sleep
         due_s = now_s() + timing.stale_s
-        self._watched = {symbol: _Watched(None, due_s, timing.stale_s) for symbol in symbols}
+        self._watched = {symbol: _Watched(None, 0, due_s, timing.stale_s) for symbol in symbols}
 
     def observe(self, received: TradesReceived) -> None:
-        """Note the trades as a sign of life of their symbol."""
+        """Note the trades as a sign of life of their symbol.
+
+        The newest trade is the one of the latest time, not of the greatest id: the exchange may begin its ids again.
+        Two connections that overlap deliver each trade twice, the second one after newer trades.
+        """
         watched = self._watched[received.symbol]
-        watched.newest_id = max(watched.newest_id or 0, received.trades.all_ids()[-1])
+        newest = received.trades.times[-1], received.trades.all_ids()[-1]
+        if newest > (watched.traded_us, watched.newest_id or 0):
+            watched.traded_us, watched.newest_id = newest
         watched.patience_s = self._timing.stale_s
         watched.check_at_s = self._now_s() + watched.patience_s
 
