@@ -47,19 +47,23 @@ class Account(Protocol):
 
 
 class Hole(NamedTuple):
-    """The missing ids `first` to `last`; the trades around them happened at `after_us` and `before_us` (Unix µs)."""
+    """The missing ids `first` to `last`; the trades around them happened at `after_us` and `before_us` (Unix µs).
+
+    Once the ledger has another `generation`, the ids mean other trades.
+    """
 
     first: int
     last: int
     after_us: int
     before_us: int
+    generation: int = 0
 
 
 def holes_of(ledger: Ledger) -> list[Hole]:
     """Return the holes of a symbol that may still be filled, newest first."""
     fillable = set(ledger.holes())
     return [
-        Hole(before.high + 1, after.low - 1, before.high_time, after.low_time)
+        Hole(before.high + 1, after.low - 1, before.high_time, after.low_time, ledger.generation)
         for before, after in reversed(list(pairwise(ledger.counted)))
         if (before.high + 1, after.low - 1) in fillable
     ]

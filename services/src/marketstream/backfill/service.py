@@ -15,6 +15,7 @@ from marketstream.backfill import metrics
 from marketstream.backfill.account import Account, Hole
 from marketstream.backfill.attempts import MOST_REFUSED_S, Attempts, Tried
 from marketstream.backfill.begin import Beginnings, reach_back
+from marketstream.backfill.earlier import Earlier
 from marketstream.backfill.pages import Pages
 from marketstream.backoff import delays
 from marketstream.codec import Quiet, encode
@@ -22,6 +23,7 @@ from marketstream.exchanges.base import Exchange, Newest
 from marketstream.exchanges.errors import ExchangeError, PermanentError, UnknownSymbolError
 from marketstream.kafka.publisher import Publisher
 from marketstream.market.counted import Run
+from marketstream.market.trade import Trades
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -59,6 +61,7 @@ class Backfill:
         self._quiet_s = quiet_s
         self._attempts = Attempts()
         self._beginnings = Beginnings()
+        self._earlier = Earlier(exchange, self._pages)
         self._asked_at: dict[Account, float] = {}
         self._refused: dict[Account, Tried] = {}
 
@@ -123,6 +126,8 @@ class Backfill:
                 if page is None:
                     return await self._miss(account, hole, hole.last)
                 begins = await self._pages.publish(account, page, before_us=hole.before_us)
+                if self._earlier.is_in(account, page):
+                    return await self._give_up_earlier(account, hole, page)
             except PermanentError as error:
                 retry_s = self._attempts.refuse(account, hole)
                 metrics.FAILURES.labels(self._exchange.name).inc()
@@ -143,6 +148,13 @@ class Backfill:
                 self._attempts.refuse(account, hole)
             return None
 
+    async def _give_up_earlier(self, account: Account, hole: Hole, page: Trades) -> None:
+        if await self._earlier.give_up(account, hole, page):
+            self._attempts.forget(account, hole)
+        else:
+            self._attempts.refuse(account, hole)
+        self._on_verdict()
+
     async def _miss(self, account: Account, hole: Hole, last: int) -> None:
         """Postpone a hole whose ids up to `last` the history lacks, or give these ids up.
 
@@ -151,6 +163,8 @@ class Backfill:
         if not self._attempts.miss(account, hole):
             return
         newest = await self._exchange.newest(account.symbol)
+        if hole.generation != account.ledger.generation:
+            return  # the ids have begun again meanwhile
         last = min(last, newest.id - 1 if newest is not None else -1)
         if last < hole.first:
             return  # the exchange has not come beyond these ids: the history lags, or the id above them is a stray one
@@ -214,7 +228,8 @@ class Backfill:
                 self._exchange.name, account.symbol, time.time_ns() // 1000, newest.id, newest.at_us - QUIET_MARGIN_US
             )
             await self._pages.send(account, encode(record))
-        elif newest.id > highest.high:
+        self._earlier.hint(account, highest, newest.id)
+        if newest.id > highest.high:
             with _marked(account):
                 await self._make_up(account, highest, newest)
 
