@@ -99,7 +99,7 @@ def records(rng: Random, trades: list[Trade]) -> list[Trades | int]:
         log.append(columns(rng, part))
         newest_us = max(newest_us, *(trade.time for trade in part))
         if rng.random() < 0.2:
-            log.append(newest_us)
+            log.append(newest_us + rng.choice((0, rng.randrange(3 * WINDOW_US))))
     return log
 
 
