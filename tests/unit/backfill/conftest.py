@@ -1,7 +1,7 @@
 """Everything here runs in virtual time."""
 
 import pytest
-from marketstream.backfill import attempts, pages, service
+from marketstream.backfill import attempts, pages, questions
 from marketstream.processor import symbol
 
 from tests.unit.virtual import VirtualClock
@@ -10,5 +10,5 @@ from tests.unit.virtual import VirtualClock
 @pytest.fixture(autouse=True)
 def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give virtual time to all modules that take part."""
-    for module in (attempts, pages, service, symbol):
+    for module in (attempts, pages, questions, symbol):
         monkeypatch.setattr(module, "time", VirtualClock)

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import fields
 
-from marketstream.backfill.service import QUIET_MARGIN_US
+from marketstream.backfill.questions import QUIET_MARGIN_US
 from marketstream.market.trade import Trades
 from marketstream.market.window import WINDOW_US
 from marketstream.settings import Settings

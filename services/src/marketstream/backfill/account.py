@@ -1,5 +1,7 @@
 """The backfill's view of a symbol: a contract that the processor's owned symbols fulfil."""
 
+import contextlib
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -67,3 +69,13 @@ def holes_of(ledger: Ledger) -> list[Hole]:
         for before, after in reversed(list(pairwise(ledger.counted)))
         if (before.high + 1, after.low - 1) in fillable
     ]
+
+
+@contextlib.contextmanager
+def marked(account: Account) -> Iterator[None]:
+    """Show the symbol as backfilling during the block."""
+    account.backfilling = True
+    try:
+        yield
+    finally:
+        account.backfilling = False

@@ -6,23 +6,20 @@ into the symbol's topic and take effect when the processor reads them from there
 """
 
 import asyncio
-import contextlib
-import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from marketstream.backfill import metrics
-from marketstream.backfill.account import Account, Hole
-from marketstream.backfill.attempts import MOST_REFUSED_S, Attempts, Tried
+from marketstream.backfill.account import Account, Hole, marked
+from marketstream.backfill.attempts import Attempts
 from marketstream.backfill.begin import Beginnings, reach_back
 from marketstream.backfill.earlier import Earlier
 from marketstream.backfill.pages import Pages
+from marketstream.backfill.questions import Questions
 from marketstream.backoff import delays
-from marketstream.codec import Quiet, encode
-from marketstream.exchanges.base import Exchange, Newest
-from marketstream.exchanges.errors import ExchangeError, PermanentError, UnknownSymbolError
+from marketstream.exchanges.base import Exchange
+from marketstream.exchanges.errors import ExchangeError, PermanentError
 from marketstream.kafka.publisher import Publisher
-from marketstream.market.counted import Run
 from marketstream.market.trade import Trades
 from marketstream.telemetry import logger
 
@@ -30,12 +27,6 @@ log = logger(__name__)
 
 CHECK_S: Final = 0.2
 """Seconds between checks for work."""
-
-QUIET_MARGIN_US: Final = 10_000_000
-"""µs by which the exchange's answer may be older than its stated time.
-
-The history may lag, and the clock may be ahead. A window that is proven too early stays proven, so this is generous.
-"""
 
 
 class Backfill:
@@ -54,16 +45,13 @@ class Backfill:
         quiet_s: float,
     ) -> None:
         self._exchange = exchange
-        self._publisher = publisher
         self._pages = Pages(exchange.name, publisher)
         self._accounts = accounts
         self._on_verdict = on_verdict
-        self._quiet_s = quiet_s
         self._attempts = Attempts()
         self._beginnings = Beginnings()
         self._earlier = Earlier(exchange, self._pages)
-        self._asked_at: dict[Account, float] = {}
-        self._refused: dict[Account, Tried] = {}
+        self._questions = Questions(exchange, self._pages, self._earlier, quiet_s)
 
     async def run(self) -> None:
         """Backfill until cancelled. Requests to an exchange that fails are retried later, and delay nothing else."""
@@ -95,18 +83,7 @@ class Backfill:
         return self._begin(account) if account is not None else None
 
     def _next_question(self) -> Awaitable[None] | None:
-        """Return the next query about a symbol that has been quiet, and not queried, for `quiet_s` seconds."""
-        now = time.monotonic()
-        accounts = [account for account in self._accounts() if account.is_read_up]
-        self._asked_at = {account: at for account, at in self._asked_at.items() if account in accounts}
-        self._refused = {account: tried for account, tried in self._refused.items() if account in accounts}
-        for account in accounts:
-            if account in self._refused and not self._refused[account].is_due():
-                continue
-            if account.quiet_for_s >= self._quiet_s and now >= self._asked_at.get(account, 0.0) + self._quiet_s:
-                self._asked_at[account] = now
-                return self._ask_newest(account)
-        return None
+        return self._questions.next_due([account for account in self._accounts() if account.is_read_up])
 
     def _known(self) -> list[Account]:
         """Return the accounts that have trades and are read up: no other account can show that trades are missing."""
@@ -118,7 +95,7 @@ class Backfill:
         Only an answer in which the trades are absent shows that the exchange lacks them. A refusal, no answer, or
         trades that seem impossible here prove nothing: the hole stays and is retried.
         """
-        with _marked(account):
+        with marked(account):
             try:
                 page = await self._exchange.history(
                     account.symbol, hole.first, hole.last, after_us=hole.after_us, before_us=hole.before_us
@@ -179,7 +156,7 @@ class Backfill:
         self._on_verdict()
 
     async def _begin(self, account: Account) -> None:
-        with _marked(account):
+        with marked(account):
             is_proven = False
             try:
                 is_proven = await reach_back(self._exchange, self._pages, account)
@@ -197,63 +174,3 @@ class Backfill:
             self._beginnings.end(account)
             if is_proven:
                 self._on_verdict()
-
-    async def _ask_newest(self, account: Account) -> None:
-        """Ask the exchange whether a quiet symbol really is quiet.
-
-        If it is, publish the proof of its windows. If it is not, its feed has died silently: fetch the trades since.
-        """
-        try:
-            newest = await self._exchange.newest(account.symbol)
-        except UnknownSymbolError as error:
-            if not account.unlisted:
-                log.warning("symbol not listed by the exchange", symbol=account.symbol, error=str(error))
-            account.unlisted = True
-            return
-        except PermanentError as error:
-            retry_s = self._refused.setdefault(account, Tried()).postpone(MOST_REFUSED_S)
-            metrics.FAILURES.labels(self._exchange.name).inc()
-            log.warning(
-                "request for the newest trade refused, will retry", symbol=account.symbol, error=str(error),
-                retry_s=round(retry_s, 1),
-            )  # fmt: skip
-            return
-        self._refused.pop(account, None)
-        account.unlisted = False
-        highest = account.ledger.newest_run()
-        if newest is None or highest is None:
-            return
-        if newest.id == highest.high:
-            record = Quiet(
-                self._exchange.name, account.symbol, time.time_ns() // 1000, newest.id, newest.at_us - QUIET_MARGIN_US
-            )
-            await self._pages.send(account, encode(record))
-        self._earlier.hint(account, highest, newest.id)
-        if newest.id > highest.high:
-            with _marked(account):
-                await self._make_up(account, highest, newest)
-
-    async def _make_up(self, account: Account, after: Run, newest: Newest) -> None:
-        """Fetch the trades after a run up to the exchange's newest one, a page at a time."""
-        first, after_us = after.high + 1, after.high_time
-        # The newest trade may have happened a moment after the request, and the exchange's clock may be behind. A bound
-        # that is too late costs nothing, because the ids limit the page. One before the begin would be refused.
-        before_us = max(after_us, newest.at_us + QUIET_MARGIN_US)
-        while first <= newest.id:
-            page = await self._exchange.history(
-                account.symbol, first, newest.id, after_us=after_us, before_us=before_us
-            )
-            if page is None or await self._pages.publish(account, page) is None:
-                return
-            last = max(page)
-            # An entry may stand for several trades. Its time may be wrong and serves only as a hint.
-            first, after_us = last.id + last.n, min(max(after_us, last.time), before_us)
-
-
-@contextlib.contextmanager
-def _marked(account: Account) -> Iterator[None]:
-    account.backfilling = True
-    try:
-        yield
-    finally:
-        account.backfilling = False
