@@ -2,17 +2,21 @@
 
 import asyncio
 from dataclasses import fields
+from types import SimpleNamespace
 
+import pytest
+from marketstream.backfill import pages, questions
 from marketstream.backfill.questions import QUIET_MARGIN_US
 from marketstream.market.trade import Trades
 from marketstream.market.window import WINDOW_US
+from marketstream.processor import symbol
 from marketstream.settings import Settings
 
 from tests.harness.model import MemoryStore
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
 from tests.unit.backfill.world import PAGE, QUIET_S, Exchange, backfilled, hear, known, trade
 from tests.unit.processor.owners import counted
-from tests.unit.virtual import now_us, seconds_until, virtually
+from tests.unit.virtual import VirtualClock, now_us, seconds_until, virtually
 
 
 @virtually
@@ -107,3 +111,32 @@ async def test_a_quiet_market_is_never_stale_at_the_least_age_that_the_settings_
             assert newest is not None
             ages_s.append((now_us() - newest.high_time) / 1_000_000)
     assert max(ages_s) <= max_age_s - 3, "an answer takes its time, too"
+
+
+@pytest.fixture
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the local clock one and a half hours behind that of the exchange."""
+    slow = SimpleNamespace(
+        monotonic=VirtualClock.monotonic, time_ns=lambda: VirtualClock.time_ns() - 5_400 * 1_000_000_000
+    )
+    for module in (pages, questions, symbol):
+        monkeypatch.setattr(module, "time", slow)
+
+
+@pytest.mark.usefixtures("slow_clock")
+@virtually
+async def test_a_clock_behind_the_exchange_refuses_no_proof_of_a_quiet_market() -> None:
+    owned, exchange = known(), Exchange(map(trade, range(5)))
+    hear(owned, *map(trade, range(1, 5)))
+    async with backfilled(exchange, owned):
+        await asyncio.sleep(2 * QUIET_S)
+    assert owned.ledger.counted.runs[-1].high_time >= now_us() - QUIET_MARGIN_US - int((QUIET_S + 1) * 1e6)
+
+
+@pytest.mark.usefixtures("slow_clock")
+@virtually
+async def test_a_clock_behind_the_exchange_refuses_no_trade_that_a_dead_feed_missed() -> None:
+    owned, exchange = known(), Exchange([*map(trade, range(5)), *(trade(number, 20 + number) for number in (5, 6))])
+    hear(owned, *map(trade, range(1, 5)))
+    async with backfilled(exchange, owned):
+        await seconds_until(lambda: counted(owned) == [(0, 6)], 2 * QUIET_S)

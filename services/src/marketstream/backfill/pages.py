@@ -38,9 +38,11 @@ class Pages:
     ) -> int | None:
         """Publish the trades of the page that happened at or after `since_us` (Unix µs) and can be true.
 
-        Trades from before the account's generation of ids are left out: they would be refused.
-        `before_us` (Unix µs) is the time of a trade that is counted already: a trade before then is not from the
-        future, even if the local clock is behind. Return the id of the first trade published, or None if there is none.
+        Trades from before the account's generation of ids are left out: they would be refused. `before_us` (Unix µs)
+        is the time of a trade that is counted already, or of an answer of the exchange: a trade before then is not from
+        the future, even if the local clock is behind. Return the id of the first trade published, or None if there is
+        none.
+
         Raise NotCountedError if the trades are not counted in time.
         """
         received_us = max(time.time_ns() // 1000, before_us or 0)

@@ -75,9 +75,9 @@ class Questions:
             return
         self._earlier.hint(account, highest, newest.id)
         if newest.id == highest.high:
-            record = Quiet(
-                self._exchange.name, account.symbol, time.time_ns() // 1000, newest.id, newest.at_us - QUIET_MARGIN_US
-            )
+            # A proof is no later than its receipt, even if the local clock is behind that of the exchange.
+            received_us = max(time.time_ns() // 1000, newest.at_us)
+            record = Quiet(self._exchange.name, account.symbol, received_us, newest.id, newest.at_us - QUIET_MARGIN_US)
             await self._pages.send(account, encode(record))
         elif newest.id > highest.high:
             with marked(account):
@@ -93,7 +93,7 @@ class Questions:
             page = await self._exchange.history(
                 account.symbol, first, newest.id, after_us=after_us, before_us=before_us
             )
-            if page is None or await self._pages.publish(account, page) is None:
+            if page is None or await self._pages.publish(account, page, before_us=newest.at_us) is None:
                 return
             last = max(page)
             # An entry may stand for several trades. Its time may be wrong and serves only as a hint.
