@@ -1,7 +1,7 @@
 """The times at which failed work is retried and holes are given up."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from marketstream.backfill.account import Account, Hole, holes_of
@@ -35,8 +35,10 @@ class Attempts:
         self._tried: dict[HoleKey, Tried] = {}
         self._choices = 0
 
-    def newest_due(self, accounts: Iterable[Account]) -> tuple[Account, Hole] | None:
-        """Return the hole to try next, with its account, or None if no hole is due.
+    def newest_due(
+        self, accounts: Iterable[Account], accepts: Callable[[Account], bool] = lambda _: True
+    ) -> tuple[Account, Hole] | None:
+        """Return the hole to try next, with its account, or None if no hole is due and accepted.
 
         It is the newest hole, because people look at recent candles. Every OLDEST_EACH-th time it is the oldest, so
         that no hole waits forever.
@@ -45,7 +47,11 @@ class Attempts:
             (account.topic, hole.last): (account, hole) for account in accounts for hole in holes_of(account.ledger)
         }
         self._tried = {key: tried for key, tried in self._tried.items() if key in holes}
-        due = [found for key, found in holes.items() if key not in self._tried or self._tried[key].is_due()]
+        due = [
+            found
+            for key, found in holes.items()
+            if (key not in self._tried or self._tried[key].is_due()) and accepts(found[0])
+        ]
         self._choices += 1
         choose = max if self._choices % OLDEST_EACH else min
         return choose(due, key=lambda found: found[1].before_us, default=None)
@@ -84,10 +90,10 @@ class Tried:
 
     __slots__ = ("_delay_s", "missed_at", "not_before")
 
-    def __init__(self) -> None:
+    def __init__(self, first_s: float = FIRST_DELAY_S) -> None:
         self.missed_at: float | None = None
         self.not_before = 0.0
-        self._delay_s = FIRST_DELAY_S
+        self._delay_s = first_s
 
     def is_due(self) -> bool:
         """Return True if the hole or beginning may be tried now."""

@@ -1,6 +1,6 @@
 """Reaching the beginning of a new symbol, that is, one without stored data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from marketstream.backfill.account import Account
@@ -24,15 +24,15 @@ class Beginnings:
         self._over: set[Account] = set()
         self._tried: dict[Account, Tried] = {}
 
-    def next_due(self, accounts: Sequence[Account]) -> Account | None:
-        """Return the symbol whose beginning to try next, or None if none is due.
+    def next_due(self, accounts: Sequence[Account], accepts: Callable[[Account], bool]) -> Account | None:
+        """Return the symbol whose beginning to try next, or None if none is due and accepted.
 
         It is the one that has been due longest, so a beginning that fails does not delay the others.
         """
         self._over &= set(accounts)
         starting = [account for account in accounts if account.is_first_start and account not in self._over]
         self._tried = {account: self._tried.get(account, Tried()) for account in starting}
-        due = [account for account, tried in self._tried.items() if tried.is_due()]
+        due = [account for account, tried in self._tried.items() if tried.is_due() and accepts(account)]
         return min(due, key=lambda account: self._tried[account].not_before, default=None)
 
     def fail(self, account: Account) -> None:

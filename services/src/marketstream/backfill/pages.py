@@ -1,11 +1,14 @@
 """Publish pages of an exchange's history into a symbol's topic."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from marketstream.backfill import metrics
 from marketstream.backfill.account import Account
+from marketstream.backfill.attempts import Tried
 from marketstream.codec import TradesRecord, encode
 from marketstream.exchanges.errors import ExchangeError
 from marketstream.kafka.publisher import Publisher
@@ -18,20 +21,35 @@ log = logger(__name__)
 APPLIED_LIMIT_S: Final = 10.0
 """Seconds within which published trades must be counted."""
 
+MOST_STUCK_S: Final = 300.0
+"""Maximum seconds for which a symbol is left out after its topic did not accept records, or they were not counted."""
+
 RECORD_TRADES: Final = 500
 """Maximum number of trades in one record."""
 
 
 class NotCountedError(ExchangeError):
-    """Published trades were not counted in time: Kafka is slow or refuses them."""
+    """Published trades were not counted in time: Kafka is slow or refuses them. It concerns one topic only."""
 
 
 class Pages:
-    """Publishes pages and waits until they are counted."""
+    """Publishes pages and waits until they are counted.
+
+    A symbol whose topic is stuck is left out for a while, because each attempt keeps the other symbols waiting.
+    """
 
     def __init__(self, exchange: str, publisher: Publisher) -> None:
         self._exchange = exchange
         self._publisher = publisher
+        self._stuck: dict[Account, Tried] = {}
+
+    def accepts(self, account: Account) -> bool:
+        """Return False while the symbol is left out because its topic is stuck."""
+        return account not in self._stuck or self._stuck[account].is_due()
+
+    def keep(self, accounts: Collection[Account]) -> None:
+        """Forget the failures of all symbols but these."""
+        self._stuck = {account: tried for account, tried in self._stuck.items() if account in accounts}
 
     async def publish(
         self, account: Account, page: Trades, *, since_us: int = 0, before_us: int | None = None
@@ -54,15 +72,32 @@ class Pages:
             record = TradesRecord(self._exchange, account.symbol, received_us, part)
             await self.send(account, encode(record))
         metrics.TRADES.labels(self._exchange, account.symbol).inc(sum(trade.n for trade in trades))
-        await _wait_until_counted(account, trades)
+        with self._watched(account):
+            await _wait_until_counted(account, trades)
+        self._stuck.pop(account, None)
         return trades[0].id
 
     async def send(self, account: Account, record: bytes) -> None:
         """Send a record to the symbol's topic. Raise NotCountedError if Kafka does not accept it in time."""
-        answer = await self._publisher.send(account.topic, record)
-        await asyncio.wait([answer], timeout=APPLIED_LIMIT_S)
-        if not (answer.done() and answer.result()):  # a topic in trouble must not keep other symbols waiting
-            raise NotCountedError(f"Kafka does not accept the records of {account.symbol}")
+        with self._watched(account):
+            answer = await self._publisher.send(account.topic, record)
+            await asyncio.wait([answer], timeout=APPLIED_LIMIT_S)
+            if not (answer.done() and answer.result()):  # a topic in trouble must not keep other symbols waiting
+                raise NotCountedError(f"Kafka does not accept the records of {account.symbol}")
+
+    @contextlib.contextmanager
+    def _watched(self, account: Account) -> Iterator[None]:
+        """Leave the symbol out for a while if the block raises NotCountedError, longer each time."""
+        try:
+            yield
+        except NotCountedError as error:
+            retry_s = self._stuck.setdefault(account, Tried(APPLIED_LIMIT_S)).postpone(MOST_STUCK_S)
+            metrics.FAILURES.labels(self._exchange).inc()
+            log.warning(
+                "fetched trades not counted, will retry", symbol=account.symbol, error=str(error),
+                retry_s=round(retry_s, 1),
+            )  # fmt: skip
+            raise
 
 
 def _sound(page: Trades, received_us: int) -> list[Trade]:

@@ -43,6 +43,8 @@ class Questions:
         for account in accounts:
             if account in self._refused and not self._refused[account].is_due():
                 continue
+            if not self._pages.accepts(account):
+                continue
             if account.quiet_for_s >= self._quiet_s and now >= self._asked_at.get(account, 0.0) + self._quiet_s:
                 self._asked_at[account] = now
                 return self._ask_newest(account)

@@ -6,6 +6,7 @@ into the symbol's topic and take effect when the processor reads them from there
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -14,7 +15,7 @@ from marketstream.backfill.account import Account, Hole, marked
 from marketstream.backfill.attempts import Attempts
 from marketstream.backfill.begin import Beginnings, reach_back
 from marketstream.backfill.earlier import Earlier
-from marketstream.backfill.pages import Pages
+from marketstream.backfill.pages import NotCountedError, Pages
 from marketstream.backfill.questions import Questions
 from marketstream.backoff import delays
 from marketstream.exchanges.base import Exchange
@@ -65,7 +66,8 @@ class Backfill:
         while True:
             try:
                 while work := next_work():
-                    await work
+                    with contextlib.suppress(NotCountedError):  # the trouble of one topic, whose symbol is left out
+                        await work
                     waits = delays(0.5, 30.0)
                 wait_s = CHECK_S
             except ExchangeError as error:
@@ -75,11 +77,11 @@ class Backfill:
             await asyncio.sleep(wait_s)
 
     def _next_fetch(self) -> Awaitable[None] | None:
-        accounts = self._known()
-        found = self._attempts.newest_due(accounts)
+        accounts, accepts = self._known(), self._pages.accepts
+        found = self._attempts.newest_due(accounts, accepts)
         if found is not None:
             return self._fill(*found)
-        account = self._beginnings.next_due(accounts)
+        account = self._beginnings.next_due(accounts, accepts)
         return self._begin(account) if account is not None else None
 
     def _next_question(self) -> Awaitable[None] | None:
@@ -87,7 +89,9 @@ class Backfill:
 
     def _known(self) -> list[Account]:
         """Return the accounts that have trades and are read up: no other account can show that trades are missing."""
-        return [account for account in self._accounts() if account.is_read_up and account.ledger.counted.runs]
+        accounts = list(self._accounts())
+        self._pages.keep(accounts)
+        return [account for account in accounts if account.is_read_up and account.ledger.counted.runs]
 
     async def _fill(self, account: Account, hole: Hole) -> None:
         """Fetch one page of a hole, starting at its first id.
