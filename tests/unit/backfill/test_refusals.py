@@ -7,7 +7,7 @@ import pytest
 from marketstream.backfill import pages, service
 from marketstream.backfill.attempts import PATIENCE_S
 from marketstream.exchanges.base import Newest
-from marketstream.exchanges.errors import PermanentError
+from marketstream.exchanges.errors import PermanentError, UnknownSymbolError
 from structlog.testing import capture_logs
 
 from tests.unit.backfill.world import FIRST, OTHER, Exchange, backfilled, hear, is_whole, known, trade
@@ -20,6 +20,16 @@ DAY_S = 86_400.0
 def rare_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Days pass here: checks for work every 0.2 s would take minutes."""
     monkeypatch.setattr(service, "CHECK_S", 20.0)
+
+
+class Delisted(Exchange):
+    """Does not list the symbols that it refuses."""
+
+    async def newest(self, symbol: str) -> Newest | None:
+        if symbol in self.refused:
+            self.asked_newest += 1
+            raise UnknownSymbolError("not listed", (symbol,))
+        return await super().newest(symbol)
 
 
 class Refusing(Exchange):
@@ -110,3 +120,34 @@ async def test_an_exchange_that_has_not_come_beyond_the_trades_proves_nothing() 
         await asyncio.sleep(5 * PATIENCE_S)
     assert owned.ledger.unfillable() == ((1, 9),)
     assert list(owned.ledger.holes()) == [(1, 10)]
+
+
+@virtually
+async def test_a_symbol_that_is_not_listed_is_asked_about_more_and_more_rarely_and_said_once() -> None:
+    owned, exchange = known(), Delisted(map(trade, range(5)))
+    exchange.refused.add(FIRST.symbol)
+    hear(owned, *map(trade, range(1, 5)))
+    with capture_logs() as lines:
+        async with backfilled(exchange, owned):
+            await asyncio.sleep(7 * DAY_S)
+            asked = exchange.asked_newest
+            assert asked < 30
+            assert owned.unlisted
+            await asyncio.sleep(7 * DAY_S)
+            assert 6 <= exchange.asked_newest - asked <= 8, "neither without end nor never"
+    assert len([line for line in lines if line["event"] == "symbol not listed by the exchange"]) == 1
+
+
+@virtually
+async def test_a_symbol_that_is_traded_again_is_listed_and_proven_quiet_as_before() -> None:
+    owned, exchange = known(), Delisted(map(trade, range(6)))
+    exchange.refused.add(FIRST.symbol)
+    hear(owned, *map(trade, range(1, 5)))
+    async with backfilled(exchange, owned):
+        await asyncio.sleep(7 * DAY_S)
+        exchange.refused.clear()
+        exchange.trades[FIRST.symbol][5] = again = trade(5, 7 * DAY_S)
+        hear(owned, again)
+        assert not owned.unlisted
+        await asyncio.sleep(300)
+        assert owned.ledger.counted.runs[-1].high_time > again.time + 200 * 1_000_000

@@ -41,36 +41,46 @@ class Questions:
         self._asked_at = {account: at for account, at in self._asked_at.items() if account in accounts}
         self._refused = {account: tried for account, tried in self._refused.items() if account in accounts}
         for account in accounts:
-            if account in self._refused and not self._refused[account].is_due():
-                continue
-            if not self._pages.accepts(account):
-                continue
-            if account.quiet_for_s >= self._quiet_s and now >= self._asked_at.get(account, 0.0) + self._quiet_s:
+            is_quiet = account.quiet_for_s >= self._quiet_s
+            if not is_quiet:
+                self._refused.pop(account, None)  # the exchange has its trades, so it may well answer again
+            elif self._may_ask(account) and now >= self._asked_at.get(account, 0.0) + self._quiet_s:
                 self._asked_at[account] = now
-                return self._ask_newest(account)
+                return self._ask(account)
         return None
+
+    def _may_ask(self, account: Account) -> bool:
+        refused = self._refused.get(account)
+        return self._pages.accepts(account) and (refused is None or refused.is_due())
+
+    async def _ask(self, account: Account) -> None:
+        """Ask about a symbol. If the exchange refuses to answer, ask again at growing intervals."""
+        try:
+            await self._ask_newest(account)
+        except UnknownSymbolError as error:
+            self._postpone(account)
+            if not account.unlisted:
+                log.warning("symbol not listed by the exchange", symbol=account.symbol, error=str(error))
+            account.unlisted = True
+        except PermanentError as error:
+            retry_s = self._postpone(account)
+            metrics.FAILURES.labels(self._exchange.name).inc()
+            log.warning(
+                "request for the newest trade refused, will retry", symbol=account.symbol, error=str(error),
+                retry_s=round(retry_s, 1),
+            )  # fmt: skip
+        else:
+            self._refused.pop(account, None)
+
+    def _postpone(self, account: Account) -> float:
+        return self._refused.setdefault(account, Tried()).postpone(MOST_REFUSED_S)
 
     async def _ask_newest(self, account: Account) -> None:
         """Ask the exchange whether a quiet symbol really is quiet.
 
         If it is, publish the proof of its windows. If it is not, its feed has died silently: fetch the trades since.
         """
-        try:
-            newest = await self._exchange.newest(account.symbol)
-        except UnknownSymbolError as error:
-            if not account.unlisted:
-                log.warning("symbol not listed by the exchange", symbol=account.symbol, error=str(error))
-            account.unlisted = True
-            return
-        except PermanentError as error:
-            retry_s = self._refused.setdefault(account, Tried()).postpone(MOST_REFUSED_S)
-            metrics.FAILURES.labels(self._exchange.name).inc()
-            log.warning(
-                "request for the newest trade refused, will retry", symbol=account.symbol, error=str(error),
-                retry_s=round(retry_s, 1),
-            )  # fmt: skip
-            return
-        self._refused.pop(account, None)
+        newest = await self._exchange.newest(account.symbol)
         account.unlisted = False
         highest = account.ledger.newest_run()
         if newest is None or highest is None:

@@ -137,6 +137,7 @@ class OwnedSymbol:
             # Nobody watches records that are read again, and keeping them costs a third of the speed.
             if self.is_read_up:
                 self.tape.append(record)
+                self.unlisted = False
             self._traded_at = time.monotonic()
         elif type(record) is Heartbeat:
             _check_time("a heartbeat at", record.closes_before_us, received_us)
