@@ -115,7 +115,9 @@ class Settings(Environment):
     heartbeat_ms: int = setting(1_000, "ms between the heartbeats of a symbol", least=10)
     grace_ms: int = setting(1_000, "ms of exchange time for which a window waits for late trades", least=0)
     max_id_jump: int = setting(
-        1_000_000, "a greater jump of trade ids begins a new segment and is not backfilled", least=1
+        1_000_000,
+        "missing trade ids in a row from which on the exchange is asked for its newest id before they are backfilled",
+        least=1,
     )
     max_holes: int = setting(1_000, "maximum number of holes of a symbol; beyond it, the oldest is given up", least=1)
     max_age_s: int = setting(

@@ -4,6 +4,7 @@ import asyncio
 
 from marketstream.backfill.account import Hole, holes_of
 from marketstream.backfill.attempts import FIRST_DELAY_S, MOST_DELAY_S, OLDEST_EACH, PATIENCE_S, Attempts, Tried
+from marketstream.postgres.writer import SymbolKey
 from marketstream.processor.symbol import OwnedSymbol
 
 from tests.unit.backfill.world import FIRST, OTHER, hear, known, trade
@@ -30,6 +31,15 @@ async def test_the_newest_hole_is_chosen_and_in_turn_the_oldest() -> None:
     owned = with_holes(10, 20, 30)
     assert OLDEST_EACH == 4
     assert choices(Attempts(), 8, owned) == [29, 29, 29, 9, 29, 29, 29, 9]
+
+
+@virtually
+async def test_a_small_hole_between_great_ones_of_other_symbols_is_chosen_in_turn() -> None:
+    newest, small, oldest = known(FIRST), known(OTHER), known(SymbolKey("simulator", "THIRD"))
+    hear(newest, trade(40_000))
+    hear(small, trade(5, 200))
+    hear(oldest, trade(9_000, 100))
+    assert choices(Attempts(), 4, newest, small, oldest) == [39_999, 4, 39_999, 8_999]
 
 
 @virtually

@@ -68,6 +68,36 @@ def test_a_jump_of_ids_is_no_hole() -> None:
     assert not account.jumps(2_002)
 
 
+def test_a_jump_is_a_hole_once_the_exchange_has_come_to_it() -> None:
+    account = ledger((1, 2, 0.5, 2.5), (2_000, 2_001, 4.5, 6.5), (9_000, 9_000, 7.5, 7.5), closed_until=9)
+    assert account.undecided() == (2_000, 9_000)
+    assert not account.reach(1_999)
+    assert account.reach(2_001)
+    assert list(account.holes()) == [(3, 1_999)]
+    assert account.undecided() == (9_000,)
+    assert reasons(account.take_verdicts()) == {2: HOLE, 3: HOLE, 4: HOLE}
+    assert not account.reach(5), "an older answer takes nothing back"
+    assert not account.reach(8_999)
+    assert account.reach(9_000)
+    assert list(account.holes()) == [(3, 1_999), (2_002, 8_999)]
+    account.count(50_000, 50_000, us(8.5), us(8.5))
+    assert account.undecided() == (50_000,)
+
+
+def test_a_wide_hole_that_was_given_up_stays_unfillable_although_the_exchange_was_not_asked_since() -> None:
+    account = ledger((1, 2, 0.5, 2.5), (2_000, 2_001, 4.5, 6.5), closed_until=9)
+    account.give_up(3, 1_999)
+    assert reasons(account.take_verdicts()) == {2: UNFILLABLE, 3: UNFILLABLE, 4: UNFILLABLE}
+    assert account.undecided() == ()
+
+
+def test_ids_without_order_leave_nothing_to_decide() -> None:
+    account = ledger((1, 2, 0.5, 2.5), (2_000, 2_001, 4.5, 6.5), closed_until=9)
+    account.is_unordered = True
+    assert account.undecided() == ()
+    assert not account.reach(5_000)
+
+
 def test_a_hole_is_unfillable_only_if_all_of_it_was_given_up() -> None:
     account = ledger((1, 2, 0.5, 2.5), (6, 7, 4.5, 6.5), closed_until=9)
     account.give_up(3, 4)

@@ -22,7 +22,7 @@ PATIENCE_S: Final = 60.0
 """Seconds for which the history may lack trades before they are given up, because it may lag behind the feed."""
 
 OLDEST_EACH: Final = 4
-"""Every OLDEST_EACH-th attempt is at the oldest hole instead of the newest."""
+"""Every OLDEST_EACH-th attempt is at the oldest hole instead of the newest, and as many are at the smallest."""
 
 HoleKey = tuple[str, int]
 """The topic and the last id of a hole. Its first id changes while the hole is being filled."""
@@ -41,7 +41,7 @@ class Attempts:
         """Return the hole to try next, with its account, or None if no hole is due and accepted.
 
         It is the newest hole, because people look at recent candles. Every OLDEST_EACH-th time it is the oldest, so
-        that no hole waits forever.
+        that no hole waits forever, and as often it is the smallest, so that a hole of millions delays no small one.
         """
         holes = {
             (account.topic, hole.last): (account, hole) for account in accounts for hole in holes_of(account.ledger)
@@ -53,7 +53,10 @@ class Attempts:
             if (key not in self._tried or self._tried[key].is_due()) and accepts(found[0])
         ]
         self._choices += 1
-        choose = max if self._choices % OLDEST_EACH else min
+        turn = self._choices % OLDEST_EACH
+        if turn == OLDEST_EACH // 2:
+            return min(due, key=lambda found: (found[1].last - found[1].first, -found[1].before_us), default=None)
+        choose = max if turn else min
         return choose(due, key=lambda found: found[1].before_us, default=None)
 
     def fail(self, account: Account, hole: Hole) -> None:

@@ -1,7 +1,10 @@
-"""The questions to the exchange about its newest trades, by which quiet symbols are proven quiet."""
+"""The questions to the exchange about its newest trades.
+
+The answers prove quiet symbols quiet, and decide if the ids below a jump are missing or the id after it is a stray one.
+"""
 
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from marketstream.backfill import metrics
@@ -23,21 +26,43 @@ QUIET_MARGIN_US: Final = 10_000_000
 The history may lag, and the clock may be ahead. A window that is proven too early stays proven, so this is generous.
 """
 
+MOST_MADE_UP: Final = 50_000
+"""Maximum number of trades that are fetched at once after a feed has died silently.
+
+Of more, only the newest is fetched. The others are a hole then, which takes turns with the other holes.
+"""
+
+JUMPS_S: Final = 5.0
+"""Minimum seconds between two questions about jumps of ids of one symbol, whose feed may bring many stray ids."""
+
 
 class Questions:
-    """The questions that are due. A symbol is quiet after `quiet_s` seconds without a trade."""
+    """The questions that are due. A symbol is quiet after `quiet_s` seconds without a trade.
 
-    def __init__(self, exchange: Exchange, pages: Pages, earlier: Earlier, quiet_s: float) -> None:
+    `on_verdict` is called when an answer has changed a verdict.
+    """
+
+    def __init__(
+        self, exchange: Exchange, pages: Pages, earlier: Earlier, quiet_s: float, on_verdict: Callable[[], None]
+    ) -> None:
         self._exchange = exchange
         self._pages = pages
         self._earlier = earlier
         self._quiet_s = quiet_s
+        self._on_verdict = on_verdict
         self._asked_at: dict[Account, float] = {}
         self._refused: dict[Account, Tried] = {}
+        # The questions about each id after a jump that the answers did not confirm.
+        self._jumps: dict[tuple[Account, int], Tried] = {}
 
     def next_due(self, accounts: Sequence[Account]) -> Awaitable[None] | None:
-        """Return the next query about a symbol that has been quiet, and not queried, for `quiet_s` seconds."""
+        """Return the next query about a symbol that has been quiet, and not queried, for `quiet_s` seconds.
+
+        A symbol with a jump of ids is queried at once, and again at growing intervals while the answers do not decide.
+        """
         now = time.monotonic()
+        jumps = [(account, after_id) for account in accounts for after_id in account.ledger.undecided()]
+        self._jumps = {jump: self._jumps.get(jump, Tried()) for jump in jumps}
         self._asked_at = {account: at for account, at in self._asked_at.items() if account in accounts}
         self._refused = {account: tried for account, tried in self._refused.items() if account in accounts}
         for account in accounts:
@@ -45,6 +70,10 @@ class Questions:
             if not is_quiet:
                 self._refused.pop(account, None)  # the exchange has its trades, so it may well answer again
             elif self._may_ask(account) and now >= self._asked_at.get(account, 0.0) + self._quiet_s:
+                self._asked_at[account] = now
+                return self._ask(account)
+        for (account, _), tried in self._jumps.items():
+            if tried.is_due() and self._may_ask(account) and now >= self._asked_at.get(account, -JUMPS_S) + JUMPS_S:
                 self._asked_at[account] = now
                 return self._ask(account)
         return None
@@ -55,6 +84,9 @@ class Questions:
 
     async def _ask(self, account: Account) -> None:
         """Ask about a symbol. If the exchange refuses to answer, ask again at growing intervals."""
+        for (asked, _), tried in self._jumps.items():
+            if asked is account and tried.is_due():
+                tried.postpone(MOST_REFUSED_S)
         try:
             await self._ask_newest(account)
         except UnknownSymbolError as error:
@@ -82,6 +114,11 @@ class Questions:
         """
         newest = await self._exchange.newest(account.symbol)
         account.unlisted = False
+        if newest is not None and account.ledger.reach(newest.id):
+            log.warning("jump of ids confirmed by the exchange", symbol=account.symbol, newest_id=newest.id)
+            self._on_verdict()
+        if account.quiet_for_s < self._quiet_s:
+            return
         highest = account.ledger.newest_run()
         if newest is None or highest is None:
             return
@@ -98,6 +135,8 @@ class Questions:
     async def _make_up(self, account: Account, after: Run, newest: Newest) -> None:
         """Fetch the trades after a run up to the exchange's newest one, a page at a time."""
         first, after_us = after.high + 1, after.high_time
+        if newest.id - after.high > MOST_MADE_UP:
+            first = newest.id
         # The newest trade may have happened a moment after the request, and the exchange's clock may be behind. A bound
         # that is too late costs nothing, because the ids limit the page. One before the begin would be refused.
         before_us = max(after_us, newest.at_us + QUIET_MARGIN_US)

@@ -52,7 +52,7 @@ class Backfill:
         self._attempts = Attempts()
         self._beginnings = Beginnings()
         self._earlier = Earlier(exchange, self._pages)
-        self._questions = Questions(exchange, self._pages, self._earlier, quiet_s)
+        self._questions = Questions(exchange, self._pages, self._earlier, quiet_s, on_verdict)
 
     async def run(self) -> None:
         """Backfill until cancelled. Requests to an exchange that fails are retried later, and delay nothing else."""
@@ -146,6 +146,8 @@ class Backfill:
         newest = await self._exchange.newest(account.symbol)
         if hole.generation != account.ledger.generation:
             return  # the ids have begun again meanwhile
+        if newest is not None:
+            account.ledger.reach(newest.id)
         last = min(last, newest.id - 1 if newest is not None else -1)
         if last < hole.first:
             return  # the exchange has not come beyond these ids: the history lags, or the id above them is a stray one

@@ -12,7 +12,7 @@ class Counters:
         self.duplicate = 0
         """Dropped trades, which were counted before."""
         self.jumped = 0
-        """Counted trades after a jump of ids that began a new segment."""
+        """Counted trades after a jump of ids, which the exchange had to confirm."""
         self.late = 0
         """Counted trades in a window that was already closed."""
         self.partial = 0

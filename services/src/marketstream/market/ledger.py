@@ -36,6 +36,11 @@ class Ledger:
 
         It is not stored, because every record of such trades sets it again.
         """
+        self.reached_id = -1
+        """The greatest id that the exchange itself has named as its newest; -1 before its first answer.
+
+        It is not stored: a new owner asks again.
+        """
         self._unfillable = merged(progress.unfillable)
         self._max_id_jump = max_id_jump
         self._max_holes = max_holes
@@ -169,6 +174,7 @@ class Ledger:
                 self.doubt(window_of(before.high_time), window_of(after.low_time))
         self._in_doubt.keep(self.take_verdicts())
         self.counted, self.settled_id, self._unfillable = CountedIds(), -1, []
+        self.reached_id = -1
         self.generation, self.since_us = self.generation + 1, since_us
         self.survey_again()
 
@@ -190,6 +196,28 @@ class Ledger:
         """Return the ids (first, last) of every hole that may still be filled, oldest first."""
         return () if self.is_unordered else self._surveyed().holes
 
+    def undecided(self) -> tuple[int, ...]:
+        """Return the first id after every jump that the exchange has not confirmed, lowest first.
+
+        Either the ids below it are missing, or it is a stray id. The exchange's newest id decides.
+        """
+        return () if self.is_unordered else self._surveyed().undecided
+
+    def reach(self, newest_id: int) -> bool:
+        """Note that the exchange has come to `newest_id`. Return True if it has come beyond a jump of ids.
+
+        Such a jump is a hole then, and the windows around it are in doubt.
+        """
+        decided = {after_id for after_id in self.undecided() if after_id <= newest_id}
+        self.reached_id = max(self.reached_id, newest_id)
+        if not decided:
+            return False
+        self.survey_again()
+        for before, after in pairwise(self.counted):
+            if after.low in decided:
+                self.doubt(window_of(before.high_time), window_of(after.low_time))
+        return True
+
     def newest_run(self) -> Run | None:
         """Return the run that reaches furthest in time, or None.
 
@@ -198,7 +226,7 @@ class Ledger:
         return self._surveyed().newest_run
 
     def jumps(self, low: int) -> bool:
-        """Return True if the id lies so far above the counted ids below it that it begins a new segment."""
+        """Return True if the id lies so far above the counted ids below it that it may be a stray id."""
         index = self.counted.index_before(low)
         return index >= 0 and low - self.counted.runs[index].high > self._max_id_jump
 
@@ -256,10 +284,11 @@ class Ledger:
 
     def _between(self, before: Run, after: Run) -> str:
         low, high = before.high + 1, after.low - 1
-        if high - low >= self._max_id_jump:
-            return UNCONFIRMED  # a jump of ids, which begins a new segment
         index = bisect_right(self._unfillable, (low, NO_LIMIT)) - 1
-        return UNFILLABLE if index >= 0 and self._unfillable[index][1] >= high else HOLE
+        if index >= 0 and self._unfillable[index][1] >= high:
+            return UNFILLABLE
+        is_jump = high - low >= self._max_id_jump and after.low > self.reached_id
+        return UNCONFIRMED if is_jump else HOLE
 
     def _below(self) -> str:
         return UNFILLABLE if self.settled_id >= 0 else UNCONFIRMED

@@ -5,7 +5,7 @@ from functools import cached_property
 from itertools import pairwise
 from operator import attrgetter
 
-from marketstream.market.candle import HOLE
+from marketstream.market.candle import HOLE, UNCONFIRMED
 from marketstream.market.counted import Run
 from marketstream.market.verdict import Judge
 from marketstream.market.window import window_of
@@ -33,6 +33,13 @@ class Survey:
         """The ids (first, last) of every hole that may still be filled, oldest first."""
         pairs = zip(pairwise(self._runs), self._missing, strict=True)
         return tuple((before.high + 1, after.low - 1) for (before, after), reason in pairs if reason == HOLE)
+
+    @cached_property
+    def undecided(self) -> tuple[int, ...]:
+        """The first id after every jump of ids, lowest first."""
+        return tuple(
+            run.low for run, reason in zip(self._runs[1:], self._missing, strict=True) if reason == UNCONFIRMED
+        )
 
     @property
     def newest_run(self) -> Run | None:
