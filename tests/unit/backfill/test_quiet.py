@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from marketstream.backfill import pages, questions
 from marketstream.backfill.questions import QUIET_MARGIN_US
+from marketstream.exchanges.base import Newest
 from marketstream.market.trade import Trades
 from marketstream.market.window import WINDOW_US
 from marketstream.processor import symbol
@@ -14,8 +15,8 @@ from marketstream.settings import Settings
 
 from tests.harness.model import MemoryStore
 from tests.harness.scenarios import EPOCH, PRICE_SCALE, QUANTITY_SCALE
-from tests.unit.backfill.world import PAGE, QUIET_S, Exchange, backfilled, hear, known, trade
-from tests.unit.processor.owners import counted
+from tests.unit.backfill.world import FIRST, PAGE, QUIET_S, Exchange, backfilled, hear, known, trade
+from tests.unit.processor.owners import apply, counted, heartbeat, owner
 from tests.unit.virtual import VirtualClock, now_us, seconds_until, virtually
 
 
@@ -140,3 +141,53 @@ async def test_a_clock_behind_the_exchange_refuses_no_trade_that_a_dead_feed_mis
     hear(owned, *map(trade, range(1, 5)))
     async with backfilled(exchange, owned):
         await seconds_until(lambda: counted(owned) == [(0, 6)], 2 * QUIET_S)
+
+
+@virtually
+async def test_a_market_that_is_quiet_from_the_beginning_gets_its_last_price_and_is_proven_quiet() -> None:
+    owned, exchange, store = owner(FIRST), Exchange([trade(7, -300)]), MemoryStore()
+    apply(owned, heartbeat(0.5), heartbeat(1.5))
+    async with backfilled(exchange, owned):
+        await asyncio.sleep(2 * QUIET_S + 5)
+        assert counted(owned) == [(7, 7)]
+        assert not owned.backfilling
+    assert exchange.asked_newest == 2
+    newest = owned.aggregator.newest()
+    assert newest is not None
+    assert (newest.close_id, newest.close_time) == (7, trade(7, -300).time)
+    assert owned.heard_until_us == owned.ledger.counted.runs[0].high_time >= now_us() - int((QUIET_S + 16) * 1e6)
+    store.apply(owned.take().commit)
+    assert len(store.empty) >= 30, "the windows since the trade are proven empty"
+
+
+@virtually
+async def test_a_market_that_was_never_traded_is_heard_of_while_the_exchange_says_so() -> None:
+    owned, exchange = owner(FIRST), Exchange()
+    async with backfilled(exchange, owned):
+        assert owned.heard_until_us is None
+        await asyncio.sleep(10 * QUIET_S)
+        assert owned.heard_until_us is not None
+        assert owned.heard_until_us >= now_us() - int((QUIET_S + 1) * 1e6)
+        exchange.broken.add(FIRST.symbol)
+        heard_us = owned.heard_until_us
+        await asyncio.sleep(10 * QUIET_S)
+        assert owned.heard_until_us <= heard_us + int((QUIET_S + 1) * 1e6)
+        exchange.broken.clear()
+        exchange.trades[FIRST.symbol][0] = trade(0, 600)
+        await seconds_until(lambda: counted(owned) == [(0, 0)], 4 * QUIET_S)
+
+
+@virtually
+async def test_a_market_whose_newest_trade_the_history_still_lacks_is_asked_about_again() -> None:
+    owned, exchange = owner(FIRST), Exchange([trade(7, -300)])
+    hidden = exchange.trades[FIRST.symbol].pop(7)
+
+    async def newest(_: str) -> Newest:
+        return Newest(7, now_us())
+
+    exchange.newest = newest  # type: ignore[method-assign]
+    async with backfilled(exchange, owned):
+        await asyncio.sleep(3 * QUIET_S)
+        assert counted(owned) == []
+        exchange.trades[FIRST.symbol][7] = hidden
+        await seconds_until(lambda: counted(owned) == [(7, 7)], 2 * QUIET_S)

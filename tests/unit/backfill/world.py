@@ -64,8 +64,8 @@ class Exchange(Simulator):
         await asyncio.sleep(0.1)
         if symbol in self.broken and not self.says_newest:
             raise ExchangeError("no answer")
-        highest = max(self.trades[symbol])
-        return Newest(highest, now_us() - self.behind_us)
+        highest = max(self.trades[symbol], default=None)
+        return None if highest is None else Newest(highest, now_us() - self.behind_us)
 
 
 class Topics:

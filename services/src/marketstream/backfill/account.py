@@ -20,6 +20,12 @@ class Account(Protocol):
     The backfill sets it with each answer, and the symbol itself resets it with each trade.
     """
 
+    untraded_at_us: int | None
+    """The local time (Unix µs) at which the exchange last answered that the symbol was never traded, or None.
+
+    The backfill sets it, for the live state.
+    """
+
     @property
     def symbol(self) -> str:
         """The symbol's name at the exchange."""

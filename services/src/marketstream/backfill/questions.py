@@ -119,9 +119,12 @@ class Questions:
             self._on_verdict()
         if account.quiet_for_s < self._quiet_s:
             return
-        highest = account.ledger.newest_run()
-        if newest is None or highest is None:
+        if newest is None:
+            account.untraded_at_us = time.time_ns() // 1000
             return
+        highest = account.ledger.newest_run() or await self._fetch_newest(account, newest)
+        if highest is None:
+            return  # the history has not come to its newest trade yet
         self._earlier.hint(account, highest, newest.id)
         if newest.id == highest.high:
             # A proof is no later than its receipt, even if the local clock is behind that of the exchange.
@@ -131,6 +134,14 @@ class Questions:
         elif newest.id > highest.high:
             with marked(account):
                 await self._make_up(account, highest, newest)
+
+    async def _fetch_newest(self, account: Account, newest: Newest) -> Run | None:
+        """Fetch the newest trade of a symbol that was quiet from the beginning. Return its run, or None."""
+        with marked(account):
+            page = await self._exchange.history(account.symbol, newest.id, newest.id)
+            if page is not None:
+                await self._pages.publish(account, page, before_us=newest.at_us)
+        return account.ledger.newest_run()
 
     async def _make_up(self, account: Account, after: Run, newest: Newest) -> None:
         """Fetch the trades after a run up to the exchange's newest one, a page at a time."""

@@ -88,12 +88,10 @@ def take_frame(owned: OwnedSymbol, state: LiveState) -> Frame:
 def _status(owned: OwnedSymbol, lag: int) -> dict[str, str]:
     ledger = owned.aggregator.ledger
     complete_until = ledger.complete_until()
-    # The evidence is a trade, or the exchange's report that there was none. A heartbeat is no evidence: it shows that
-    # the connection is alive, but the symbol's subscription may have died on it.
-    evidence = ledger.newest_run()
+    heard_until_us = owned.heard_until_us
     return {
         "complete_until": "" if complete_until is None else str(start_s(complete_until)),
-        "heard_until": seconds(evidence.high_time) if evidence else "",
+        "heard_until": "" if heard_until_us is None else seconds(heard_until_us),
         "lag": str(lag),
         "open_holes": str(len(ledger.holes())),
         "backfilling": str(int(owned.backfilling)),

@@ -224,9 +224,8 @@ async def _measure(holdings: Holdings, consumer: Consumer) -> None:
             metrics.POSITION.labels(*owned.key).set(owned.position)
             metrics.LAG.labels(*owned.key).set(consumer.lag(owned.topic, owned.position))
             metrics.OPEN_HOLES.labels(*owned.key).set(len(owned.aggregator.ledger.holes()))
-            evidence = owned.aggregator.ledger.newest_run()
-            since_s = owned_since.setdefault(owned, time.time())
-            metrics.HEARD_UNTIL.labels(*owned.key).set(evidence.high_time / 1e6 if evidence else since_s)
+            heard_until_us, since_s = owned.heard_until_us, owned_since.setdefault(owned, time.time())
+            metrics.HEARD_UNTIL.labels(*owned.key).set(since_s if heard_until_us is None else heard_until_us / 1e6)
         for owned in before.keys() - counts.keys():
             owned_since.pop(owned)
             if owned.topic not in holdings.owned:  # another process reports it now

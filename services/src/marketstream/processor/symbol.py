@@ -64,6 +64,8 @@ class OwnedSymbol:
         """True while missing trades are being fetched from the exchange's history."""
         self.unlisted = False
         """True if the exchange answered that it does not list the symbol, until the next trade."""
+        self.untraded_at_us: int | None = None
+        """The local time at which the exchange last answered that the symbol was never traded, or None."""
         self.is_first_start: Final = not claim.progress.counted
         """True if nothing of the symbol was stored before the claim."""
         self._commit_number = claim.commit_number
@@ -91,6 +93,16 @@ class OwnedSymbol:
     def is_read_up(self) -> bool:
         """True if all records that the topic held at the claim have been applied."""
         return self.position >= self._end_at_claim
+
+    @property
+    def heard_until_us(self) -> int | None:
+        """The time (Unix µs) up to which the trades, or their absence, are known by evidence; None if there is none.
+
+        The evidence is a trade, or the exchange's report that there was none. A heartbeat is no evidence: it shows that
+        the connection is alive, but the symbol's subscription may have died on it.
+        """
+        newest = self.ledger.newest_run()
+        return newest.high_time if newest is not None else self.untraded_at_us
 
     @property
     def quiet_for_s(self) -> float:
