@@ -45,4 +45,5 @@ def account(progress: Progress) -> tuple[Any, ...]:
     """Return the progress as a comparable value."""
     runs = tuple((run.low, run.high, run.low_time, run.high_time) for run in progress.counted)
     offsets = progress.resume_offset, progress.position, progress.closed_until
-    return (*offsets, runs, progress.unfillable, progress.settled_id, progress.generation, progress.since_us)
+    generation = progress.generation, progress.since_us, progress.begin_known
+    return (*offsets, runs, progress.unfillable, progress.settled_id, *generation)

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 import asyncpg
 import pytest
 from marketstream.exchanges.base import ClockAdvanced, TradesReceived
+from marketstream.exchanges.errors import ExchangeError
 from marketstream.exchanges.simulator.exchange import Simulator
 from marketstream.local.kafka import KafkaServer
 from marketstream.market.trade import Trades
@@ -25,6 +26,8 @@ class Faulty(Simulator):
     def __init__(self, lost_for_good: range | None = None) -> None:
         super().__init__(7, trades_per_second=40)
         self.lose_next = 0
+        self.is_broken = False
+        """True while the history does not answer."""
         self.lost_for_good = lost_for_good
         self.lost: list[int] = []
 
@@ -38,6 +41,8 @@ class Faulty(Simulator):
                 yield event
 
     async def history(self, symbol: str, first_id: int, last_id: int, **hints: int | None) -> Trades | None:
+        if self.is_broken:
+            raise ExchangeError("no answer")
         if self.lost_for_good and first_id in self.lost_for_good:
             return None
         return await super().history(symbol, first_id, last_id, **hints)
@@ -90,6 +95,24 @@ async def test_the_first_window_a_hole_and_a_restart_become_complete(settings: S
     async with Redis.from_url(settings.redis_url, decode_responses=True) as redis:
         stream = await redis.hgetall(f"stream:simulator:{SYMBOLS[0]}")
         assert (stream["open_holes"], stream["backfilling"]) == ("0", "0")
+
+
+async def test_a_first_window_whose_beginning_was_not_reached_before_a_restart_becomes_complete(
+    settings: Settings,
+) -> None:
+    exchange = Faulty()
+    exchange.is_broken = True
+
+    async def some_are_stored() -> None:
+        for symbol in SYMBOLS:
+            rows = await candles(settings, symbol)
+            assert [row["incomplete_reason"] for row in rows[:2]] == ["unconfirmed", None]
+
+    async with pair(settings, exchange, exchange):
+        await within(LIMIT_S, some_are_stored)
+    exchange.is_broken = False
+    async with pair(settings, exchange, exchange):
+        await within(LIMIT_S, lambda: all_are_complete(settings, 2))
 
 
 async def test_what_the_exchange_lacks_is_given_up_and_said(settings: Settings) -> None:

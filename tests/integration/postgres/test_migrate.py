@@ -67,6 +67,22 @@ async def test_many_processes_at_once_apply_each_once(connection: asyncpg.Connec
     assert len(await versions(connection)) == len(packaged())
 
 
+async def test_symbols_of_an_older_version_keep_their_beginning(connection: asyncpg.Connection) -> None:
+    """Only a symbol of which nothing is counted yet is a new one."""
+    migrations = packaged()
+    before = [migration for migration in migrations if migration.name != "begin_known"]
+    await migrate(connection, before[:1])
+    await connection.execute(
+        """INSERT INTO progress (exchange, symbol, topic, counted, edge_times, settled_id)
+           VALUES ('a', 'OLD', 't', '{[1,2]}', '{1,2}', -1), ('a', 'NEW', 't', '{}', '{}', -1),
+                  ('a', 'SETTLED', 't', '{}', '{}', 7)"""
+    )
+    await migrate(connection)
+    await connection.execute("INSERT INTO progress (exchange, symbol, topic) VALUES ('a', 'NEWER', 't')")
+    found = dict(await connection.fetch("SELECT symbol, begin_known FROM progress"))
+    assert found == {"OLD": True, "NEW": False, "SETTLED": True, "NEWER": False}
+
+
 async def test_a_failure_leaves_nothing_of_its_migration(connection: asyncpg.Connection) -> None:
     broken = Migration(2, "broken", "CREATE TABLE two (); SELECT 1 / 0;")
     with pytest.raises(StoreRefusedError, match="division by zero"):

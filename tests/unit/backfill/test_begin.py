@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 from marketstream.backfill import service
+from marketstream.market.counted import Run
+from marketstream.market.progress import Progress
 from marketstream.market.trade import Trade
 from marketstream.market.window import WINDOW_US
 from marketstream.postgres.writer import SymbolKey
 from marketstream.processor.symbol import OwnedSymbol
 from structlog.testing import capture_logs
 
+from tests.harness.model import MemoryStore
 from tests.harness.scenarios import EPOCH
 from tests.unit.backfill.world import FIRST, OTHER, Exchange, backfilled, hear, trade
 from tests.unit.processor.owners import owner
@@ -76,3 +79,66 @@ async def test_a_beginning_that_is_refused_is_asked_for_more_and_more_rarely(mon
             assert 15 < len(refused) < 30
             exchange.refused.clear()
             await seconds_until(lambda: begin_is_proven(first), DAY_S + 60)
+
+
+def killed(owned: OwnedSymbol, *again: Trade) -> OwnedSymbol:
+    """Return the symbol as the next owner has it, from the last commit and the trades that it reads again."""
+    successor = owner(owned.key, owned.take().commit.progress)
+    hear(successor, *again)
+    return successor
+
+
+@virtually
+async def test_a_beginning_not_reached_before_a_kill_is_reached_by_the_next_owner() -> None:
+    owned, store = owner(FIRST), MemoryStore()
+    hear(owned, *map(early, range(50, 200)))
+    store.apply(owned.take().commit)
+    assert store.progress.counted, "the first window is stored"
+    assert set(store.reasons.values()) == {"unconfirmed"}
+    owned = owner(FIRST, store.progress)
+    hear(owned, *map(early, range(50, 200)))
+    async with backfilled(Exchange(map(early, range(200))), owned):
+        await seconds_until(lambda: begin_is_proven(owned), 5)
+    store.apply(owned.take().commit)
+    assert store.reasons[EPOCH // WINDOW_US] is None
+    assert store.progress.begin_known
+
+
+@virtually
+async def test_a_beginning_that_was_reached_but_not_stored_is_reached_again() -> None:
+    owned, exchange = begun(FIRST), Exchange(map(early, range(51)))
+    async with backfilled(exchange, owned):
+        await seconds_until(lambda: begin_is_proven(owned), 5)
+        progress = owned.take().commit.progress
+        assert not progress.counted, "its window is open"
+        assert not progress.begin_known
+        owned = killed(owned, *map(early, range(10, 51)))
+    async with backfilled(exchange, owned):
+        await seconds_until(lambda: begin_is_proven(owned), 5)
+
+
+@pytest.mark.parametrize("lowest", [0, 10], ids=["with id 0", "in a history that lacks the trades before"])
+@virtually
+async def test_a_beginning_that_cannot_be_reached_is_not_asked_for_again_after_a_restart(lowest: int) -> None:
+    owned, exchange = owner(FIRST), Exchange(map(trade, range(lowest, 200)))
+    hear(owned, *map(trade, range(lowest, 200)))
+    async with backfilled(exchange, owned):
+        await asyncio.sleep(5)
+    asked = len(exchange.asked)
+    progress = owned.take().commit.progress
+    assert progress.begin_known
+    owned = owner(FIRST, progress)
+    hear(owned, *map(trade, range(lowest, 200)))
+    async with backfilled(exchange, owned):
+        await asyncio.sleep(5)
+    assert len(exchange.asked) == asked
+
+
+@virtually
+async def test_no_beginning_is_asked_for_below_ids_that_are_no_longer_accounted_for() -> None:
+    run = Run(50, 50, early(50).time, early(50).time)
+    owned = owner(FIRST, Progress(closed_until=EPOCH // WINDOW_US + 1, counted=(run,), settled_id=49))
+    exchange = Exchange(map(early, range(51)))
+    async with backfilled(exchange, owned):
+        await asyncio.sleep(5)
+    assert not exchange.asked

@@ -86,7 +86,9 @@ class Topics:
 
 def known(key: SymbolKey = FIRST) -> OwnedSymbol:
     """Return a symbol of which trade 0 is stored."""
-    return owner(key, Progress(closed_until=EPOCH // WINDOW_US, counted=(Run(0, 0, EPOCH - 1, EPOCH - 1),)))
+    return owner(
+        key, Progress(closed_until=EPOCH // WINDOW_US, counted=(Run(0, 0, EPOCH - 1, EPOCH - 1),), begin_known=True)
+    )
 
 
 def hear(owned: OwnedSymbol, *trades: Trade) -> None:

@@ -17,7 +17,7 @@ WINDOW = 161_006_404
 PROGRESS = Progress(
     resume_offset=40, position=42, closed_until=WINDOW + 1,
     counted=(Run(1, 5, 100, 200), Run(9, 9, 300, 350)), unfillable=((6, 7), (12, 12)), settled_id=3, generation=2,
-    since_us=90,
+    since_us=90, begin_known=True,
 )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def test_a_verdict_is_written_with_the_starts_of_its_windows() -> None:
 def test_progress_is_written_with_ranges_that_include_both_ends() -> None:
     assert progress_row(KEY, 7, 3, Commit(progress=PROGRESS)) == (
         "binance", "BTCUSDT", 7, 3, 40, 42, (WINDOW + 1) * WINDOW_S,
-        "{[1,5],[9,9]}", "{100,200,300,350}", "{[6,7],[12,12]}", 3, 2, 90,
+        "{[1,5],[9,9]}", "{100,200,300,350}", "{[6,7],[12,12]}", 3, 2, 90, True,
     )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def test_progress_is_read_from_ranges_that_exclude_their_upper_end() -> None:
         "resume_offset": 40, "position": 42, "closed_until": (WINDOW + 1) * WINDOW_S,
         "counted": [Range(1, 6), Range(9, 10)], "edge_times": [100, 200, 300, 350],
         "unfillable": [Range(6, 8), Range(12, 13)], "settled_id": 3, "generation": 2, "generation_since": 90,
+        "begin_known": True,
     }  # fmt: skip
     progress = progress_of(cast("Record", row))
     assert progress_row(KEY, 7, 3, Commit(progress=progress)) == progress_row(KEY, 7, 3, Commit(progress=PROGRESS))

@@ -46,10 +46,6 @@ class Account(Protocol):
         """
 
     @property
-    def is_first_start(self) -> bool:
-        """True if nothing of the symbol was stored before the claim."""
-
-    @property
     def quiet_for_s(self) -> float:
         """The seconds since the last trade of the symbol was applied, by the local clock."""
 

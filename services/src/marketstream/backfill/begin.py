@@ -1,4 +1,4 @@
-"""Reaching the beginning of a new symbol, that is, one without stored data."""
+"""Reaching the beginning of a new symbol, that is, one whose beginning is not known."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -21,7 +21,6 @@ class Beginnings:
     """The beginnings still to be reached, and the failed attempts at each."""
 
     def __init__(self) -> None:
-        self._over: set[Account] = set()
         self._tried: dict[Account, Tried] = {}
 
     def next_due(self, accounts: Sequence[Account], accepts: Callable[[Account], bool]) -> Account | None:
@@ -29,8 +28,7 @@ class Beginnings:
 
         It is the one that has been due longest, so a beginning that fails does not delay the others.
         """
-        self._over &= set(accounts)
-        starting = [account for account in accounts if account.is_first_start and account not in self._over]
+        starting = [account for account in accounts if not account.ledger.begin_known]
         self._tried = {account: self._tried.get(account, Tried()) for account in starting}
         due = [account for account, tried in self._tried.items() if tried.is_due() and accepts(account)]
         return min(due, key=lambda account: self._tried[account].not_before, default=None)
@@ -46,7 +44,7 @@ class Beginnings:
 
     def end(self, account: Account) -> None:
         """Stop trying to reach the beginning: it was reached, or never will be."""
-        self._over.add(account)
+        account.ledger.begin_known = True
 
 
 async def reach_back(exchange: Exchange, pages: Pages, account: Account) -> bool:

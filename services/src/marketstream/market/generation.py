@@ -36,6 +36,7 @@ class Stored(NamedTuple):
     since_us: int
     settled_id: int
     unfillable: tuple[tuple[int, int], ...]
+    begin_known: bool
 
 
 def contradicts(counted: CountedIds, low: int, high: int, time_us: int, max_id_jump: int) -> bool:

@@ -31,6 +31,9 @@ class Ledger:
         """The number of times that the ids have begun again."""
         self.since_us = progress.since_us
         """Trades from before this time (Unix µs) belong to earlier generations and are no longer accounted for."""
+        self.begin_known = progress.begin_known or progress.settled_id >= 0
+        """True if the beginning of the account was reached, or never will be. It is not asked for then."""
+        self._is_begin_stored = self.begin_known
         self.is_unordered = False
         """True once the exchange was found to skip ids: nothing is proven then, and no id is known to be missing.
 
@@ -142,6 +145,7 @@ class Ledger:
                 self.survey_again()
                 self.doubt(window_of(since_us), window_of(lowest.low_time))
                 lowest.low_time = since_us
+        self.begin_known = True
         return True
 
     def give_up(self, low: int, high: int) -> None:
@@ -164,7 +168,7 @@ class Ledger:
         one until a window of the new generation closes: an owner that starts before then reads the same records again.
         """
         if self._earlier is None:
-            self._earlier = Stored(self.generation, self.since_us, self.settled_id, self.unfillable())
+            self._earlier = self._stored()
         holes = self.holes()
         self._unfillable = merged([*self._unfillable, *holes])
         self.survey_again()
@@ -175,12 +179,13 @@ class Ledger:
         self._in_doubt.keep(self.take_verdicts())
         self.counted, self.settled_id, self._unfillable = CountedIds(), -1, []
         self.reached_id = -1
+        self.begin_known = self._is_begin_stored = True  # ids of the earlier generation may lie below
         self.generation, self.since_us = self.generation + 1, since_us
         self.survey_again()
 
     def progress(self, resume_offset: int, position: int) -> Progress:
         """Return the progress to store: the account of closed windows, in the generation to which it belongs."""
-        stored = self._earlier or Stored(self.generation, self.since_us, self.settled_id, self.unfillable())
+        stored = self._earlier or self._stored()
         return Progress(
             resume_offset=resume_offset,
             position=position,
@@ -190,6 +195,7 @@ class Ledger:
             settled_id=stored.settled_id,
             generation=stored.number,
             since_us=stored.since_us,
+            begin_known=stored.begin_known,
         )
 
     def holes(self) -> tuple[tuple[int, int], ...]:
@@ -302,6 +308,14 @@ class Ledger:
             return False
         oldest = self.counted.runs[0]
         return self.closed.overlap(oldest.low, oldest.high) == oldest.high - oldest.low + 1
+
+    def _stored(self) -> Stored:
+        """Return what is stored beside `closed`, if both belong to the present generation."""
+        # The beginning is stored with the lowest run and the time of its edge.
+        if self.begin_known and self.closed.runs and self.closed.runs[0].low == self.counted.runs[0].low:
+            self._is_begin_stored = True
+        unfillable = self.unfillable()
+        return Stored(self.generation, self.since_us, self.settled_id, unfillable, self._is_begin_stored)
 
     def _accounts(self) -> tuple[CountedIds, ...]:
         """Return the accounts that hold ids of the present generation."""

@@ -16,6 +16,7 @@ class Progress:
     record applied. Windows numbered below `closed_until` are closed. `counted` holds the counted ids, `unfillable` the
     ids (first, last) of holes given up. Ids up to `settled_id` are no longer accounted for. All of these ids belong to
     the generation with the number `generation`, and trades from before `since_us` (Unix µs) to earlier ones.
+    `begin_known` is True if the beginning of the lowest run was reached, or never will be.
     """
 
     resume_offset: int = 0
@@ -26,6 +27,7 @@ class Progress:
     settled_id: int = -1
     generation: int = 0
     since_us: int = 0
+    begin_known: bool = False
 
 
 class ClosedCandle(NamedTuple):

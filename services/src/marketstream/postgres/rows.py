@@ -76,6 +76,7 @@ def progress_row(key: Key, fence: int, number: int, commit: Commit) -> tuple[Any
         _multirange((run.low, run.high) for run in progress.counted),
         "{" + ",".join(f"{run.low_time},{run.high_time}" for run in progress.counted) + "}",
         _multirange(progress.unfillable), progress.settled_id, progress.generation, progress.since_us,
+        progress.begin_known,
     )  # fmt: skip
 
 
@@ -101,6 +102,7 @@ def progress_of(row: asyncpg.Record) -> Progress:
         settled_id=row["settled_id"],
         generation=row["generation"],
         since_us=row["generation_since"],
+        begin_known=row["begin_known"],
     )
 
 

@@ -22,7 +22,7 @@ ORDER BY exchange, symbol
 ON CONFLICT (exchange, symbol) DO UPDATE
 SET fence = greatest(p.fence + 1, excluded.fence), topic = excluded.topic, updated_at = now()
 RETURNING exchange, symbol, fence, commit_number, resume_offset, position, closed_until,
-          counted, edge_times, unfillable, settled_id, generation, generation_since
+          counted, edge_times, unfillable, settled_id, generation, generation_since, begin_known
 """
 
 # Every transaction takes these locks first and in this order, so that no deadlock can occur.
@@ -38,11 +38,11 @@ SET commit_number = n.commit_number, resume_offset = n.resume_offset, position =
     closed_until = n.closed_until,
     counted = n.counted::int8multirange, edge_times = n.edge_times::bigint[],
     unfillable = n.unfillable::int8multirange, settled_id = n.settled_id,
-    generation = n.generation, generation_since = n.generation_since, updated_at = now()
+    generation = n.generation, generation_since = n.generation_since, begin_known = n.begin_known, updated_at = now()
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::text[], $9::text[], $10::text[], $11::bigint[], $12::int[], $13::bigint[])
+            $8::text[], $9::text[], $10::text[], $11::bigint[], $12::int[], $13::bigint[], $14::boolean[])
      AS n (exchange, symbol, fence, commit_number, resume_offset, position, closed_until, counted, edge_times,
-           unfillable, settled_id, generation, generation_since)
+           unfillable, settled_id, generation, generation_since, begin_known)
 WHERE p.exchange = n.exchange AND p.symbol = n.symbol
   AND p.fence = n.fence AND p.commit_number = n.commit_number - 1
 RETURNING p.exchange, p.symbol

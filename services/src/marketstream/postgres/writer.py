@@ -170,7 +170,7 @@ async def _guard(connection: Any, commits: dict[SymbolKey, Numbered]) -> None:
     rows have shown both already. If rows are still not found, raise StoreError, which rolls back.
     """
     rows = [progress_row(key, *numbered) for key, numbered in commits.items()]
-    updated = {SymbolKey(*row) for row in await connection.fetch(GUARD, *columns(rows, 13))}
+    updated = {SymbolKey(*row) for row in await connection.fetch(GUARD, *columns(rows, 14))}
     if missing := commits.keys() - updated:
         raise StoreError(
             f"commits out of order for {sorted(missing)}: expected the number after that of the last stored commit"

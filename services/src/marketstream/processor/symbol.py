@@ -66,8 +66,6 @@ class OwnedSymbol:
         """True if the exchange answered that it does not list the symbol, until the next trade."""
         self.untraded_at_us: int | None = None
         """The local time at which the exchange last answered that the symbol was never traded, or None."""
-        self.is_first_start: Final = not claim.progress.counted
-        """True if nothing of the symbol was stored before the claim."""
         self._commit_number = claim.commit_number
         self._stored_position = claim.progress.position
         self._rejected = 0
