@@ -26,6 +26,9 @@ from tests.harness.rows import add_candles, add_symbol
 
 PUBLISH_S: Final = 0.02
 
+PROVEN_S: Final = 600
+"""Seconds of the stretch that is proven complete."""
+
 PRICES: Final = {"BTCUSDT": 6_432_480, "ETHUSDT": 318_455, "SOLUSDT": 15_210}
 """Initial price of each symbol, in cents."""
 
@@ -197,6 +200,7 @@ class Market:
         price = FramePrice(plain(book.candle["close"]), now, book.next_id - 1)
         fresh = {
             "last_trade_time": now, "last_trade_id": str(price.id), "heard_until": now, "open_holes": "0",
+            "complete_from": str(book.candle["window_start"] - PROVEN_S),
             "complete_until": str(book.candle["window_start"]), "lag": "0", "backfilling": "0", "updated_at": now,
         } | status  # fmt: skip
         told = [*self._changed[symbol], *changed]

@@ -30,7 +30,8 @@ OPEN_CANDLE: dict[Any, Any] = {
 
 STATUS: dict[Any, Any] = {
     "price": "39491.76", "price_id": "2001", "price_time": "1610064046.355",
-    "last_trade_time": "1610064046.355", "last_trade_id": "2001", "complete_until": "", "heard_until": "1610064046.9",
+    "last_trade_time": "1610064046.355", "last_trade_id": "2001", "complete_from": "",
+    "complete_until": "", "heard_until": "1610064046.9",
     "lag": "0", "open_holes": "0", "backfilling": "0", "fence": "3", "updated_at": "1610064047",
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ def run(scenario: Scenario, store: MemoryStore) -> None:
         else:
             store.apply(commit)
             assert_no_false_claim(scenario, store)
+            assert_stretch_is_proven(scenario, store, reading.aggregator)
 
 
 def assert_no_false_claim(scenario: Scenario, store: MemoryStore) -> None:
@@ -28,6 +29,16 @@ def assert_no_false_claim(scenario: Scenario, store: MemoryStore) -> None:
     for start, row in store.rows().items():
         if row.complete:
             assert row == truth[start]
+
+
+def assert_stretch_is_proven(scenario: Scenario, store: MemoryStore, aggregator: Aggregator) -> None:
+    """Check that every stored row of the stretch that is said to be proven is complete, and that it ends at a hole."""
+    first, until = aggregator.ledger.complete() or (0, 0)
+    rows = store.rows()
+    traded = {trade.time // WINDOW_US for trade in scenario.trades}
+    for window in range(first, min(until, store.progress.closed_until)):
+        assert rows[window * WINDOW_S].complete, "no row would be one that is not proven"
+        assert window not in traded or rows[window * WINDOW_S].trade_count
 
 
 @settings(max_examples=600, deadline=None)
@@ -58,7 +69,7 @@ Shown = tuple[int, int]
 def shown(aggregator: Aggregator) -> Shown:
     """Return the progress of the symbol as Redis shows it."""
     newest = aggregator.ledger.newest_run()
-    return aggregator.ledger.complete_until() or 0, newest.high_time if newest is not None else 0
+    return (aggregator.ledger.complete() or (0, 0))[1], newest.high_time if newest is not None else 0
 
 
 def run_watched(scenario: Scenario, store: MemoryStore) -> None:
@@ -238,7 +249,8 @@ def test_a_restart_keeps_the_proof_of_a_quiet_market_whose_last_trade_was_in_an_
     aggregator.quiet(2, EPOCH + int(until * WINDOW_US))
     aggregator.heartbeat(EPOCH + 9 * WINDOW_US)
     store.apply(aggregator.take(3))
-    assert shown(restarted(store)) == shown(aggregator) == (EPOCH // WINDOW_US + int(until), EPOCH + until * WINDOW_US)
+    proven = EPOCH // WINDOW_US + int(until) if until >= 2 else 0
+    assert shown(restarted(store)) == shown(aggregator) == (proven, EPOCH + until * WINDOW_US)
 
 
 def test_a_restart_keeps_the_proof_of_a_beginning_in_an_open_window() -> None:

@@ -59,7 +59,7 @@ def test_the_live_state_of_a_symbol_that_trades_does_not_pay_for_its_holes() -> 
         window = window_of(ledger.counted.runs[-1].high_time) - EPOCH // WINDOW_US + 1
         for number in range(3_000):
             apply(aggregator, first + number, window + number / 3_000)
-            ledger.complete_until()
+            ledger.complete()
             ledger.newest_run()
             len(ledger.holes())
             ledger.reason(window_of(EPOCH) + window, first, first + number)

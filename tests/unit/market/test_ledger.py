@@ -124,9 +124,33 @@ def test_the_newest_run_is_the_one_that_reaches_furthest_in_time() -> None:
 
 
 def test_windows_are_proven_up_to_the_first_hole_or_to_the_newest_trade() -> None:
-    assert ledger().complete_until() is None
-    assert ledger((1, 2, 0.5, 2.5), (5, 6, 4.5, 6.5)).complete_until() == 2
-    assert ledger((1, 6, 0.5, 6.5)).complete_until() == 6
+    assert ledger().complete() is None
+    assert ledger((1, 2, 0.5, 2.5), (5, 6, 4.5, 6.5)).complete() == (1, 2)
+    assert ledger((1, 6, 0.5, 6.5)).complete() == (1, 6)
+    assert ledger((1, 6, 0.5, 0.9)).complete() is None
+
+
+def test_the_stretch_proven_begins_after_the_last_jump_and_the_last_hole_given_up() -> None:
+    account = ledger((1, 2, 0.5, 2.5), (2_000, 2_001, 4.5, 7.5))
+    assert account.complete() == (5, 7)
+    account = ledger((1, 2, 0.5, 2.5), (5, 6, 4.5, 7.5), (8, 9, 8.5, 9.5))
+    assert account.complete() == (1, 2)
+    account.give_up(3, 4)
+    assert account.complete() == (5, 7)
+    account.give_up(7, 7)
+    assert account.complete() == (5, 7), "the newest run proves no window yet"
+    account.count(10, 10, us(11.5), us(11.5))
+    assert account.complete() == (9, 11)
+
+
+def test_the_stretch_proven_ends_before_the_first_hole_or_where_the_run_before_it_proves_nothing() -> None:
+    account = ledger((1, 2, 0.5, 3.5), (5, 6, 4.5, 4.9), (8, 9, 8.5, 11.5))
+    account.give_up(3, 4)
+    assert account.complete() == (1, 3)
+
+
+def test_a_window_with_a_stray_id_is_not_in_the_stretch_proven() -> None:
+    assert ledger((0, 0, 4.5, 4.5), (10**6, 10**6 + 5, 0.5, 9.5)).complete() == (5, 9)
 
 
 def test_a_trade_of_another_segment_leaves_its_window_unconfirmed() -> None:
@@ -141,7 +165,7 @@ def test_quiet_is_confirmed_only_after_the_newest_trade() -> None:
     assert account.confirm_quiet(6, us(8.5))
     assert reasons(account.take_verdicts()) == dict.fromkeys(range(2, 8)) | {8: UNCONFIRMED}
     assert account.confirm_quiet(6, us(5.0)), "an older proof takes nothing back"
-    assert account.complete_until() == 8
+    assert account.complete() == (1, 8)
 
 
 def test_a_beginning_is_confirmed_only_before_the_lowest_trade() -> None:
@@ -192,7 +216,7 @@ def test_ids_without_order_prove_nothing_and_leave_no_hole() -> None:
     account.is_unordered = True
     account.count(9, 9, us(4.5), us(4.5))
     assert list(account.holes()) == []
-    assert account.complete_until() is None
+    assert account.complete() is None
     assert account.reason(1, 2, 3) == UNORDERED_IDS
     assert reasons(account.take_verdicts()) == {2: UNORDERED_IDS, 3: UNORDERED_IDS, 4: UNORDERED_IDS}
     assert not account.is_in_doubt

@@ -236,12 +236,12 @@ class Ledger:
         index = self.counted.index_before(low)
         return index >= 0 and low - self.counted.runs[index].high > self._max_id_jump
 
-    def complete_until(self) -> int | None:
-        """Return the window before which all are proven complete; None if nothing is counted or can be proven.
+    def complete(self) -> tuple[int, int] | None:
+        """Return the newest windows that are all proven complete, below the first hole, or None if there are none.
 
-        The proof reaches back to the start of the account, to the last jump of ids, or to the last hole given up.
+        They are given as the first, and the one after the last. Nothing is said about the windows before the first.
         """
-        return None if self.is_unordered else self._surveyed().complete_until
+        return None if self.is_unordered else self._surveyed().complete
 
     def reason(self, window: int, first_id: int, last_id: int) -> str | None:
         """Return why a window with the trades `first_id` to `last_id` is not proven complete, or None if it is."""

@@ -1,5 +1,6 @@
 """A survey of the runs of an account: its holes, its newest run and its verdicts, each found in one pass."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -48,14 +49,44 @@ class Survey:
         return below if highest is None or (below is not None and below.high_time >= highest.high_time) else highest
 
     @property
-    def complete_until(self) -> int | None:
-        """The window before which all are proven complete; None if there is no run."""
-        if HOLE in self._missing:
-            return window_of(self._runs[self._missing.index(HOLE)].high_time)
-        newest = self.newest_run
-        return newest.last_proven + 1 if newest is not None else None
+    def complete(self) -> tuple[int, int] | None:
+        """The newest windows that one run proves, below the first hole, or None: the first, and the one after the last.
+
+        They begin after the last window into which a stray id of another run may fall.
+        """
+        best, highest = self._newest_proof, self._runs[-1] if self._runs and self._first_hole is None else None
+        if highest is not None and _proves(highest) and (best is None or best.high_time < highest.high_time):
+            best = highest
+        if best is None:
+            return None
+        first, until = best.first_proven, best.last_proven + 1
+        edges = self._edges
+        newest = bisect_left(edges, until) - 1
+        if newest >= 0 and edges[newest] >= first:
+            first = edges[newest] + 1
+        return (first, until) if first < until else None
+
+    @cached_property
+    def _first_hole(self) -> int | None:
+        """The index of the run below the first hole, or None if there is no hole."""
+        return self._missing.index(HOLE) if HOLE in self._missing else None
+
+    @cached_property
+    def _newest_proof(self) -> Run | None:
+        """The run that reaches furthest in time of those below the first hole, and below the highest, with a proof."""
+        end = len(self._runs) - 1 if self._first_hole is None else self._first_hole + 1
+        return max(filter(_proves, self._runs[: max(end, 0)]), key=attrgetter("high_time"), default=None)
+
+    @cached_property
+    def _edges(self) -> list[int]:
+        """The windows in which the runs below the highest end, lowest first."""
+        return sorted(window_of(run.high_time) for run in self._runs[:-1])
 
     @cached_property
     def _newest_below(self) -> Run | None:
         """The run that reaches furthest in time, apart from the highest run."""
         return max(self._runs[:-1], key=attrgetter("high_time"), default=None)
+
+
+def _proves(run: Run) -> bool:
+    return run.first_proven <= run.last_proven

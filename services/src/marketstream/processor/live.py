@@ -87,10 +87,11 @@ def take_frame(owned: OwnedSymbol, state: LiveState) -> Frame:
 
 def _status(owned: OwnedSymbol, lag: int) -> dict[str, str]:
     ledger = owned.aggregator.ledger
-    complete_until = ledger.complete_until()
+    complete = ledger.complete()
     heard_until_us = owned.heard_until_us
     return {
-        "complete_until": "" if complete_until is None else str(start_s(complete_until)),
+        "complete_from": "" if complete is None else str(start_s(complete[0])),
+        "complete_until": "" if complete is None else str(start_s(complete[1])),
         "heard_until": "" if heard_until_us is None else seconds(heard_until_us),
         "lag": str(lag),
         "open_holes": str(len(ledger.holes())),

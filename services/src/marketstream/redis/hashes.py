@@ -44,6 +44,7 @@ class LiveStatus(msgspec.Struct, frozen=True, gc=False):
     price_time: float | None = None
     last_trade_time: float | None = None
     last_trade_id: int | None = None
+    complete_from: int | None = None
     complete_until: int | None = None
     heard_until: float | None = None
     lag: int | None = None

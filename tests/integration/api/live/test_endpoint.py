@@ -13,7 +13,7 @@ from marketstream.redis.frames import Frame, channel_of, encode
 from marketstream.settings import Settings
 from websockets.exceptions import ConnectionClosed
 
-from tests.browser.market import Market
+from tests.browser.market import PROVEN_S, Market
 from tests.harness.servers import pause, resume
 from tests.integration.api.live.follower import BTC, following
 from tests.integration.api.serving import ready, running, until
@@ -30,7 +30,8 @@ async def test_a_snapshot_equals_the_rest_endpoints(api: httpx.AsyncClient, mark
     price = (await api.get("/price?symbol=BTCUSDT")).json()
     assert snapshot["price"] == {name: price[name] for name in ("price", "time", "trade_id")}
     assert snapshot["freshness"] == {
-        "state": "live", "detail": None, "complete_until": snapshot["open"]["window_start"], "open_holes": 0,
+        "state": "live", "detail": None, "complete_from": snapshot["open"]["window_start"] - PROVEN_S,
+        "complete_until": snapshot["open"]["window_start"], "open_holes": 0,
     }  # fmt: skip
 
 

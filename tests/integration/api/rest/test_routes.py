@@ -71,7 +71,13 @@ async def test_symbols_with_their_states(filled: httpx.AsyncClient, settings: Se
     async with Redis.from_url(settings.redis_url) as redis:
         await redis.hset(
             "stream:binance:ETHUSDT",
-            mapping=STATUS | {"heard_until": now, "last_trade_time": now, "complete_until": "1610064040"},
+            mapping=STATUS
+            | {
+                "heard_until": now,
+                "last_trade_time": now,
+                "complete_from": "1610060410",
+                "complete_until": "1610064040",
+            },
         )
     symbols = await get(filled, "/symbols")
     assert [(s["exchange"], s["symbol"], s["state"]) for s in symbols] == [
@@ -81,7 +87,7 @@ async def test_symbols_with_their_states(filled: httpx.AsyncClient, settings: Se
     ]
     assert symbols[0] == {
         "exchange": "binance", "symbol": "BTCUSDT", "price": "39491.76", "last_trade_time": 1610064046.355,
-        "heard_until": 1610064046.9, "complete_until": None, "open_holes": 0, "state": "stale",
+        "heard_until": 1610064046.9, "complete_from": None, "complete_until": None, "open_holes": 0, "state": "stale",
     }  # fmt: skip
-    assert symbols[1]["complete_until"] == 1610064040
+    assert (symbols[1]["complete_from"], symbols[1]["complete_until"]) == (1610060410, 1610064040)
     assert symbols[2]["price"] is None

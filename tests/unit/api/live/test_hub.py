@@ -37,7 +37,7 @@ class Stores:
 
     async def live(self, symbols: Sequence[tuple[str, str]]) -> list[Live]:
         now = time.time()
-        return [Live("1", None, None, LiveStatus("1", 1, now, now, 1, None, now)) for _ in symbols]
+        return [Live("1", None, None, LiveStatus("1", 1, now, now, 1, None, None, now)) for _ in symbols]
 
 
 class Listener:

@@ -11,8 +11,8 @@ from marketstream.redis.frames import FrameTrade
 
 from tests.unit.api.live.rungs import START, closed
 
-LIVE = Freshness("live", None, None, 0)
-STALE = Freshness("stale", None, None, 0)
+LIVE = Freshness("live", None, None, None, 0)
+STALE = Freshness("stale", None, None, None, 0)
 PRICE = LastPrice("1", 1.5, 7)
 CANDLE = closed(START)
 TRADE = FrameTrade(8, 1_500_000, "1", "2", taker_buy=True)

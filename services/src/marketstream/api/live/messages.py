@@ -96,6 +96,7 @@ class Freshness(msgspec.Struct, frozen=True):
 
     state: State | Literal["disconnected"]
     detail: str | None
+    complete_from: int | None
     complete_until: int | None
     open_holes: int
 

@@ -140,6 +140,7 @@ class LiveSymbol:
         return Freshness(
             state="disconnected" if problem else state_of(self.name[0], status, self._hub.clock()),
             detail=f"disconnected from live data: {problem}" if problem else None,
+            complete_from=status.complete_from,
             complete_until=status.complete_until,
             open_holes=status.open_holes,
         )

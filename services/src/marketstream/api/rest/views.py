@@ -30,7 +30,10 @@ class Symbol(msgspec.Struct, frozen=True):
     price: Annotated[Text | None, Meta(examples=["39491.76"])]
     last_trade_time: Time | None
     heard_until: Annotated[Time | None, Meta(description="exchange's time of the last evidence that the feed works")]
-    complete_until: Annotated[int | None, Meta(description="Unix seconds: every earlier window is proven complete")]
+    complete_from: Annotated[
+        int | None, Meta(description="Unix seconds: every window from here to complete_until is proven complete")
+    ]
+    complete_until: Annotated[int | None, Meta(description="Unix seconds: end of the newest window proven complete")]
     open_holes: Annotated[int, Meta(description="number of holes that may still be filled")]
     state: Annotated[
         State,
@@ -54,6 +57,6 @@ def symbol_of(exchange: str, symbol: str, status: LiveStatus | None, now: float)
     """Return the symbol as of the Unix time `now`, in seconds."""
     status = status or LiveStatus()
     return Symbol(
-        exchange, symbol, status.price, status.last_trade_time, status.heard_until, status.complete_until,
-        status.open_holes, state_of(exchange, status, now),
+        exchange, symbol, status.price, status.last_trade_time, status.heard_until, status.complete_from,
+        status.complete_until,        status.open_holes, state_of(exchange, status, now),
     )  # fmt: skip

@@ -1,7 +1,7 @@
-// The foot of the page: the time up to which the data is proven complete, and the age of the newest trade.
+// The foot of the page: the stretch of time in which the data is proven complete, and the age of the newest trade.
 
 import { write } from './dom.js';
-import { clock } from './format.js';
+import { clock, day, moment } from './format.js';
 import { skew } from './time.js';
 
 const MOST_DELAY_MS = 5_000; // with more, the market is quiet
@@ -24,7 +24,13 @@ function delayOf(receivedUs) {
   return delay >= 0 && delay < MOST_DELAY_MS ? `Received ${delay} ms ago` : '';
 }
 
-function proofOf({ complete_until: until, open_holes: holes }, zone) {
-  const proven = until === null ? 'Nothing is proven complete yet' : `Proven complete until ${clock(until, zone)}`;
+function proofOf({ complete_from: from, complete_until: until, open_holes: holes }, zone) {
+  const proven = until === null ? 'Nothing is proven complete yet'
+    : `Proven complete from ${begin(from, until, zone)} until ${clock(until, zone)}`;
   return holes ? `${proven} · ${holes} open ${holes === 1 ? 'hole' : 'holes'}` : proven;
+}
+
+/** Return the time of day, with the date if it is another day than that of the end. */
+function begin(from, until, zone) {
+  return day(from, zone) === day(until, zone) && until - from < 86_400 ? clock(from, zone) : moment(from, zone);
 }
