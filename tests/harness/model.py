@@ -116,6 +116,18 @@ def _empty_row(start: int, before: Trade, price_scale: int) -> Row:
     )  # fmt: skip
 
 
+def row_of_trades(window: int, members: Sequence[Trade], price_scale: int, quantity_scale: int) -> Row:
+    """Return the complete row of a window with these trades."""
+    return _row(window, members, True, price_scale, quantity_scale)
+
+
+def empty_row_after(window: int, before: Sequence[Trade], price_scale: int) -> Row:
+    """Return the row of an empty window; `before` are the trades of the window with trades before it."""
+    last = max(before, key=lambda trade: (trade.time, trade.id))
+    last_id = max(trade.id for trade in before)
+    return _empty_row(window * WINDOW_S, last._replace(id=last_id), price_scale)
+
+
 def reference_rollup(children: dict[int, Row], interval: Interval, child_seconds: int) -> dict[int, Row]:
     """Return the candles of a longer interval, by window start, from those of the shorter interval."""
     groups: dict[int, list[Row]] = defaultdict(list)
@@ -149,7 +161,11 @@ class MemoryStore:
 
     candles: dict[int, Candle] = field(default_factory=dict)
     reasons: dict[int, str | None] = field(default_factory=dict)
-    empty: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    empty: dict[int, int] = field(default_factory=dict)
+    """Windows proven empty, each with the last id before it.
+
+    Each repeats the close of the candle before it, however late that one changes.
+    """
     progress: Progress = field(default_factory=Progress)
 
     def apply(self, commit: Commit) -> None:
@@ -158,6 +174,7 @@ class MemoryStore:
             is_new = candle.window not in self.candles and candle.window not in self.empty
             self._merge(candle)
             self.empty.pop(candle.window, None)
+            self._follow(candle)
             self.reasons[candle.window] = reason if is_new else self.reasons.get(candle.window) or "unconfirmed"
         for verdict in commit.verdicts:
             for window in list(self.candles):
@@ -195,13 +212,22 @@ class MemoryStore:
             self.reasons[window] = reason
 
     def _prove_empty(self, window: int, low_id: int, high_id: int) -> None:
-        earlier = [number for number in self.candles if number < window]
-        if window in self.candles or window in self.empty or not earlier:
+        before = self._before(window)
+        if window in self.candles or window in self.empty or before is None:
             return
-        before = self.candles[max(earlier)]
         if low_id <= before.close_id <= high_id:
-            last_id = before.last_id if before.last_id <= high_id else before.close_id
-            self.empty[window] = before.close, before.price_scale, last_id
+            self.empty[window] = before.last_id if before.last_id <= high_id else before.close_id
+
+    def _follow(self, candle: Candle) -> None:
+        """Let the empty windows behind a candle repeat its ids: their prices follow by themselves."""
+        after = min((number for number in self.candles if number > candle.window), default=None)
+        for window in self.empty:
+            if window > candle.window and (after is None or window < after):
+                self.empty[window] = self.candles[candle.window].last_id
+
+    def _before(self, window: int) -> Candle | None:
+        earlier = max((number for number in self.candles if number < window), default=None)
+        return None if earlier is None else self.candles[earlier]
 
     def rows(self) -> dict[int, Row]:
         """Return the rows by window start in Unix seconds."""
@@ -222,8 +248,9 @@ class MemoryStore:
             )
             for window, candle in self.candles.items()
         }
-        for window, (close, scale, last_id) in self.empty.items():
-            rows[window * WINDOW_S] = _empty_row(
-                window * WINDOW_S, Trade(last_id, 1, 0, close, 0, taker_buy=False), scale
-            )
+        for window, last_id in self.empty.items():
+            before = self._before(window)
+            assert before is not None
+            last = Trade(last_id, 1, 0, before.close, 0, taker_buy=False)
+            rows[window * WINDOW_S] = _empty_row(window * WINDOW_S, last, before.price_scale)
         return rows

@@ -1,6 +1,6 @@
 """Random logs of a symbol, for tests of the pure core and of the SQL that stores its candles."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from marketstream.market.aggregator import Aggregator
 from marketstream.market.progress import Commit, Progress
 from marketstream.market.trade import Trade, Trades
-from marketstream.market.window import WINDOW_US
+from marketstream.market.window import WINDOW_S, WINDOW_US
 
 from tests.harness.amounts import rescaled
+from tests.harness.model import Row, empty_row_after, row_of_trades
 
 EPOCH = 1_610_064_000_000_000
 GRACE_US = 1_000_000
@@ -93,6 +94,30 @@ def history(rng: Random, size: int) -> list[Trade]:
         time += rng.choice((0, 1, 40_000, 900_000, 4_000_000, rng.randrange(3 * WINDOW_US)))
         trades.append(Trade(trade_id, 1, time, rng.randrange(1, 10**6), rng.randrange(10**7), rng.random() < 0.5))
     return trades
+
+
+def disordered(rng: Random, jitter_us: int, size: int = 40) -> list[Trade]:
+    """Return trades with consecutive ids and pauses, whose times differ from the order of the ids by up to a jitter."""
+    time, trades = EPOCH, []
+    for trade_id in range(1, size + 1):
+        time += rng.choice((0, 1, 900_000, 4_000_000, rng.randrange(3 * WINDOW_US)))
+        trades.append(Trade(trade_id, 1, time + rng.randint(-jitter_us, jitter_us), rng.randrange(1, 1000), 5, True))
+    return trades
+
+
+def false_rows(rows: Mapping[int, Row], trades: Sequence[Trade]) -> list[int]:
+    """Return the window starts (Unix s) of the rows that are called complete but are not true."""
+    by_window: dict[int, list[Trade]] = {}
+    for trade in trades:
+        by_window.setdefault(trade.time // WINDOW_US, []).append(trade)
+    return [start for start, row in rows.items() if row.complete and row != _true_row(start // WINDOW_S, by_window)]
+
+
+def _true_row(window: int, by_window: Mapping[int, list[Trade]]) -> Row:
+    if window in by_window:
+        return row_of_trades(window, by_window[window], PRICE_SCALE, QUANTITY_SCALE)
+    before = by_window[max(number for number in by_window if number < window)]
+    return empty_row_after(window, before, PRICE_SCALE)
 
 
 def columns(rng: Random, trades: list[Trade]) -> Trades:

@@ -40,4 +40,8 @@ class Owner:
 
     async def store(self, *trades: Trade, until: float = 0.0) -> Committed:
         """Apply and commit these trades and then a heartbeat at `until`, in windows since EPOCH."""
-        return await self._writer.commit({KEY: self.take(*trades, until=until)})
+        return await self.commit(self.take(*trades, until=until))
+
+    async def commit(self, numbered: Numbered) -> Committed:
+        """Store a commit that was taken."""
+        return await self._writer.commit({KEY: numbered})

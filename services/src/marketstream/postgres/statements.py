@@ -1,7 +1,7 @@
 """The SQL of a commit.
 
-One transaction runs the statements in this order: lock, guard, candles, verdicts, empty windows, then the rollups from
-the shortest interval to the longest.
+One transaction runs the statements in this order: lock, guard, candles, the empty windows after them, verdicts, new
+empty windows, then the rollups from the shortest interval to the longest.
 
 Rows are passed as arrays, one for each column, which `unnest` turns into rows. Amounts are passed as text: numeric
 parses it exactly, and text is the cheapest form to send.
@@ -12,7 +12,10 @@ from typing import Final
 from marketstream.market.window import INTERVALS, ROLLUPS, WINDOW_S, Interval
 
 MAX_EMPTY_WINDOWS: Final = 7 * 24 * 3600 // WINDOW_S
-"""Maximum number of empty windows, a week of them, for which one verdict adds rows. Older ones stay unknown."""
+"""Maximum number of empty windows, a week of them, for which one verdict adds rows. Older ones stay unknown.
+
+As many empty windows take over the close of a corrected candle before them.
+"""
 
 CLAIM: Final = """
 INSERT INTO progress AS p (exchange, symbol, topic, fence)
@@ -90,6 +93,38 @@ ON CONFLICT ({_KEY}) DO UPDATE SET
     incomplete_reason = coalesce(c.incomplete_reason, 'unconfirmed'),
     revision = c.revision + 1,
     updated_at = now()
+"""
+
+# A candle that is new or corrected may have another close than the empty windows after it repeat, up to the next window
+# with trades. The row sought is nearly always none: a separate statement finds it by the index, and a single one would
+# let the planner expect so many rows that it scans the table.
+FOLLOWING: Final = f"""
+SELECT k.exchange, k.symbol, e.window_start,
+       b.close::text AS close, b.close_time, b.close_id, b.last_trade_id
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k ({_KEY}),
+     LATERAL (SELECT close, close_time, close_id, last_trade_id FROM candles_10s AS b
+              WHERE b.exchange = k.exchange AND b.symbol = k.symbol AND b.window_start = k.window_start) AS b,
+     LATERAL (SELECT coalesce(
+         (SELECT window_start FROM candles_10s AS t
+          WHERE t.exchange = k.exchange AND t.symbol = k.symbol AND t.trade_count > 0
+            AND t.window_start > k.window_start AND t.window_start <= k.window_start + {MAX_EMPTY_WINDOWS * WINDOW_S}
+          ORDER BY window_start LIMIT 1),
+         k.window_start + {(MAX_EMPTY_WINDOWS + 1) * WINDOW_S}) AS next) AS t,
+     LATERAL (SELECT window_start FROM candles_10s AS e
+              WHERE e.exchange = k.exchange AND e.symbol = k.symbol
+                AND e.window_start > k.window_start AND e.window_start < t.next
+                AND (e.close, e.close_time, e.close_id, e.last_trade_id)
+                    IS DISTINCT FROM (b.close, b.close_time, b.close_id, b.last_trade_id)) AS e
+"""
+
+FOLLOW: Final = f"""
+UPDATE candles_10s AS c
+SET open = f.close::numeric, high = f.close::numeric, low = f.close::numeric, close = f.close::numeric,
+    open_time = f.close_time, open_id = f.close_id, close_time = f.close_time, close_id = f.close_id,
+    first_trade_id = f.last_id + 1, last_trade_id = f.last_id, revision = c.revision + 1, updated_at = now()
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
+    AS f ({_KEY}, close, close_time, close_id, last_id)
+WHERE c.exchange = f.exchange AND c.symbol = f.symbol AND c.window_start = f.window_start
 """
 
 _VERDICTS: Final = """

@@ -15,6 +15,8 @@ from marketstream.postgres.rows import StoredCandle, candle_row, columns, progre
 from marketstream.postgres.session import fetch, set_limits
 from marketstream.postgres.statements import (
     CLAIM,
+    FOLLOW,
+    FOLLOWING,
     GUARD,
     JUDGE,
     LOCK,
@@ -184,6 +186,9 @@ async def _store(connection: Any, commits: dict[SymbolKey, Commit]) -> dict[Symb
     touched = {(*key, start_s(closed.candle.window)) for key, closed in candles}
     if candles:
         await connection.execute(MERGE, *columns((candle_row(*row) for row in candles), 18))
+        if following := await connection.fetch(FOLLOWING, *columns(sorted(touched), 3)):
+            await connection.execute(FOLLOW, *columns(following, 7))
+            touched.update((row[0], row[1], row[2]) for row in following)
     if verdicts:
         judged = columns((verdict_row(*row) for row in verdicts), 7)
         touched.update(map(tuple, await connection.fetch(JUDGE, *judged)))
