@@ -9,6 +9,7 @@ import pytest
 from marketstream.api.main import run_api
 from marketstream.local.loopback import free_port
 from marketstream.local.redis import RedisServer
+from marketstream.redis.budget import Budget
 from marketstream.redis.client import check_server, connect
 from marketstream.redis.errors import LiveStoreError, LiveStoreRefusedError
 from marketstream.redis.frames import Frame, FrameListener
@@ -142,6 +143,35 @@ async def test_sentinels_lead_to_the_primary_and_to_its_successor(tmp_path: Path
                 await _hears_a_frame(settings, redis)
             finally:
                 await redis.aclose()
+
+
+async def test_sentinels_that_never_answer_do_not_hide_the_one_that_does(tmp_path: Path) -> None:
+    one = RedisServer(folder(tmp_path, "one"))
+    async with started(one):
+        sentinel = SentinelServer(folder(tmp_path, "sentinel"), one.port)
+        async with started(sentinel), silent() as first, silent() as second:
+            hosts = ",".join(f"127.0.0.1:{port}" for port in (first, second, sentinel.port))
+            budget = Budget(connect(Settings(redis_url=f"redis+sentinel://{hosts}/mymaster/0")))
+            async with Redis(host="127.0.0.1", port=one.port) as primary:
+                try:
+                    await budget.acquire(1)
+                    assert await primary.exists("budget:binance"), "the weight was not taken from the shared budget"
+                finally:
+                    await budget.close()
+
+
+@contextlib.asynccontextmanager
+async def silent() -> AsyncIterator[int]:
+    """Listen on a port, accept connections and never answer."""
+    ended = asyncio.Event()
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        ended.set()
 
 
 async def _knows_replica(sentinel: RedisServer) -> None:

@@ -24,8 +24,11 @@ from redis.exceptions import MasterDownError, ReadOnlyError, RedisError, Respons
 from marketstream.settings import SettingsError
 
 SENTINEL_PORT: Final = 26379
-SENTINEL_S: Final = 1.0
-"""Maximum seconds for the answer of one Sentinel, before the next one is queried."""
+SENTINEL_S: Final = 0.25
+"""Maximum seconds for each step with one Sentinel, to connect and to answer, before the next one is queried.
+
+Far below the limit of any call of Redis, in which several Sentinels that do not answer must have their turn.
+"""
 
 _FORM: Final = "redis+sentinel://host:port,host:port/name/db, with the Sentinels' name of the primary, such as mymaster"
 
