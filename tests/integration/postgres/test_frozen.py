@@ -1,15 +1,22 @@
-"""A commit while PostgreSQL is frozen: its processes are stopped, and connections to it stay open."""
+"""Calls while PostgreSQL is frozen: its processes are stopped, and connections to it stay open."""
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from marketstream.local.postgres import PostgresServer
+from marketstream.postgres.connect import close_pool, open_pool
 from marketstream.postgres.errors import StoreUnavailableError
+from marketstream.postgres.reader import StoreReader
 from marketstream.postgres.writer import Numbered, Writer
+from marketstream.settings import Settings
 
 from tests.harness.clients import within
+from tests.harness.pgbouncer import pgbouncer
 from tests.harness.servers import pause, resume
 from tests.integration.postgres.owner import WHOLE, Owner
 from tests.integration.processor.market import KEY, LIMIT_S
@@ -68,3 +75,32 @@ async def test_a_commit_ends_in_time_although_the_database_freezes_under_it(
             resume(postgres)
         await obstacle.rollback()
     await stored_once(pool, commit)
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+async def test_calls_end_in_time_although_the_database_is_frozen_behind_a_pooler(
+    pool: asyncpg.Pool, postgres: PostgresServer, database_url: str, tmp_path: Path, mode: str
+) -> None:
+    """The pooler itself answers, so that no connection is lost."""
+    async with pgbouncer(tmp_path, database_url, mode) as url:
+        pooled = await open_pool(Settings(database_url=url), size=4)
+        reader, writer = StoreReader(pooled, limit_s=1), Writer(pooled)
+        calls = (reader.ping(), _limited(writer.newest_closed([KEY])), _limited(writer.claim({KEY: "topic"})))
+        try:
+            await asyncio.gather(reader.ping(), reader.symbols(), writer.newest_closed([KEY]))
+            pause(postgres)
+            try:
+                started = time.monotonic()
+                for found in await asyncio.gather(*calls, return_exceptions=True):
+                    assert isinstance(found, TimeoutError | StoreUnavailableError)
+                assert time.monotonic() - started < LIMIT_S
+            finally:
+                resume(postgres)
+            await within(4 * LIMIT_S, reader.ping)
+        finally:
+            await close_pool(pooled)
+
+
+async def _limited(call: Coroutine[Any, Any, Any]) -> None:
+    async with asyncio.timeout(1):
+        await call

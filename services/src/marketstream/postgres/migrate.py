@@ -10,6 +10,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from marketstream.postgres.errors import ANY, MigrationError, StoreRefusedError, StoreUnavailableError, store_error
+from marketstream.postgres.session import transaction
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -102,7 +103,7 @@ async def _step(connection: Connection, migrations: Sequence[Migration]) -> int 
     The lock ends with its transaction, so no failure leaves it behind. The applied migrations are read again under
     each lock.
     """
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'")
         await connection.execute(f"SET LOCAL statement_timeout = '{APPLY_LIMIT_S}s'")
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK, timeout=LOCK_LIMIT_S + 5)

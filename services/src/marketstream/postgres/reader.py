@@ -4,7 +4,6 @@ PostgreSQL formats the decimal text itself (`trim_scale`), in C and in one pass.
 of the eight numbers of a row.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -116,11 +115,6 @@ class StoreReader:
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         try:
             async with self._pool.acquire(timeout=self._limit_s) as connection:
-                try:
-                    return await fetch(connection, statement, *arguments, timeout=self._limit_s)
-                except (TimeoutError, asyncio.CancelledError):
-                    # A server that does not answer would not answer a clean close either.
-                    connection.terminate()
-                    raise
+                return await fetch(connection, statement, *arguments, timeout=self._limit_s)
         except ANY as error:
             raise store_error(error) from error

@@ -6,6 +6,7 @@ connection detects if there is a pooler. Behind a pooler, every statement runs i
 and no statement stays prepared.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 import asyncpg
 
 from marketstream.postgres.address import Address
+from marketstream.postgres.errors import ANY
 from marketstream.telemetry import logger
 
 log = logger(__name__)
@@ -93,12 +95,32 @@ async def keep_as_it_is(_: asyncpg.Connection) -> None:
 
 
 @contextlib.asynccontextmanager
+async def transaction(session: Any) -> AsyncIterator[None]:
+    """Run the block in a transaction. If it is cancelled or times out, terminate the session.
+
+    A server that does not answer would not answer a rollback either.
+    """
+    begun = session.transaction()
+    try:
+        await begun.start()
+        yield
+        await begun.commit()
+    except (TimeoutError, asyncio.CancelledError):
+        session.terminate()
+        raise
+    except BaseException:
+        with contextlib.suppress(*ANY):  # the session may be closed, which has ended the transaction
+            await begun.rollback()
+        raise
+
+
+@contextlib.asynccontextmanager
 async def limited(session: Any) -> AsyncIterator[None]:
     """Run the block with the limits: behind a pooler in a transaction of its own, otherwise without one."""
     if not session.is_pooled:
         yield
         return
-    async with session.transaction():
+    async with transaction(session):
         await set_limits(session)
         yield
 
@@ -110,7 +132,14 @@ async def set_limits(session: Any) -> None:
 
 
 async def fetch(session: Any, statement: str, *arguments: Any, timeout: float | None = None) -> Sequence[Any]:
-    """Return the rows of one statement, which may take `timeout` seconds. Raises errors of asyncpg."""
-    async with limited(session):
-        rows: Sequence[asyncpg.Record] = await session.fetch(statement, *arguments, timeout=timeout)
-        return rows
+    """Return the rows of one statement, which may take `timeout` seconds, with its transaction if it needs one.
+
+    If it takes longer or is cancelled, the session is terminated. Raises errors of asyncpg.
+    """
+    try:
+        async with asyncio.timeout(timeout), limited(session):
+            rows: Sequence[asyncpg.Record] = await session.fetch(statement, *arguments)
+            return rows
+    except (TimeoutError, asyncio.CancelledError):
+        session.terminate()  # a server that does not answer would not answer a clean close either
+        raise

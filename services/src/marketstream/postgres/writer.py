@@ -1,8 +1,6 @@
 """Store the processor's candles and progress: exactly once, and only for symbols that the processor owns."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +10,7 @@ from marketstream.market.progress import Commit, Progress
 from marketstream.market.window import start_s
 from marketstream.postgres.errors import ANY, READ_ONLY, StoreError, store_error
 from marketstream.postgres.rows import StoredCandle, candle_row, columns, progress_of, progress_row, verdict_row
-from marketstream.postgres.session import fetch, set_limits
+from marketstream.postgres.session import fetch, set_limits, transaction
 from marketstream.postgres.statements import (
     CLAIM,
     FOLLOW,
@@ -109,7 +107,8 @@ class Writer:
         stored twice.
         """
         try:
-            async with self._pool.acquire() as connection, _transaction(connection):
+            async with self._pool.acquire() as connection, transaction(connection):
+                await set_limits(connection)
                 owned, due = await _lock(connection, commits)
                 await _guard(connection, {key: commits[key] for key in due})
                 changed = await _store(connection, {key: commits[key].commit for key in due})
@@ -132,27 +131,6 @@ class Writer:
             # A session stays on a server that has become a standby. A new one may find the server that accepts writes.
             await self._pool.expire_connections()
         return store_error(error)
-
-
-@contextlib.asynccontextmanager
-async def _transaction(connection: Any) -> AsyncIterator[None]:
-    """Run the block in a transaction. If it is cancelled or times out, terminate the session.
-
-    A server that does not answer would not answer a rollback either.
-    """
-    transaction = connection.transaction()
-    try:
-        await transaction.start()
-        await set_limits(connection)
-        yield
-        await transaction.commit()
-    except (TimeoutError, asyncio.CancelledError):
-        connection.terminate()
-        raise
-    except BaseException:
-        with contextlib.suppress(*ANY):  # the session may be closed, which has ended the transaction
-            await transaction.rollback()
-        raise
 
 
 async def _lock(connection: Any, commits: dict[SymbolKey, Numbered]) -> tuple[set[SymbolKey], set[SymbolKey]]:
