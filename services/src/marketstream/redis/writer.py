@@ -138,7 +138,7 @@ class LiveWriter:
             if symbol not in self._foreign:
                 keys = Keys.of(*symbol)
                 hashes = (keys.status, keys.current_candle, keys.last_candle)
-                found = {key: kind for key in hashes if (kind := await self._redis.type(key)) not in ("hash", "none")}
+                found = {key: kind for key in hashes if (kind := await self._type(key)) not in ("hash", "none")}
                 log.error(
                     "foreign keys found in Redis, symbol not published: delete these keys, or give MarketStream a "
                     "database of its own",
@@ -147,6 +147,12 @@ class LiveWriter:
                     keys=found,
                 )
                 self._foreign.add(symbol)
+
+    async def _type(self, key: str) -> str:
+        try:
+            return str(await self._redis.type(key))
+        except ResponseError:  # a user who may not use TYPE: the other symbols must be published all the same
+            return "unknown"
 
 
 async def _answers(pipeline: Any) -> list[Any]:
