@@ -11,7 +11,7 @@ from marketstream.local.loopback import free_port
 from marketstream.local.redis import RedisServer
 from marketstream.redis.budget import Budget
 from marketstream.redis.client import check_server, connect
-from marketstream.redis.errors import LiveStoreError, LiveStoreRefusedError
+from marketstream.redis.errors import LiveStoreError, LiveStoreRefusedError, LiveStoreUnavailableError
 from marketstream.redis.frames import Frame, FrameListener
 from marketstream.redis.reader import LiveReader
 from marketstream.redis.writer import LiveState, LiveWriter
@@ -158,6 +158,17 @@ async def test_sentinels_that_never_answer_do_not_hide_the_one_that_does(tmp_pat
                     assert await primary.exists("budget:binance"), "the weight was not taken from the shared budget"
                 finally:
                     await budget.close()
+
+
+async def test_sentinels_that_do_not_answer_are_told_in_a_short_line() -> None:
+    async with silent() as port:
+        hosts = f"127.0.0.1:{free_port()},127.0.0.1:{port}"
+        redis = connect(Settings(redis_url=f"redis+sentinel://:secret@{hosts}/mymaster/0"))
+        with pytest.raises(LiveStoreUnavailableError) as caught:
+            await LiveReader(redis).ping()
+        await redis.aclose()
+    found = "No master found for 'mymaster' (ConnectionError, TimeoutError)"
+    assert str(caught.value) == f"Redis is unavailable: {found}"
 
 
 @contextlib.asynccontextmanager
