@@ -34,6 +34,18 @@ def test_an_invalid_setting_is_an_expected_error(
     assert "HTTP_PORT is 'high': expected a whole number" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
+def test_a_local_run_begins_with_usable_addresses(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheme = "redis" if variable == "REDIS_URL" else "postgresql"
+    monkeypatch.setenv(variable, f"{scheme}://127.0.0.1:1/0?nonsense=1")
+    assert cli.main(["local", "--exchange=simulator", "--symbols=BTCUSDT", "--ephemeral", "--port=0"]) == 2
+    out, err = capsys.readouterr()
+    assert f"{variable} has the parameter nonsense, which" in err
+    assert (out, err.count("\n")) == ("", 1), "nothing was started"
+
+
 def test_the_module_runs_the_command(elsewhere: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "marketstream", "tail"], capture_output=True, text=True, check=False, cwd=elsewhere

@@ -21,6 +21,7 @@ from marketstream.local.source import reachable_settings, requested_settings
 from marketstream.postgres.connect import check_address
 from marketstream.processor.service import run_processor
 from marketstream.producer.service import run_producer
+from marketstream.redis.client import check_redis_url
 from marketstream.service import run_until, run_until_stopped
 from marketstream.settings import Settings
 from marketstream.telemetry import configure_logging
@@ -43,6 +44,8 @@ def run_local(options: LocalOptions) -> int:
     )  # raises SettingsError
     if requested.database_url:
         check_address(requested)  # before servers are started, which takes seconds
+    if requested.redis_url:
+        check_redis_url(requested)
     with _data_directory(options) as data:
         run_until_stopped(lambda stop: _run(options, requested, data, stop))
     return 0

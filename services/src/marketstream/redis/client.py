@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
+from marketstream.redis.address import address_of
 from marketstream.redis.errors import LiveStoreUnavailableError, translated_errors
 from marketstream.redis.servers import pool_of
 from marketstream.settings import Settings
@@ -27,11 +28,11 @@ CONNECTIONS: Final = 32
 def connect(settings: Settings) -> Redis:
     """Return a client for REDIS_URL that decodes answers to text. It connects on first use and reconnects by itself.
 
-    Raises SettingsError when REDIS_URL is missing or malformed.
+    Raises SettingsError when REDIS_URL is missing or cannot be used.
     """
     settings.require("redis_url")
     pool = pool_of(
-        settings.redis_url,
+        address_of(settings.redis_url),
         max_connections=CONNECTIONS,
         timeout=ANSWER_S,
         decode_responses=True,
@@ -42,6 +43,11 @@ def connect(settings: Settings) -> Redis:
         retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), RETRIES),
     )
     return Redis.from_pool(pool)
+
+
+def check_redis_url(settings: Settings) -> None:
+    """Raise SettingsError if REDIS_URL has a parameter that cannot be used."""
+    address_of(settings.redis_url)
 
 
 async def check_server(redis: Redis) -> None:

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from marketstream.redis.address import address_of
 from marketstream.redis.errors import LiveStoreContentError, translated_errors
 from marketstream.redis.hashes import LiveCandle, LiveStatus, Number, parse_hash
 from marketstream.redis.servers import pool_of
@@ -103,8 +104,9 @@ class FrameListener:
     """Receiver of all frames, on a connection of its own."""
 
     def __init__(self, settings: Settings, *, silence_s: float = SILENCE_S) -> None:
+        """Raises SettingsError when REDIS_URL is missing or cannot be used."""
         settings.require("redis_url")
-        self._url = settings.redis_url
+        self._address = address_of(settings.redis_url)
         self._silence_s = silence_s
 
     @contextlib.asynccontextmanager
@@ -114,8 +116,9 @@ class FrameListener:
         Entering the block and waiting for a frame raise LiveStoreUnavailableError when Redis is unreachable or silent.
         """
         pool = pool_of(
-            self._url, socket_connect_timeout=CONNECT_S, socket_timeout=None, client_name="marketstream-frames"
-        )
+            self._address, socket_connect_timeout=CONNECT_S, socket_timeout=None,
+            client_name="marketstream-frames",
+        )  # fmt: skip
         redis = Redis.from_pool(pool)
         pubsub = redis.pubsub(ignore_subscribe_messages=False)
         try:

@@ -1,0 +1,89 @@
+"""REDIS_URL as hosting providers hand it out."""
+
+from pathlib import Path
+
+import pytest
+from marketstream.redis.address import Address, address_of
+from marketstream.redis.client import check_redis_url, connect
+from marketstream.redis.frames import FrameListener
+from marketstream.settings import Settings, SettingsError
+
+PLAIN = "redis://user:p%40ss@redis.example:6380/3"
+SENTINELS = "redis+sentinel://user:p%40ss@one:26380,two/mymaster/3"
+LOGIN = {"username": "user", "password": "p@ss", "db": 3}
+
+
+def read(url: str, query: str = "") -> Address:
+    return address_of(f"{url}?{query}" if query else url)
+
+
+def test_a_plain_url_names_server_login_and_database() -> None:
+    assert read(PLAIN) == Address({**LOGIN, "host": "redis.example", "port": 6380}, False, [], "", {})
+    assert "db" not in read("redis://localhost").given
+
+
+def test_sentinels_have_a_login_of_their_own() -> None:
+    address = read(SENTINELS, "sentinel_username=watcher&sentinel_password=hush")
+    own = {"username": "watcher", "password": "hush"}
+    assert address == Address(LOGIN, False, [("one", 26380), ("two", 26379)], "mymaster", own)
+    assert read(SENTINELS).sentinel_given == {}
+
+
+@pytest.mark.parametrize("url", [PLAIN, SENTINELS])
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("ssl=true", "parameter ssl,"),
+        ("retry=3", "parameter retry,"),
+        ("host=elsewhere", "parameter host,"),
+        ("connection_class=Plain", "parameter connection_class,"),
+        ("ssl_ca_certs=/etc/ca.pem", "parameter ssl_ca_certs, which needs TLS"),
+        ("db=first", "'db'"),
+        ("db=-1", "db=-1"),
+        ("protocol=5", "parameters that cannot be used: protocol must be either 2 or 3"),
+    ],
+)
+def test_a_parameter_that_cannot_be_used_is_refused_by_name(url: str, query: str, named: str) -> None:
+    for check in (check_redis_url, connect, FrameListener):
+        with pytest.raises(SettingsError) as refusal:
+            check(Settings(redis_url=f"{url}?{query}"))  # type: ignore[operator]
+        assert str(refusal.value).startswith("REDIS_URL ")
+        assert named in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+        assert "p%40ss" not in str(refusal.value)
+        assert "p@ss" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("ssl_cert_reqs=CERT_NONE", "CERT_NONE"),
+        ("ssl_ca_certs=/nowhere/ca.pem", "ssl_ca_certs=/nowhere/ca.pem: expected a readable file"),
+        ("ssl_ciphers=none-such", "cannot be used"),
+        ("ssl_min_version=new", "'ssl_min_version'"),
+    ],
+)
+@pytest.mark.parametrize("url", ["rediss://redis.example", "rediss+sentinel://one,two/mymaster"])
+def test_a_parameter_of_tls_that_cannot_be_used_is_refused(url: str, query: str, named: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        read(url, query)
+    assert named in str(refusal.value)
+
+
+def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    with pytest.raises(SettingsError, match="REDIS_URL has parameters that cannot be used: "):
+        read("rediss://redis.example", f"ssl_ca_certs={file}")
+
+
+@pytest.mark.parametrize("path", ["/first", "/0/1", "/-1", "/²"])
+def test_a_path_that_is_no_database_is_refused(path: str) -> None:
+    with pytest.raises(SettingsError, match="expected the number of a database"):
+        read(f"redis://redis.example{path}")
+
+
+@pytest.mark.parametrize("query", ["sentinel_ssl=true", "sentinel_user=me"])
+def test_a_parameter_of_the_sentinels_is_refused_by_its_whole_name(query: str) -> None:
+    with pytest.raises(SettingsError, match=f"parameter {query.partition('=')[0]},"):
+        read(SENTINELS, query)
