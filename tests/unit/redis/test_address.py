@@ -1,6 +1,7 @@
 """REDIS_URL as hosting providers hand it out."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from marketstream.redis.address import Address, address_of
@@ -27,6 +28,21 @@ def test_sentinels_have_a_login_of_their_own() -> None:
     own = {"username": "watcher", "password": "hush"}
     assert address == Address(LOGIN, False, [("one", 26380), ("two", 26379)], "mymaster", own)
     assert read(SENTINELS).sentinel_given == {}
+
+
+def test_sentinels_are_verified_like_the_primary_unless_the_url_says_otherwise() -> None:
+    url = "rediss+sentinel://user:secret@one/mymaster"
+    (sentinel,) = _sentinels(url, "ssl_cert_reqs=none&ssl_min_version=772")
+    assert (sentinel["ssl_cert_reqs"], sentinel["ssl_min_version"]) == ("none", 772)
+    assert sentinel["username"] is None
+    (sentinel,) = _sentinels(url, "ssl_cert_reqs=none&sentinel_ssl_cert_reqs=required")
+    assert sentinel["ssl_cert_reqs"] == "required"
+
+
+def _sentinels(url: str, query: str) -> list[dict[str, Any]]:
+    """Return redis-py's parameters of the connections to the Sentinels, as a service makes them."""
+    pool: Any = connect(Settings(redis_url=f"{url}?{query}")).connection_pool
+    return [client.connection_pool.connection_kwargs for client in pool.sentinel_manager.sentinels]
 
 
 @pytest.mark.parametrize("url", [PLAIN, SENTINELS])

@@ -19,7 +19,7 @@ ENCRYPTION: Final = frozenset({
     "ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_ciphers",
     "ssl_exclude_verify_flags", "ssl_include_verify_flags", "ssl_keyfile", "ssl_min_version", "ssl_password",
 })  # fmt: skip
-"""Parameters of connections with TLS, named by redis-py. """
+"""Parameters of connections with TLS, named by redis-py. They also apply to Sentinels, which may have their own."""
 
 HONOURED: Final = frozenset({"db", "password", "protocol", "username"})
 """Parameters of connections with and without TLS."""
@@ -73,9 +73,11 @@ def _behind_sentinels(url: str) -> Address:
     each = [urlsplit(f"//{host}") for host in hosts.split(",")]
     query = dict(parse_qsl(parts.query))
     own = {name.removeprefix(_SENTINEL): query.pop(name) for name in list(query) if name.startswith(_SENTINEL)}
+    # A Sentinel presents a certificate of the same authority, unless the URL says otherwise. Its login is another.
+    for_sentinels = {name: value for name, value in query.items() if name in ENCRYPTION} | own
     scheme = parts.scheme.removesuffix("+sentinel")
     given, is_encrypted = _parsed(f"{scheme}://{login}{'@' * bool(login)}/{database or 0}?{urlencode(query)}")
-    sentinel_given, _ = _parsed(f"{scheme}://?{urlencode(own)}", _SENTINEL)
+    sentinel_given, _ = _parsed(f"{scheme}://?{urlencode(for_sentinels)}", _SENTINEL)
     return Address(
         given, is_encrypted, [(host.hostname or "", host.port or SENTINEL_PORT) for host in each], primary,
         sentinel_given,
