@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marketstream.redis.address import Address, address_of
+from marketstream.redis.address import OWN, Address, address_of
 from marketstream.redis.client import check_redis_url, connect
 from marketstream.redis.frames import FrameListener
+from marketstream.redis.servers import SENTINEL_S
 from marketstream.settings import Settings, SettingsError
 
 PLAIN = "redis://user:p%40ss@redis.example:6380/3"
@@ -43,6 +44,23 @@ def _sentinels(url: str, query: str) -> list[dict[str, Any]]:
     """Return redis-py's parameters of the connections to the Sentinels, as a service makes them."""
     pool: Any = connect(Settings(redis_url=f"{url}?{query}")).connection_pool
     return [client.connection_pool.connection_kwargs for client in pool.sentinel_manager.sentinels]
+
+
+@pytest.mark.parametrize("url", [PLAIN, SENTINELS])
+def test_the_url_does_not_change_the_limits(url: str) -> None:
+    limits = "socket_timeout=600&socket_connect_timeout=600&max_connections=1&timeout=600&health_check_interval=0"
+    pool = connect(Settings(redis_url=f"{url}?{limits}&retry_on_timeout=true&encoding=latin-1")).connection_pool
+    plain = connect(Settings(redis_url=url)).connection_pool
+    assert (pool.max_connections, vars(pool)["timeout"]) == (plain.max_connections, vars(plain)["timeout"])
+    for name in OWN | {"retry"}:
+        assert pool.connection_kwargs.get(name) == plain.connection_kwargs.get(name)
+
+
+@pytest.mark.parametrize("limit", ["sentinel_socket_timeout=600", "sentinel_socket_connect_timeout=600"])
+def test_the_url_does_not_change_the_limits_of_sentinels(limit: str) -> None:
+    (usual, _), (given, _) = _sentinels(SENTINELS, "db=3"), _sentinels(SENTINELS, limit)
+    assert given["socket_timeout"] == usual["socket_timeout"] == SENTINEL_S
+    assert given["socket_connect_timeout"] == usual["socket_connect_timeout"] == SENTINEL_S
 
 
 @pytest.mark.parametrize("url", [PLAIN, SENTINELS])

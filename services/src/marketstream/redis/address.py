@@ -1,6 +1,6 @@
 """REDIS_URL: the servers, the logins and the parameters, all checked before anything connects.
 
-A parameter that redis-py does not know is refused by name.
+A parameter is honoured, passed over because MarketStream decides it, or refused by name.
 """
 
 from pathlib import Path
@@ -24,12 +24,12 @@ ENCRYPTION: Final = frozenset({
 HONOURED: Final = frozenset({"db", "password", "protocol", "username"})
 """Parameters of connections with and without TLS."""
 
-LIMITS: Final = frozenset({
+OWN: Final = frozenset({
     "client_name", "decode_responses", "encoding", "encoding_errors", "health_check_interval", "legacy_responses",
     "max_connections", "retry_on_timeout", "socket_connect_timeout", "socket_keepalive", "socket_read_size",
     "socket_timeout", "timeout",
 })  # fmt: skip
-"""Other parameters of redis-py, for limits and encodings."""
+"""Parameters of redis-py that MarketStream decides itself, as the limit of each wait depends on them. Passed over."""
 
 _FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _SENTINEL: Final = "sentinel_"
@@ -73,10 +73,10 @@ def _behind_sentinels(url: str) -> Address:
     each = [urlsplit(f"//{host}") for host in hosts.split(",")]
     query = dict(parse_qsl(parts.query))
     own = {name.removeprefix(_SENTINEL): query.pop(name) for name in list(query) if name.startswith(_SENTINEL)}
-    # A Sentinel presents a certificate of the same authority, unless the URL says otherwise. Its login is another.
-    for_sentinels = {name: value for name, value in query.items() if name in ENCRYPTION} | own
     scheme = parts.scheme.removesuffix("+sentinel")
     given, is_encrypted = _parsed(f"{scheme}://{login}{'@' * bool(login)}/{database or 0}?{urlencode(query)}")
+    # A Sentinel presents a certificate of the same authority, unless the URL says otherwise. Its login is another.
+    for_sentinels = {name: value for name, value in query.items() if name in ENCRYPTION} | own
     sentinel_given, _ = _parsed(f"{scheme}://?{urlencode(for_sentinels)}", _SENTINEL)
     return Address(
         given, is_encrypted, [(host.hostname or "", host.port or SENTINEL_PORT) for host in each], primary,
@@ -91,7 +91,7 @@ def _parsed(url: str, prefix: str = "") -> tuple[dict[str, Any], bool]:
     except ValueError as error:
         raise SettingsError(f"REDIS_URL cannot be read: {error}") from error
     is_encrypted = given.pop("connection_class", None) is SSLConnection
-    known = HONOURED | ENCRYPTION | LIMITS
+    known = HONOURED | ENCRYPTION | OWN
     for name in dict(parse_qsl(urlsplit(url).query)):
         if name not in known:
             raise SettingsError(
@@ -100,6 +100,7 @@ def _parsed(url: str, prefix: str = "") -> tuple[dict[str, Any], bool]:
             )
         if name in ENCRYPTION and not is_encrypted:
             raise SettingsError(f"REDIS_URL has the parameter {prefix}{name}, which needs TLS: begin with rediss")
+    given = {name: value for name, value in given.items() if name not in OWN}
     _check(given, is_encrypted, prefix)
     return given, is_encrypted
 
@@ -114,11 +115,10 @@ def _check(given: dict[str, Any], is_encrypted: bool, prefix: str) -> None:
     if is_encrypted:
         given.setdefault("ssl_password", "")  # otherwise OpenSSL asks for it on the terminal
     try:
-        options = {name: value for name, value in given.items() if name not in ("max_connections", "timeout")}
         if is_encrypted:
-            SSLConnection(**options).ssl_context.get()
+            SSLConnection(**given).ssl_context.get()
         else:
-            Connection(**options)
+            Connection(**given)
     except (OSError, TypeError, ValueError, RedisError) as error:
         raise SettingsError(f"REDIS_URL has parameters that cannot be used: {error}") from error
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from marketstream.redis.address import address_of
@@ -116,7 +118,7 @@ class FrameListener:
         Entering the block and waiting for a frame raise LiveStoreUnavailableError when Redis is unreachable or silent.
         """
         pool = pool_of(
-            self._address, socket_connect_timeout=CONNECT_S, socket_timeout=None,
+            self._address, socket_connect_timeout=CONNECT_S, socket_timeout=None, retry=Retry(NoBackoff(), 0),
             client_name="marketstream-frames",
         )  # fmt: skip
         redis = Redis.from_pool(pool)

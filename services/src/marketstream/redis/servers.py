@@ -85,16 +85,16 @@ def pool_of(address: Address, **options: Any) -> BlockingConnectionPool:
     """Return a pool of connections to the primary, with redis-py's `options` for pool and connections."""
     if not address.sentinels:
         return BlockingConnectionPool(
-            **options | address.given, connection_class=_Encrypted if address.is_encrypted else _Plain
+            **address.given | options, connection_class=_Encrypted if address.is_encrypted else _Plain
         )
     manager = Sentinel(  # type: ignore[no-untyped-call]
         address.sentinels,
         sentinel_kwargs={
-            "socket_timeout": SENTINEL_S, "socket_connect_timeout": SENTINEL_S, "retry": Retry(NoBackoff(), 0),
-            **address.sentinel_given, "ssl": address.is_encrypted,
+            **address.sentinel_given, "ssl": address.is_encrypted, "socket_timeout": SENTINEL_S,
+            "socket_connect_timeout": SENTINEL_S, "retry": Retry(NoBackoff(), 0),
         },
     )  # fmt: skip
     return _PrimaryPool(  # type: ignore[no-untyped-call]
-        address.primary, manager, **options | address.given,
+        address.primary, manager, **address.given | options,
         connection_class=_EncryptedPrimary if address.is_encrypted else _PlainPrimary,
     )  # fmt: skip
