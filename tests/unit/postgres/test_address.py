@@ -1,5 +1,8 @@
 """DATABASE_URL as hosting providers hand it out."""
 
+import shutil
+import ssl
+import subprocess
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -7,6 +10,8 @@ import pytest
 from marketstream.postgres.address import Address, address_of
 from marketstream.settings import SettingsError
 from structlog.testing import capture_logs
+
+from tests.harness.needs import unavailable
 
 URL = "postgresql://user:p%40ss@db.example:6543/market"
 
@@ -71,6 +76,48 @@ def test_the_authorities_of_the_system_can_be_trusted() -> None:
     assert address.arguments()["ssl"] is address.ssl
 
 
+def certified(folder: Path) -> tuple[Path, Path, Path]:
+    """Return the files of a certificate, of its key with the password `hush`, and of a list of revoked certificates."""
+    if shutil.which("openssl") is None:
+        unavailable("No openssl on the PATH.")
+    config = folder / "ca.cnf"
+    config.write_text(f"[ca]\ndefault_ca=own\n[own]\ndatabase={folder}/index\ndefault_md=sha256\n")
+    (folder / "index").touch()
+    own = (
+        "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -passout pass:hush -subj /CN=own -keyout key.pem -out own.pem"
+    )
+    listed = "-gencrl -config ca.cnf -keyfile key.pem -passin pass:hush -cert own.pem -crldays 1 -out revoked.pem"
+    for command in (f"req -x509 {own}", f"ca {listed}"):
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+    return folder / "own.pem", folder / "key.pem", folder / "revoked.pem"
+
+
+def test_the_authorities_of_the_system_do_not_hide_the_other_parameters_of_tls(tmp_path: Path) -> None:
+    certificate, key, revoked = certified(tmp_path)
+    files = f"sslcert={certificate}&sslkey={key}&sslpassword=hush&sslcrl={revoked}"
+    versions = "ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.3"
+    address = read(f"sslrootcert=system&{files}&{versions}&sslnegotiation=direct")
+    assert kept(address) == {"sslnegotiation": ["direct"]}
+    assert address.ssl is not None
+    assert address.ssl.minimum_version == address.ssl.maximum_version == ssl.TLSVersion.TLSv1_3
+    assert address.ssl.verify_flags & ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
+    assert address.ssl.cert_store_stats()["crl"] == 1
+    assert (address.ssl.check_hostname, address.ssl.verify_mode) == (True, ssl.CERT_REQUIRED)
+    assert read("sslrootcert=system").ssl is not None
+
+
+@pytest.mark.parametrize("authority", ["system", "own.pem"])
+def test_a_file_that_cannot_be_used_is_refused_by_name(tmp_path: Path, authority: str) -> None:
+    certificate, key, revoked = certified(tmp_path)
+    root = authority if authority == "system" else certificate
+    own = f"sslmode=verify-full&sslrootcert={root}&sslcert={certificate}&sslkey={key}"
+    assert read(f"{own}&sslpassword=hush&sslcrl={revoked}").url
+    for query, named in ((f"{own}&sslpassword=wrong", "sslcert"), (f"sslrootcert={root}&sslcrl={key}", "sslcrl")):
+        with pytest.raises(SettingsError, match=f"DATABASE_URL has {named}=.*, which cannot be used") as refusal:
+            read(query)
+        assert "\n" not in str(refusal.value)
+
+
 def test_hostaddr_alone_names_the_host() -> None:
     assert kept(address_of("postgresql:///market?host=&hostaddr=10.0.0.1", 5.0))["host"] == ["10.0.0.1"]
 
@@ -93,6 +140,7 @@ def test_required_channel_binding_is_ignored_with_a_warning() -> None:
         ("require_auth=scram-sha-256", "require_auth"),
         ("replication=database", "replication"),
         ("sslmode=on", "sslmode=on"),
+        ("ssl_min_protocol_version=1.2", "ssl_min_protocol_version=1.2"),
         ("target_session_attrs=master", "target_session_attrs=master"),
         ("connect_timeout=soon", "connect_timeout=soon"),
         ("channel_binding=yes", "channel_binding=yes"),
@@ -111,6 +159,5 @@ def test_a_parameter_that_cannot_be_honoured_is_refused_by_name(query: str, name
 
 
 def test_the_file_of_an_authority_is_kept(tmp_path: Path) -> None:
-    file = tmp_path / "ca.pem"
-    file.write_text("PEM")
+    file, _, _ = certified(tmp_path)
     assert kept(read(f"sslmode=verify-full&sslrootcert={file}"))["sslrootcert"] == [str(file)]

@@ -7,7 +7,7 @@ or ignored if nothing here depends on it. A parameter that libpq does not know e
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from ssl import SSLContext, create_default_context
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext, TLSVersion, VerifyFlags, create_default_context
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -44,6 +44,16 @@ _DEMANDS: Final = {
 _FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SESSIONS: Final = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
+
+_TLS: Final = {
+    "TLSv1": TLSVersion.TLSv1, "TLSv1.1": TLSVersion.TLSv1_1, "TLSv1.2": TLSVersion.TLSv1_2,
+    "TLSv1.3": TLSVersion.TLSv1_3,
+}  # fmt: skip
+
+_IN_CONTEXT: Final = (
+    *_FILES, "sslmode", "sslpassword", "ssl_min_protocol_version", "ssl_max_protocol_version",
+)  # fmt: skip
+"""Parameters that asyncpg does not read if it is given a context of TLS."""
 
 _ADVICE: Final = {
     "schema": "to select a schema, use options=-csearch_path%3DNAME",
@@ -83,9 +93,12 @@ def address_of(database_url: str, connect_s: float) -> Address:
     to_server = {name: query.pop(name) for name in TO_SERVER & query.keys()}
     context = None
     if query.get("sslrootcert") == "system":
-        context = create_default_context()
-        del query["sslrootcert"]
-        query.pop("sslmode", None)  # libpq accepts only verify-full with it, which is what the context does
+        context = _trusting_system(query)
+        for name in _IN_CONTEXT:
+            query.pop(name, None)
+    else:
+        # asyncpg loads the files itself, but an error of a file would look like an outage. It also knows other keys.
+        _load(SSLContext(PROTOCOL_TLS_CLIENT), query if query.get("sslkey") else {**query, "sslcert": ""})
     if query.pop("channel_binding", "") == "require":
         log.warning("channel binding required by DATABASE_URL is not supported, connecting without it")
     if "hostaddr" in query and not parts.hostname and not query.get("host"):
@@ -93,6 +106,39 @@ def address_of(database_url: str, connect_s: float) -> Address:
     kept = {name: value for name, value in query.items() if name in HONOURED}
     url = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept), ""))
     return Address(url, connect_s, to_server, context)
+
+
+def _trusting_system(query: Mapping[str, str]) -> SSLContext:
+    """Return what asyncpg does not know: TLS that trusts the authorities of the system, with the rest of the query.
+
+    libpq accepts only sslmode=verify-full with them, which is what the context does.
+    """
+    context = create_default_context()
+    context.set_alpn_protocols(["postgresql"])  # sslnegotiation=direct demands it
+    context.minimum_version = _version(query, "ssl_min_protocol_version", TLSVersion.TLSv1_2)
+    context.maximum_version = _version(query, "ssl_max_protocol_version", TLSVersion.MAXIMUM_SUPPORTED)
+    _load(context, query)
+    return context
+
+
+def _load(context: SSLContext, query: Mapping[str, str]) -> None:
+    """Load the files into the context. Raises SettingsError for one that cannot be used."""
+    password = query.get("sslpassword", "")  # without one, OpenSSL would ask for it on the terminal
+    name = "sslcert"
+    try:
+        if query.get(name):
+            context.load_cert_chain(query[name], query.get("sslkey") or None, lambda: password)
+        for name in ("sslrootcert", "sslcrl"):
+            if query.get(name, "system") not in ("", "system"):
+                context.load_verify_locations(query[name])
+    except OSError as error:
+        raise SettingsError(f"DATABASE_URL has {name}={query[name]}, which cannot be used: {error}") from error
+    if query.get("sslcrl"):
+        context.verify_flags |= VerifyFlags.VERIFY_CRL_CHECK_CHAIN
+
+
+def _version(query: Mapping[str, str], name: str, default: TLSVersion) -> TLSVersion:
+    return _TLS[query[name]] if query.get(name) else default
 
 
 def _check(query: Mapping[str, str]) -> None:
@@ -107,6 +153,8 @@ def _check(query: Mapping[str, str]) -> None:
     _check_choice(query, "sslmode", _SSL_MODES)
     _check_choice(query, "target_session_attrs", _SESSIONS)
     _check_choice(query, "sslnegotiation", ("postgres", "direct"))
+    _check_choice(query, "ssl_min_protocol_version", ("", *_TLS))
+    _check_choice(query, "ssl_max_protocol_version", ("", *_TLS))
     _check_choice(query, "channel_binding", ("disable", "prefer", "require"))
     for name in _FILES:
         file = query.get(name, "")
@@ -118,7 +166,8 @@ def _check(query: Mapping[str, str]) -> None:
 
 def _check_choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> None:
     if query.get(name, choices[0]) not in choices:
-        raise SettingsError(f"DATABASE_URL has {name}={query[name]}: expected one of {', '.join(choices)}")
+        expected = ", ".join(filter(None, choices))
+        raise SettingsError(f"DATABASE_URL has {name}={query[name]}: expected one of {expected}")
 
 
 def _refusal(name: str, why: str) -> SettingsError:
