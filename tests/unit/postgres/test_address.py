@@ -33,7 +33,7 @@ def test_a_plain_url_is_unchanged() -> None:
     "query",
     [
         "sslmode=require&channel_binding=prefer",  # Neon, Supabase, Heroku, Aiven, DigitalOcean, RDS, Azure, Fly
-        "gssencmode=disable",
+        "gssencmode=disable&sslcertmode=allow",
         "keepalives=1&keepalives_idle=30&keepalives_interval=10&keepalives_count=3&tcp_user_timeout=1000",
         "load_balance_hosts=random&fallback_application_name=psql&client_encoding=utf8",
         "sslsni=1&sslcompression=0&min_protocol_version=3.0&max_protocol_version=latest&replication=false",
@@ -139,6 +139,14 @@ def test_required_channel_binding_is_ignored_with_a_warning() -> None:
         ("requirepeer=postgres", "requirepeer"),
         ("require_auth=scram-sha-256", "require_auth"),
         ("replication=database", "replication"),
+        ("sslcrldir=/etc/revoked", "sslcrldir"),
+        ("sslcertmode=require", "sslcertmode"),
+        ("oauth_issuer=https://issuer.example", "oauth_issuer"),
+        ("oauth_client_id=market", "oauth_client_id"),
+        ("oauth_client_secret=hush", "oauth_client_secret"),
+        ("oauth_scope=all", "oauth_scope"),
+        ("scram_client_key=AAAA", "scram_client_key"),
+        ("scram_server_key=AAAA", "scram_server_key"),
         ("sslmode=on", "sslmode=on"),
         ("ssl_min_protocol_version=1.2", "ssl_min_protocol_version=1.2"),
         ("target_session_attrs=master", "target_session_attrs=master"),
@@ -156,6 +164,12 @@ def test_a_parameter_that_cannot_be_honoured_is_refused_by_name(query: str, name
     assert "\n" not in message
     assert "p%40ss" not in message
     assert "p@ss" not in message
+
+
+def test_a_parameter_of_libpq_is_not_said_to_be_unknown() -> None:
+    for query in ("oauth_issuer=https://issuer.example", "scram_client_key=AAAA", "sslcrldir=/etc/revoked"):
+        with pytest.raises(SettingsError, match="which this client does not support: remove it"):
+            read(query)
 
 
 def test_the_file_of_an_authority_is_kept(tmp_path: Path) -> None:

@@ -29,15 +29,23 @@ TO_SERVER: Final = frozenset({"application_name", "options"})
 IGNORED: Final = frozenset({
     "client_encoding", "fallback_application_name", "gssdelegation", "gssencmode", "hostaddr", "keepalives",
     "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "max_protocol_version",
-    "min_protocol_version", "sslcertmode", "sslcompression", "sslcrldir", "sslkeylogfile", "sslsni", "tcp_user_timeout",
+    "min_protocol_version", "sslcompression", "sslkeylogfile", "sslsni", "tcp_user_timeout",
 })  # fmt: skip
 """Parameters of libpq that affect nothing this client relies on."""
 
 _DEMANDS: Final = {
     "gssencmode": frozenset({"require"}),
+    "oauth_client_id": None,
+    "oauth_client_secret": None,
+    "oauth_issuer": None,
+    "oauth_scope": None,
     "replication": frozenset({"true", "on", "yes", "1", "database"}),
     "require_auth": None,
     "requirepeer": None,
+    "scram_client_key": None,
+    "scram_server_key": None,
+    "sslcertmode": frozenset({"require"}),
+    "sslcrldir": None,
 }
 """Parameters of libpq that demand something this client cannot do, by value; None for any value."""
 
