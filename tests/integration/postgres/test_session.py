@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -75,6 +76,21 @@ async def test_statements_have_their_limits(pool: Pool) -> None:
         assert session.is_pooled
         for name, value in LIMITS.items():
             assert (await fetch(session, "SELECT current_setting($1)", name))[0][0] == value
+
+
+async def test_a_pooler_is_detected_although_the_database_has_one_of_the_limits(
+    database_url: str, tmp_path: Path
+) -> None:
+    admin = await asyncpg.connect(database_url)
+    name = urlsplit(database_url).path.removeprefix("/")
+    await admin.execute(f"ALTER DATABASE {name} SET statement_timeout = '{LIMITS['statement_timeout']}'")
+    await admin.close()
+    async with pgbouncer(tmp_path, database_url, "transaction", ",".join(LIMITS)) as url:
+        opened = await open_pool(Settings(database_url=url), size=1)
+        try:
+            await test_statements_have_their_limits(opened)
+        finally:
+            await close_pool(opened)
 
 
 async def test_others_behind_the_same_pooler_keep_their_settings(pool: Pool, pooled_url: str) -> None:

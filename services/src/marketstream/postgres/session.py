@@ -36,7 +36,10 @@ LIMITS: Final = {
 _SET_LIMITS: Final = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in LIMITS.items())
 
 # The tag of the command has the number of rows. This needs no prepared statement, which a pooler might lose.
-_HAS_LIMITS: Final = f"SELECT WHERE current_setting('statement_timeout') = '{LIMITS['statement_timeout']}'"
+# Each limit counts: a database may have some of them as its own defaults.
+_HAS_LIMITS: Final = "SELECT WHERE " + " AND ".join(
+    f"current_setting('{name}') = '{value}'" for name, value in LIMITS.items()
+)
 _YES: Final = "SELECT 1"
 
 
