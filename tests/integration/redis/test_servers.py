@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from marketstream.api.main import run_api
 from marketstream.local.loopback import free_port
 from marketstream.local.redis import RedisServer
 from marketstream.redis.budget import Budget
-from marketstream.redis.client import check_server, connect
+from marketstream.redis.client import ANSWER_S, CONNECT_S, check_server, connect
 from marketstream.redis.errors import LiveStoreError, LiveStoreRefusedError, LiveStoreUnavailableError
 from marketstream.redis.frames import Frame, FrameListener
 from marketstream.redis.reader import LiveReader
@@ -223,3 +224,12 @@ async def test_an_unreachable_redis_is_retried() -> None:
     with pytest.raises(LiveStoreError):
         await LiveReader(redis).ping()
     await redis.aclose()
+
+
+async def test_the_check_of_a_silent_redis_ends_soon() -> None:
+    async with silent() as port:
+        redis = connect(Settings(redis_url=f"redis://127.0.0.1:{port}/0"))
+        started = time.monotonic()
+        await check_server(redis)
+        assert time.monotonic() - started < 1.5 * (CONNECT_S + ANSWER_S)
+        await redis.aclose()

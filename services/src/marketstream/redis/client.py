@@ -1,5 +1,6 @@
 """The connection to Redis, with short time limits and few retries."""
 
+import asyncio
 import contextlib
 from typing import Final
 
@@ -53,7 +54,9 @@ def check_redis_url(settings: Settings) -> None:
 async def check_server(redis: Redis) -> None:
     """Raise LiveStoreRefusedError if REDIS_URL leads to a Redis Cluster.
 
-    Raises nothing if Redis is unreachable: later calls wait for Redis.
+    Raises nothing if Redis is unreachable or silent, as later calls wait for Redis. Takes CONNECT_S + ANSWER_S at most,
+    without the retries that a silent Redis would cost.
     """
     with contextlib.suppress(LiveStoreUnavailableError), translated_errors():
-        await redis.ping()
+        async with asyncio.timeout(CONNECT_S + ANSWER_S):
+            await redis.ping()
