@@ -35,6 +35,9 @@ ANSWER_S: Final = 1.0
 AWAY_S: Final = 5.0
 """Seconds for which Redis is not queried again after it did not answer, so that each request does not wait for it."""
 
+BESIDE_WAIT_S: Final = 10.0
+"""Maximum seconds for which a budget beside another one is waited for. The caller then reports that it is spent."""
+
 _BURST: Final = 0.25
 _JITTER: Final = 0.2
 _LEAST_WAIT_S: Final = 0.01
@@ -116,11 +119,13 @@ class Budget:
             rng=self._rng, whole=self, owns_redis=False,
         )  # fmt: skip
 
-    def beside(self, name: str, *, limit: int, period_s: float, alone: float = ALONE) -> "Budget":
+    def beside(
+        self, name: str, *, limit: int, period_s: float, alone: float = ALONE, most_wait_s: float = BESIDE_WAIT_S
+    ) -> "Budget":
         """Return a budget of something else that the exchange limits, over the same connection to Redis."""
         return Budget(
             self._redis, f"{self._name}:{name}", limit=limit, period_s=period_s, share=SHARE, alone=alone,
-            most_wait_s=period_s, now_s=self._now_s, sleep=self._sleep, rng=self._rng, owns_redis=False,
+            most_wait_s=most_wait_s, now_s=self._now_s, sleep=self._sleep, rng=self._rng, owns_redis=False,
         )  # fmt: skip
 
     async def acquire(self, weight: int) -> None:
@@ -136,7 +141,7 @@ class Budget:
             if not answer.wait_s:
                 return
             if self._now_s() + answer.wait_s > end_s:
-                why = "the exchange has ordered a stop" if answer.stopped else "no request weight is left"
+                why = "the exchange has ordered a stop" if answer.stopped else "the budget is spent"
                 raise BudgetSpentError(f"{why}: retry in {answer.wait_s:.0f} s", answer.wait_s)
             # Never earlier than allowed, and with jitter, so that not all waiting tasks retry at once.
             await self._sleep(max(_LEAST_WAIT_S, answer.wait_s) * (1 + _JITTER * self._rng.random()))
