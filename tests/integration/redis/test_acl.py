@@ -1,61 +1,20 @@
 """Users of Redis who may do what docs/reference/redis.md lists, and no more."""
 
 import asyncio
-import contextlib
-import re
-from collections.abc import AsyncIterator
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from marketstream.redis.budget import Budget
-from marketstream.redis.client import check_server, connect
 from marketstream.redis.frames import Frame, FrameListener
 from marketstream.redis.keys import Keys
 from marketstream.redis.reader import LiveReader
 from marketstream.redis.writer import LiveState, LiveWriter
-from marketstream.settings import Settings
 from redis.asyncio import Redis
 
+from tests.harness.acl import logged_in, rules
 from tests.harness.clients import within
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "redis.md"
 OURS, THEIRS = ("binance", "BTCUSDT"), ("binance", "ETHUSDT")
-ALWAYS = ["AUTH", "HELLO", "SELECT", "PING", "CLIENT SETNAME", "CLIENT SETINFO"]
 LIMIT_S = 15
-
-
-def rules(user: str) -> list[str]:
-    """Return the rules of ACL SETUSER that the document's table gives a user."""
-    rows = {
-        cells[0]: cells[1:]
-        for line in DOCUMENT.read_text("utf-8").splitlines()
-        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 4
-    }
-    keys, channel, commands = rows[user]
-    if keys == "as the processor but `budget:*`":
-        keys = rows["processor"][0].replace("`budget:*`", "")
-    names = [*commands.split(", "), *ALWAYS]
-    return [
-        *(f"~{key}" for key in re.findall("`(.+?)`", keys)),
-        *(f"&{name}" for name in re.findall("`(.+?)`", channel)),
-        *(f"+{name.lower().replace(' ', '|')}" for name in names),
-    ]
-
-
-@contextlib.asynccontextmanager
-async def logged_in(url: str, name: str, *given: str) -> AsyncIterator[tuple[Settings, Redis]]:
-    """Yield the settings and the checked client of a new user with the rules `given`."""
-    async with Redis.from_url(url) as admin:
-        await admin.execute_command("ACL", "SETUSER", name, "reset", "on", ">secret", *given)
-        settings = Settings(redis_url=urlsplit(url)._replace(netloc=f"{name}:secret@{urlsplit(url).netloc}").geturl())
-        redis = connect(settings)
-        try:
-            await check_server(redis)
-            yield settings, redis
-        finally:
-            await redis.aclose()
-            await admin.execute_command("ACL", "DELUSER", name)
 
 
 async def publish(redis: Redis, *, foreign: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 from marketstream.redis.client import connect
-from marketstream.redis.errors import LiveStoreContentError, LiveStoreError
+from marketstream.redis.errors import LiveStoreError
 from marketstream.redis.hashes import LiveStatus
 from marketstream.redis.reader import LiveReader
 from marketstream.settings import Settings
@@ -223,9 +223,7 @@ class FreshnessMonitor:
                 each.verdict = verdict
                 self._on_change(key)
 
-    async def _streams(
-        self, url: str, symbols: Sequence[tuple[str, str]]
-    ) -> list[LiveStatus | LiveStoreContentError | None]:
+    async def _streams(self, url: str, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | LiveStoreError | None]:
         if url not in self._clients:
             self._clients[url] = connect(Settings(redis_url=url))
         reader = LiveReader(self._clients[url])

@@ -2,7 +2,7 @@
 
 LiveStoreError
 ├── LiveStoreUnavailableError   Redis does not answer: retrying may help
-├── LiveStoreRefusedError       REDIS_URL leads to a Redis Cluster: retrying does not help
+├── LiveStoreRefusedError       REDIS_URL leads to a Redis Cluster, or its user may not read: retrying does not help
 └── LiveStoreContentError       a key holds data that no processor wrote: retrying does not help
 """
 
@@ -28,7 +28,7 @@ class LiveStoreUnavailableError(LiveStoreError):
 
 
 class LiveStoreRefusedError(LiveStoreError):
-    """REDIS_URL leads to a server that cannot be used here. Retrying does not help."""
+    """REDIS_URL leads to a server that cannot be used here, or its user may not read. Retrying does not help."""
 
 
 class LiveStoreContentError(LiveStoreError):

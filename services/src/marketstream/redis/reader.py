@@ -6,9 +6,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
-from marketstream.redis.errors import LiveStoreContentError, translated_errors
+from marketstream.redis.errors import LiveStoreContentError, LiveStoreError, LiveStoreRefusedError, translated_errors
 from marketstream.redis.hashes import LiveCandle, LiveStatus, parse_hash
 from marketstream.redis.keys import Keys
 
@@ -37,7 +37,7 @@ class LiveReader:
     async def live(self, symbols: Sequence[tuple[str, str]]) -> list[Live]:
         """Return the live state of each symbol, in the given order.
 
-        Raises LiveStoreUnavailableError, LiveStoreContentError.
+        Raises LiveStoreError.
         """
         keys = [Keys.of(*symbol) for symbol in symbols]
         answers = await self._ask(
@@ -58,16 +58,17 @@ class LiveReader:
     async def statuses(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | None]:
         """Return the status of each symbol, in the given order; None for a symbol without one.
 
-        Raises LiveStoreUnavailableError, LiveStoreContentError.
+        Raises LiveStoreError.
         """
         names = [Keys.of(*symbol).status for symbol in symbols]
         answers = await self._ask([("HGETALL", name) for name in names])
         return [_hash(name, answer, LiveStatus) for name, answer in zip(names, answers, strict=True)]
 
-    async def each_status(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | LiveStoreContentError | None]:
-        """Return the same as `statuses`, but for a symbol with an invalid status its LiveStoreContentError.
+    async def each_status(self, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | LiveStoreError | None]:
+        """Return the same as `statuses`, but for a symbol that cannot be read its error.
 
-        Raises LiveStoreUnavailableError.
+        The error is a LiveStoreContentError for an invalid status, and a LiveStoreRefusedError for a key that the user
+        may not read. Raises LiveStoreUnavailableError.
         """
         names = [Keys.of(*symbol).status for symbol in symbols]
         answers = await self._ask([("HGETALL", name) for name in names], raises=False)
@@ -78,25 +79,34 @@ class LiveReader:
         await self._ask([("PING",)])
 
     async def _ask(self, commands: Sequence[tuple[str, ...]], *, raises: bool = True) -> list[Any]:
-        """Return the answers. If Redis refuses a command, raise LiveStoreContentError, or answer with its error."""
+        """Return the answers. The error of a single key is raised, or stands in place of its answer."""
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         with translated_errors():
-            try:
-                async with asyncio.timeout(self._limit_s):
-                    return await pipeline.execute(raise_on_error=raises)
-            except ResponseError as error:
-                raise _refused(error) from error
+            async with asyncio.timeout(self._limit_s):
+                answers = await pipeline.execute(raise_on_error=False)
+            answers = [_answer(command, answer) for command, answer in zip(commands, answers, strict=True)]
+        for answer in answers:
+            if raises and isinstance(answer, LiveStoreError):
+                raise answer
+        return answers
 
 
-def _refused(error: ResponseError) -> LiveStoreContentError:
-    return LiveStoreContentError(f"Redis refuses the read: {error}")
+def _answer(command: Sequence[str], answer: Any) -> Any:
+    """Return the answer, or the error of a single key. Raises any other error, which concerns all keys."""
+    if isinstance(answer, NoPermissionError):
+        return LiveStoreRefusedError(f"Redis refuses {' '.join(command)}: {answer}")
+    if isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer):
+        return LiveStoreContentError(f"Redis refuses {' '.join(command)}: {answer}")
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
-def _status(key: str, answer: Any) -> LiveStatus | LiveStoreContentError | None:
-    if isinstance(answer, ResponseError):
-        return _refused(answer)
+def _status(key: str, answer: Any) -> LiveStatus | LiveStoreError | None:
+    if isinstance(answer, LiveStoreError):
+        return answer
     try:
         return _hash(key, answer, LiveStatus)
     except LiveStoreContentError as error:

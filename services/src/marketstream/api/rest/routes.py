@@ -14,6 +14,8 @@ from marketstream.api.rest.queries import CandlesQuery, NoQuery, SymbolQuery
 from marketstream.api.rest.views import Price, Symbol, price_of, symbol_of
 from marketstream.market.window import INTERVALS
 from marketstream.postgres.reader import CandleRow, StoreReader
+from marketstream.redis.errors import LiveStoreContentError, LiveStoreError
+from marketstream.redis.hashes import LiveStatus
 from marketstream.redis.reader import LiveReader
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -71,12 +73,24 @@ def routes(directory: Directory, store_reader: StoreReader, live_reader: LiveRea
     )
     async def symbols(_query: Annotated[NoQuery, Query()]) -> Response:
         pairs = await directory.all()
-        statuses = await live_reader.statuses(pairs)
+        statuses = await live_reader.each_status(pairs)
         now = time.time()
-        return _json([symbol_of(*pair, status, now) for pair, status in zip(pairs, statuses, strict=True)])
+        return _json([symbol_of(*pair, _known(status), now) for pair, status in zip(pairs, statuses, strict=True)])
 
     return router
 
 
 def _json(answer: Any) -> Response:
     return Response(_encode(answer), media_type="application/json")
+
+
+def _known(status: LiveStatus | LiveStoreError | None) -> LiveStatus | None:
+    """Return the status, or None for one that no processor wrote: the other symbols must be listed all the same.
+
+    Raises LiveStoreRefusedError, as a status that may not be read is not missing.
+    """
+    if isinstance(status, LiveStoreContentError):
+        return None
+    if isinstance(status, LiveStoreError):
+        raise status
+    return status
