@@ -26,6 +26,13 @@ async def test_files_are_kept_as_long_as_their_version_is_current(api: httpx.Asy
     assert (await api.get("/dashboard")).headers["cache-control"] == "no-cache"
 
 
+async def test_a_file_without_a_version_costs_no_look_at_the_others(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "STATIC", Path("/nowhere"))
+    assert (await api.get("/static/main.js")).status_code == 200
+
+
 @pytest.mark.parametrize("name", ["chart.js", "package-lock.json"])
 def test_the_version_changes_with_any_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     copy = tmp_path / "static"

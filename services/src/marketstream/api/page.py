@@ -3,6 +3,7 @@
 Every address in a page is relative, so that the pages work under any path of a proxy.
 """
 
+import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
@@ -46,22 +47,23 @@ class _Files(StaticFiles):
         version, file = match.groups() if (match := _VERSIONED.fullmatch(path)) else ("", path)
         response = await super().get_response(file, scope)
         response.headers.update(HEADERS)
-        if version == current_version():
+        if version and version == current_version():
             response.headers["Cache-Control"] = FOREVER
         return response
 
 
 def current_version() -> str:
     """Return the version of all files: 12 hexadecimal digits, which change with the content of any of them."""
-    files = sorted(path for path in STATIC.iterdir() if path.is_file())
-    return _version(tuple((path, path.stat().st_mtime_ns) for path in files))
+    with os.scandir(STATIC) as entries:  # for each request of a page, so in one pass
+        files = sorted((entry.path, entry.stat().st_mtime_ns) for entry in entries if entry.is_file())
+    return _version(tuple(files))
 
 
 @lru_cache(maxsize=1)
-def _version(files: tuple[tuple[Path, int], ...]) -> str:
+def _version(files: tuple[tuple[str, int], ...]) -> str:
     """Hash the files. The packages' lock file is one of them, and stands for the packages."""
     digest = sha256()
-    for path, _ in files:
+    for path in (Path(name) for name, _ in files):
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]
