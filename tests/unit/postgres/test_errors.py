@@ -1,5 +1,7 @@
 """Errors of asyncpg become outages or refusals."""
 
+import ssl
+
 import asyncpg
 import pytest
 from marketstream.postgres.errors import StoreRefusedError, StoreUnavailableError, store_error
@@ -34,3 +36,19 @@ def test_a_faulty_statement_is_a_refusal_with_its_code() -> None:
     found = store_error(asyncpg.DivisionByZeroError("division by zero"))
     assert isinstance(found, StoreRefusedError)
     assert str(found) == "PostgreSQL refuses a statement (22012): division by zero"
+
+
+def test_an_error_with_details_is_one_line() -> None:
+    fields = {"C": "53100", "M": "could not extend file", "D": "No space left.", "H": "Check free\ndisk space."}
+    error = asyncpg.PostgresError.new(fields)
+    assert isinstance(error, asyncpg.DiskFullError)
+    found = store_error(error)
+    assert isinstance(found, StoreUnavailableError)
+    text = "could not extend file DETAIL: No space left. HINT: Check free disk space."
+    assert str(found) == f"PostgreSQL is unavailable: {text}"
+
+
+def test_an_unknown_certificate_is_a_refusal_at_the_start_only() -> None:
+    error = ssl.SSLCertVerificationError("self-signed certificate")
+    assert isinstance(store_error(error, is_start=True), StoreRefusedError)
+    assert isinstance(store_error(error), StoreUnavailableError)

@@ -6,6 +6,7 @@ StoreError
 └── MigrationError          the database was migrated by different migrations: retrying does not help
 """
 
+from ssl import SSLCertVerificationError
 from typing import Final
 
 import asyncpg
@@ -58,6 +59,9 @@ _REFUSED: Final = (
 )
 """Errors of a server that answers but does not accept DATABASE_URL."""
 
+_POOLER: Final = ("unsupported startup parameter", "statement pooling mode")
+"""Errors of PgBouncer that do not pass. It reports them, like its outages, as violations of the protocol."""
+
 ANY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """Every error of a statement or a connection."""
 
@@ -66,22 +70,30 @@ def store_error(error: BaseException, *, is_start: bool = False) -> StoreError:
     """Return the StoreError for an error of asyncpg. Only this function distinguishes an outage from a refusal.
 
     The result is a StoreUnavailableError when a retry may help, and a StoreRefusedError when it does not. A refused
-    login is a refusal while a service starts (`is_start`). Later it counts as an outage: the database or its password
-    is probably being replaced.
+    login or an unknown certificate is a refusal while a service starts (`is_start`). Later it counts as an outage: the
+    database, its password or its certificate is probably being replaced.
     """
     if isinstance(error, asyncpg.UndefinedTableError):
         return StoreUnavailableError("PostgreSQL has no tables yet: the migrations have not been applied")
     if isinstance(error, READ_ONLY):
-        return StoreUnavailableError(f"PostgreSQL is read-only, like a standby: {error}")
+        return StoreUnavailableError(f"PostgreSQL is read-only, like a standby: {said(error)}")
     if isinstance(error, LOGIN) and not is_start:
-        return StoreUnavailableError(f"PostgreSQL refuses DATABASE_URL: {error}")
+        return StoreUnavailableError(f"PostgreSQL refuses DATABASE_URL: {said(error)}")
+    if isinstance(error, SSLCertVerificationError) and is_start:
+        return StoreRefusedError(f"the certificate of PostgreSQL cannot be verified: {said(error)}")
     if isinstance(error, _REFUSED):
-        return StoreRefusedError(f"PostgreSQL refuses DATABASE_URL: {error}")
+        return StoreRefusedError(f"PostgreSQL refuses DATABASE_URL: {said(error)}")
+    if isinstance(error, asyncpg.ProtocolViolationError) and any(text in str(error) for text in _POOLER):
+        return StoreRefusedError(f"the pooler of PostgreSQL cannot be used: {said(error)}")
     if isinstance(error, OUTAGES):
         return StoreUnavailableError(f"PostgreSQL is unavailable: {said(error)}")
-    return StoreRefusedError(f"PostgreSQL refuses a statement ({getattr(error, 'sqlstate', None)}): {error}")
+    return StoreRefusedError(f"PostgreSQL refuses a statement ({getattr(error, 'sqlstate', None)}): {said(error)}")
 
 
 def said(error: BaseException) -> str:
-    """Return the error as text. A time-out has no text of its own and becomes "no answer in time"."""
-    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+    """Return the error as one line: asyncpg adds lines for details and hints.
+
+    A time-out has no text of its own and becomes "no answer in time".
+    """
+    text = " ".join(str(error).split())
+    return text or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -9,7 +9,14 @@ from typing import Final, NamedTuple
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from marketstream.postgres.errors import ANY, MigrationError, StoreRefusedError, StoreUnavailableError, store_error
+from marketstream.postgres.errors import (
+    ANY,
+    MigrationError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    said,
+    store_error,
+)
 from marketstream.postgres.session import transaction
 from marketstream.telemetry import logger
 
@@ -84,7 +91,7 @@ async def migrate(database: asyncpg.Pool | Connection, migrations: Sequence[Migr
         ) from error
     except NOT_ALLOWED as error:
         raise StoreRefusedError(
-            f"PostgreSQL does not let the user of DATABASE_URL apply the migrations: {error}"
+            f"PostgreSQL does not let the user of DATABASE_URL apply the migrations: {said(error)}"
         ) from error
     except ANY as error:
         raise store_error(error, is_start=True) from error
