@@ -17,7 +17,7 @@ from tests.harness.needs import unavailable
 START_S = 30.0
 """Seconds for PgBouncer to answer."""
 
-SIZES = {"session": 20, "transaction": 3}
+SIZES = {"session": 20, "transaction": 3, "statement": 3}
 """Sessions of the server: in transaction mode fewer than connections, so that transactions change places."""
 
 _CONFIG = """

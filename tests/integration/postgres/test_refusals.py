@@ -129,12 +129,18 @@ async def test_limits_of_the_server_do_not_stop_reads_and_writes(owned: Owned, o
         await close_pool(pool)
 
 
-async def test_a_parameter_that_a_pooler_refuses_is_named_at_once(tmp_path: Path, owned: Owned) -> None:
-    async with pgbouncer(tmp_path, owned.url, "transaction") as url:
-        pool = await lazy_pool(Settings(database_url=f"{url}?options=-cgeqo%3Doff"), size=1)
+@pytest.mark.parametrize(
+    ("mode", "query", "said"),
+    [("transaction", "?options=-cgeqo%3Doff", "options"), ("statement", "", "statement pooling")],
+)
+async def test_what_a_pooler_never_accepts_ends_a_start_at_once(
+    tmp_path: Path, owned: Owned, mode: str, query: str, said: str
+) -> None:
+    async with pgbouncer(tmp_path, owned.url, mode) as url:
+        pool = await lazy_pool(Settings(database_url=url + query), size=1)
         try:
-            with pytest.raises(StoreRefusedError, match=r"the pooler of PostgreSQL cannot be used: .*options"):
-                await wait_for(pool, LIMIT_S)
+            with pytest.raises(StoreRefusedError, match=f"the pooler of PostgreSQL cannot be used: .*{said}"):
+                await wait_for(pool, LIMIT_S, to_write=True)
         finally:
             await close_pool(pool)
 

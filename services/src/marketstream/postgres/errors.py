@@ -60,7 +60,7 @@ _REFUSED: Final = (
 """Errors of a server that answers but does not accept DATABASE_URL."""
 
 _POOLER: Final = ("unsupported startup parameter", "statement pooling mode")
-"""Errors of PgBouncer that do not pass. It reports them, like its outages, as violations of the protocol."""
+"""Errors of PgBouncer that do not pass. It reports them like its outages."""
 
 ANY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """Every error of a statement or a connection."""
@@ -83,7 +83,7 @@ def store_error(error: BaseException, *, is_start: bool = False) -> StoreError:
         return StoreRefusedError(f"the certificate of PostgreSQL cannot be verified: {said(error)}")
     if isinstance(error, _REFUSED):
         return StoreRefusedError(f"PostgreSQL refuses DATABASE_URL: {said(error)}")
-    if isinstance(error, asyncpg.ProtocolViolationError) and any(text in str(error) for text in _POOLER):
+    if isinstance(error, asyncpg.PostgresConnectionError) and any(text in str(error) for text in _POOLER):
         return StoreRefusedError(f"the pooler of PostgreSQL cannot be used: {said(error)}")
     if isinstance(error, OUTAGES):
         return StoreUnavailableError(f"PostgreSQL is unavailable: {said(error)}")
