@@ -11,9 +11,17 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    AuthorizationError,
+    NoPermissionError,
+    RedisError,
+)
 
 from marketstream.redis.servers import ClusterError
+
+_LOGIN: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, AuthorizationError)
 
 _KIND: Final = re.compile(r">\)>\)> - (?:\w+:)?(\w+)")
 """The kind of the error of one Sentinel, after redis-py's text of its object for that Sentinel."""
@@ -37,13 +45,21 @@ class LiveStoreContentError(LiveStoreError):
 
 @contextlib.contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn errors of redis-py or the operating system, and time-outs, that the block raises into a LiveStoreError."""
+    """Turn errors of redis-py or the operating system, and time-outs, that the block raises into a LiveStoreError.
+
+    A refused login or command counts as an outage, because the user is probably being changed: Redis holds nothing that
+    a processor would have to stop for.
+    """
     try:
         yield
     except ClusterError as error:
         raise LiveStoreRefusedError(
             f"REDIS_URL cannot be used: {error}. Use a single Redis, with or without Sentinels"
         ) from error
+    except _LOGIN as error:
+        raise LiveStoreUnavailableError(f"Redis refuses the login of REDIS_URL: {said(error)}") from error
+    except NoPermissionError as error:
+        raise LiveStoreUnavailableError(f"Redis refuses a command to the user of REDIS_URL: {said(error)}") from error
     except (RedisError, OSError, TimeoutError) as error:
         raise LiveStoreUnavailableError(f"Redis is unavailable: {said(error)}") from error
 
@@ -53,6 +69,6 @@ def said(error: BaseException) -> str:
 
     Of the Sentinels that failed, redis-py tells all attributes of its objects. Only the kinds of errors are kept.
     """
-    text, is_dumped, dump = str(error).partition(" : <")
+    text, is_dumped, dump = " ".join(str(error).split()).partition(" : <")
     kinds = ", ".join(dict.fromkeys(_KIND.findall(dump)))
     return f"{text} ({kinds or 'no Sentinel answers'})" if is_dumped else text or "no answer in time"
