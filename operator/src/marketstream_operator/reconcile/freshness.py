@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 from marketstream.redis.client import connect
-from marketstream.redis.errors import LiveStoreError
+from marketstream.redis.errors import LiveStoreError, LiveStoreRefusedError
 from marketstream.redis.hashes import LiveStatus
 from marketstream.redis.reader import LiveReader
-from marketstream.settings import Settings
+from marketstream.settings import Settings, SettingsError
 from marketstream.telemetry import logger
 from redis.asyncio import Redis
 
@@ -225,7 +225,10 @@ class FreshnessMonitor:
 
     async def _streams(self, url: str, symbols: Sequence[tuple[str, str]]) -> list[LiveStatus | LiveStoreError | None]:
         if url not in self._clients:
-            self._clients[url] = connect(Settings(redis_url=url))
+            try:
+                self._clients[url] = connect(Settings(redis_url=url))
+            except SettingsError as error:  # of one stream: the others must be read all the same
+                raise LiveStoreRefusedError(str(error)) from error
         reader = LiveReader(self._clients[url])
         return [
             stream

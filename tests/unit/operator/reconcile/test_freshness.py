@@ -198,6 +198,18 @@ async def test_a_stream_of_which_redis_tells_nothing_says_why(caches: dict[str, 
     assert "NOPERM" in freshness.problem(MAJORS)
 
 
+async def test_a_redis_url_that_cannot_be_used_concerns_its_own_stream_only() -> None:
+    unusable = following((MAJORS, "AAA"), url="redis://cache:6379/0?nonsense=1")
+    follow(unusable, MINORS, "BBB", "redis://127.0.0.1:1/0")
+    with capture_logs() as lines:
+        for _ in range(2):
+            await unusable.read_once()
+    assert unusable.problem(MAJORS).startswith("REDIS_URL has the parameter nonsense, which is unknown")
+    assert unusable.problem(MINORS).startswith("Redis is unavailable: ")
+    assert (unusable.is_unavailable(MAJORS), unusable.is_unavailable(MINORS)) == (True, True)
+    assert [line["event"] for line in lines] == ["freshness not read, will retry"] * 2
+
+
 async def test_a_redis_that_is_away_is_logged_each_time_it_goes_and_once(caches: dict[str, Cache]) -> None:
     caches[URL] = Cache(AAA=HASH)
     freshness = following((MAJORS, "AAA"), (MINORS, "AAA"))
