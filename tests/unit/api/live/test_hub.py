@@ -13,7 +13,7 @@ from marketstream.api.live.hub import Hub
 from marketstream.api.live.symbol import LiveSymbol
 from marketstream.market.window import INTERVALS
 from marketstream.postgres.reader import CandleRow, StoreReader
-from marketstream.redis.errors import LiveStoreUnavailableError
+from marketstream.redis.errors import LiveStoreRefusedError, LiveStoreUnavailableError
 from marketstream.redis.frames import Frame, FrameListener, FramePrice
 from marketstream.redis.hashes import LiveStatus
 from marketstream.redis.reader import Live, LiveReader
@@ -117,6 +117,16 @@ class Scene:
             Frame(*BTC, price=FramePrice("2", now, number), status={"heard_until": now, "last_trade_time": now})
         )
         assert (await self.outlet.next("price"))["price"]["trade_id"] == number
+
+
+async def test_a_redis_that_cannot_be_used_is_told_in_one_line_and_tried_again() -> None:
+    async with Scene() as scene:
+        await scene.price(7)
+        with capture_logs() as lines:
+            scene.listener.frames.put_nowait(LiveStoreRefusedError("REDIS_URL cannot be used: it is a Redis Cluster"))
+            assert "it is a Redis Cluster" in (await scene.outlet.next("state"))["freshness"]["detail"]
+            await scene.outlet.next("snapshot")
+        assert [line["event"] for line in lines] == ["live data disconnected, will reconnect", "live data connected"]
 
 
 async def test_no_partial_state_is_sent_while_everything_is_read_again() -> None:

@@ -15,7 +15,7 @@ from marketstream.backoff import delays
 from marketstream.market.window import Interval
 from marketstream.postgres.errors import StoreError
 from marketstream.postgres.reader import StoreReader
-from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
+from marketstream.redis.errors import LiveStoreContentError, LiveStoreError
 from marketstream.redis.frames import Frame, FrameListener
 from marketstream.redis.reader import LiveReader
 from marketstream.telemetry import logger
@@ -93,7 +93,7 @@ class Hub:
                     waits = delays(0.1, 2.0)
                     async for frame in frames:
                         self._take(frame)
-            except (LiveStoreUnavailableError, StoreError) as error:
+            except (LiveStoreError, StoreError) as error:
                 self._lose(str(error))
                 wait_s = next(waits)
                 log.warning("live data disconnected, will reconnect", error=str(error), retry_s=round(wait_s, 1))
