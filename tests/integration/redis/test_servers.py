@@ -161,15 +161,35 @@ async def test_sentinels_that_never_answer_do_not_hide_the_one_that_does(tmp_pat
                     await budget.close()
 
 
-async def test_sentinels_that_do_not_answer_are_told_in_a_short_line() -> None:
+async def test_sentinels_that_do_not_answer_are_told_in_one_line() -> None:
+    nobody = free_port()
     async with silent() as port:
-        hosts = f"127.0.0.1:{free_port()},127.0.0.1:{port}"
+        hosts = f"127.0.0.1:{nobody},127.0.0.1:{port}"
         redis = connect(Settings(redis_url=f"redis+sentinel://:secret@{hosts}/mymaster/0"))
         with pytest.raises(LiveStoreUnavailableError) as caught:
             await LiveReader(redis).ping()
         await redis.aclose()
-    found = "No master found for 'mymaster' (ConnectionError, TimeoutError)"
-    assert str(caught.value) == f"Redis is unavailable: {found}"
+    said = str(caught.value)
+    assert said.startswith("Redis is unavailable: no Sentinel names a primary mymaster (127.0.0.1:")
+    assert f"127.0.0.1:{port}: Timeout reading from 127.0.0.1:{port}" in said
+    assert f"127.0.0.1:{nobody}: Error 111 connecting to 127.0.0.1:{nobody}" in said
+    assert ("secret" in said, "\n" in said, "<" in said) == (False, False, False)
+
+
+async def test_a_server_that_is_no_sentinel_does_not_hide_the_others(tmp_path: Path) -> None:
+    one = RedisServer(folder(tmp_path, "one"))
+    async with started(one):
+        sentinel = SentinelServer(folder(tmp_path, "sentinel"), one.port)
+        async with started(sentinel):
+            hosts = f"127.0.0.1:{one.port},127.0.0.1:{sentinel.port}"
+            redis = connect(Settings(redis_url=f"redis+sentinel://{hosts}/mymaster/0"))
+            await within(FAILOVER_S, lambda: write(redis, "1"))
+            await redis.aclose()
+            redis = connect(Settings(redis_url=f"redis+sentinel://{hosts}/other/0"))
+            with pytest.raises(LiveStoreUnavailableError, match="no Sentinel names a primary other") as caught:
+                await LiveReader(redis).ping()
+            assert f"127.0.0.1:{sentinel.port}: unknown" in str(caught.value)
+            await redis.aclose()
 
 
 @contextlib.asynccontextmanager

@@ -3,8 +3,8 @@
 import pytest
 from marketstream.redis.errors import LiveStoreRefusedError, LiveStoreUnavailableError, translated_errors
 from marketstream.redis.servers import ClusterError
+from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,10 @@ from redis.exceptions import ReadOnlyError
     [
         (RedisConnectionError("refused"), "Redis is unavailable: refused"),
         (ReadOnlyError("a replica"), "Redis is unavailable: a replica"),
+        (BusyLoadingError("Redis is loading"), "Redis is unavailable: Redis is loading"),
+        (AuthenticationError("wrong"), "Redis refuses the login of REDIS_URL: wrong"),
+        (NoPermissionError("no GET"), "Redis refuses a command to the user of REDIS_URL: no GET"),
+        (OSError("no\nroute"), "Redis is unavailable: no route"),
         (OSError("no route"), "Redis is unavailable: no route"),
         (TimeoutError(), "Redis is unavailable: no answer in time"),
     ],

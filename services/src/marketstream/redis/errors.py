@@ -7,7 +7,6 @@ LiveStoreError
 """
 
 import contextlib
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -22,9 +21,6 @@ from redis.exceptions import (
 from marketstream.redis.servers import ClusterError
 
 _LOGIN: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, AuthorizationError)
-
-_KIND: Final = re.compile(r">\)>\)> - (?:\w+:)?(\w+)")
-"""The kind of the error of one Sentinel, after redis-py's text of its object for that Sentinel."""
 
 
 class LiveStoreError(Exception):
@@ -65,10 +61,5 @@ def translated_errors() -> Iterator[None]:
 
 
 def said(error: BaseException) -> str:
-    """Return the error as one line. A time-out has no text of its own and becomes "no answer in time".
-
-    Of the Sentinels that failed, redis-py tells all attributes of its objects. Only the kinds of errors are kept.
-    """
-    text, is_dumped, dump = " ".join(str(error).split()).partition(" : <")
-    kinds = ", ".join(dict.fromkeys(_KIND.findall(dump)))
-    return f"{text} ({kinds or 'no Sentinel answers'})" if is_dumped else text or "no answer in time"
+    """Return the error as one line. A time-out has no text of its own and becomes "no answer in time"."""
+    return " ".join(str(error).split()) or "no answer in time"

@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
+    MasterNotFoundError,
     Sentinel,
     SentinelConnectionPool,
     SentinelManagedConnection,
@@ -71,6 +72,32 @@ class _EncryptedPrimary(_Checks, SentinelManagedSSLConnection):
     pass
 
 
+class _Sentinels(Sentinel):
+    """Sentinels, of which some may be unreachable, silent, or no Sentinels at all."""
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Return the address of the primary that the first Sentinel with an answer names. Queried first the next time.
+
+        redis-py's own method ends at the first Sentinel that refuses the query, and its error has all attributes of
+        its objects instead of what happened. Raises MasterNotFoundError.
+        """
+        problems = []
+        for number, sentinel in enumerate(self.sentinels):
+            try:
+                masters: Any = await sentinel.sentinel_masters()
+            except (RedisError, OSError, TimeoutError) as error:
+                problem = str(error) or "no answer in time"
+            else:
+                state = masters.get(service_name)
+                if state and self.check_master_state(state, service_name):
+                    self.sentinels[0], self.sentinels[number] = sentinel, self.sentinels[0]
+                    return state["ip"], state["port"]
+                problem = "it is down" if state else "unknown"
+            address = sentinel.connection_pool.connection_kwargs
+            problems.append(f"{address['host']}:{address['port']}: {problem}")
+        raise MasterNotFoundError(f"no Sentinel names a primary {service_name} ({'; '.join(problems)})")
+
+
 class _PrimaryPool(SentinelConnectionPool, BlockingConnectionPool):
     """Connections to the primary that the Sentinels name: at most max_connections, and callers wait for a free one."""
 
@@ -87,7 +114,7 @@ def pool_of(address: Address, **options: Any) -> BlockingConnectionPool:
         return BlockingConnectionPool(
             **address.given | options, connection_class=_Encrypted if address.is_encrypted else _Plain
         )
-    manager = Sentinel(  # type: ignore[no-untyped-call]
+    manager = _Sentinels(  # type: ignore[no-untyped-call]
         address.sentinels,
         sentinel_kwargs={
             **address.sentinel_given, "ssl": address.is_encrypted, "socket_timeout": SENTINEL_S,
