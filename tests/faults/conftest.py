@@ -9,7 +9,7 @@ from tests.faults.pipeline import Servers
 
 
 @pytest.fixture
-async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
+async def own_servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
     """Start Kafka, PostgreSQL and Redis for the faults to stop and restart."""
     properties = {"group.min.session.timeout.ms": "500", "log.retention.check.interval.ms": "1000"}
     async with EmbeddedServers(tmp_path_factory.mktemp("servers"), kafka_properties=properties) as embedded:

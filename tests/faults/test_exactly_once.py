@@ -25,7 +25,7 @@ def rounds(usual: int) -> int:
 
 @pytest.mark.parametrize("rounds", [rounds(20), pytest.param(rounds(100), marks=pytest.mark.soak)])
 async def test_every_candle_is_right_whatever_fails(
-    servers: Servers,
+    own_servers: Servers,
     tmp_path: Path,
     rounds: int,
     capsys: pytest.CaptureFixture[str],
@@ -34,7 +34,7 @@ async def test_every_candle_is_right_whatever_fails(
     caplog.set_level(logging.CRITICAL, "aiokafka")  # logs a lot while Kafka is unavailable
     with capsys.disabled():
         print(f"\nFAULT_SEED={SEED}, {rounds} rounds, logs in {tmp_path}")
-    run = Run(servers, SEED, rounds, tmp_path)
+    run = Run(own_servers, SEED, rounds, tmp_path)
     try:
         await run.play()
     except BaseException as error:

@@ -32,13 +32,19 @@ class _RefusedError(Exception):
 
 
 class RestSide:
-    """Answers queries about `markets`. The next `failures` requests get HTTP 500."""
+    """Answers queries about `markets`.
+
+    The next `failures` requests get HTTP 500. While `refusal` is set, it is the answer to all requests whose path ends
+    in one of `refused`.
+    """
 
     def __init__(self, markets: Mapping[str, Market], clock: ExchangeClock, limits: Limits) -> None:
         self._markets = markets
         self._clock = clock
         self._limits = limits
         self.failures = 0
+        self.refusal: Answer | None = None
+        self.refused: tuple[str, ...] = ()
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Path and query of every request, oldest first."""
         self._endpoints: dict[str, tuple[Callable[[dict[str, str]], int], Callable[..., Any], set[str]]] = {
@@ -69,6 +75,8 @@ class RestSide:
             wait = {"Retry-After": str(verdict.retry_after_s)}
             return Answer(verdict.status, wait, json.dumps({"code": -1003, "msg": verdict.message}))
         used = {"X-MBX-USED-WEIGHT-1M": str(self._limits.used)}
+        if self.refusal is not None and url.path.endswith(self.refused):
+            return self.refusal
         if self.failures:
             self.failures -= 1
             return Answer(500, used, json.dumps({"code": -1000, "msg": "An unknown error occurred."}))

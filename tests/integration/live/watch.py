@@ -17,6 +17,7 @@ from marketstream.postgres.writer import SymbolKey
 from marketstream.redis.keys import Keys
 from marketstream.settings import Settings
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from tests.faults.observer import assert_same
 from tests.harness.binance.server import BinanceServer
@@ -150,11 +151,11 @@ class Watch:
     async def _look_at_live(self) -> None:
         async with Redis.from_url(self._settings.redis_url, decode_responses=True) as redis:
             while not self._over:
-                for symbol in self._settings.symbols:
-                    for key in Keys.of(EXCHANGE, symbol)[1:3]:
-                        fields = await redis.hgetall(key)
-                        if fields:
-                            self._check(symbol, row_of(fields_of(fields)), key)
+                with contextlib.suppress(RedisError, OSError):  # it restarts, or fails over
+                    for symbol in self._settings.symbols:
+                        for key in Keys.of(EXCHANGE, symbol)[1:3]:
+                            if fields := await redis.hgetall(key):
+                                self._check(symbol, row_of(fields_of(fields)), key)
                 await asyncio.sleep(LOOK_S)
 
     async def _look_at_api(self, url: str) -> None:

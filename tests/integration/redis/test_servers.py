@@ -19,6 +19,7 @@ from marketstream.redis.writer import LiveState, LiveWriter
 from marketstream.settings import Settings
 from redis.asyncio import Redis
 
+from tests.harness.address import Address
 from tests.harness.clients import within
 
 SYMBOL = ("binance", "BTCUSDT")
@@ -47,36 +48,6 @@ class SentinelServer(RedisServer):
             "sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 5000\n"
         )
         return [super().command()[0], config, "--sentinel"]
-
-
-class Address:
-    """An address that leads new connections to the server at `port`, like a Service of Kubernetes."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    @contextlib.asynccontextmanager
-    async def served(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        async with server:
-            yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-            server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self.port)
-            await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer))
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
 
 
 @contextlib.asynccontextmanager
