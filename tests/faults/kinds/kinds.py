@@ -97,17 +97,17 @@ class Kinds:
             self._server.rest.refusal = None
 
     async def finer_tick(self) -> None:
-        """Make the tick of a symbol finer within a hole, of which aggregates fill a part."""
-        symbol = self._symbol()
-        market = self._server.markets[symbol]
+        """Make the tick of the busiest symbol finer soon after the beginning of a hole, which aggregates fill."""
+        market = self._server.markets[BUSY]
         assert isinstance(market, RefinableMarket)
-        self._pipeline.note(f"{symbol}: finer than {market.tick}")
-        before = self._rng.randint(20, 200)
-        self._server.faults.add("drop", before if symbol == BUSY else 5, symbol)
-        await until(lambda: not self._server.faults.pending, LIMIT_S)
+        self._pipeline.note(f"finer than {market.tick}")
+        asked = len(self._server.rest.requests)
+        finer_from = market.trades[-1].id + self._rng.randint(1, 60)
+        self._lose(400)
+        await until(lambda: market.trades[-1].id >= finer_from, LIMIT_S)
         market.refine()
-        self._server.faults.add("drop", 400 if symbol == BUSY else 5, symbol)
         await until(lambda: not self._server.faults.pending, LIMIT_S)
+        await until(lambda: self._asked_since(asked, ("aggTrades",)), LIMIT_S)
 
     async def clock_off(self) -> None:
         """Set the clocks of some services two hours ahead or behind while a hole is filled, and then right again."""
@@ -151,8 +151,13 @@ class Kinds:
     async def _drop(self) -> None:
         """Lose frames of any symbol, and of the busiest."""
         self._server.faults.add("drop", 40)
-        self._server.faults.add("drop", self._rng.choice([20, 400]), BUSY)
+        self._lose(self._rng.choice([20, 400]))
         await until(lambda: not self._server.faults.pending, LIMIT_S)
+
+    def _lose(self, count: int) -> None:
+        """Lose trades of the busiest symbol, beginning anywhere in the trades of one order, which happen together."""
+        self._server.faults.add("duplicate", self._rng.randint(1, 6), BUSY)
+        self._server.faults.add("drop", count, BUSY)
 
     def _asked_since(self, count: int, paths: tuple[str, ...]) -> bool:
         return any(path.endswith(paths) for path, _ in self._server.rest.requests[count:])
