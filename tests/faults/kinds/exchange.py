@@ -1,4 +1,7 @@
-"""The exchange of the kinds of faults: a fake Binance whose time runs fast, and whose ticks may become finer."""
+"""The exchange of the kinds of faults: a fake Binance whose time runs fast.
+
+Its ticks may become finer, and its ids may begin again.
+"""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -19,7 +22,7 @@ SPEED: Final = 5
 RATES: Final = {"BTCUSDT": 20.0, "ETHUSDT": 4.0, "XMRUSDT": 0.5}
 """Trades per exchange second; the last symbol leaves some windows empty."""
 
-PAST_S: Final = 120
+PAST_S: Final = 300
 BEHIND_S: Final = 1800
 """Seconds by which the exchange's time is behind ours at the start: a part of the run ends as far ahead at most."""
 
@@ -29,12 +32,15 @@ WEIGHT: Final = 600_000
 _PLACES: Final = 2
 
 
-class RefinableMarket(Market):
-    """A market whose prices get more decimal places when `refine` is called."""
+class ChangingMarket(Market):
+    """A market whose prices get more decimal places with `refine`, and whose ids begin again with `begin_again`."""
 
     def __init__(self, symbol: str, source: Iterable[ServerTrade]) -> None:
         self._places = _PLACES
-        super().__init__(symbol, self._refined(source))
+        self._shift = self._pause_us = 0
+        self.past: list[tuple[list[ServerTrade], int]] = []
+        """The trades of earlier generations, which the exchange has forgotten, each with the time of its end."""
+        super().__init__(symbol, self._changed(source))
 
     def refine(self) -> None:
         """Make the tick ten times finer, from the next trades on. Eight places are the finest."""
@@ -42,12 +48,24 @@ class RefinableMarket(Market):
             self._places += 1
             self.tick = f"{Decimal(1).scaleb(-self._places):.8f}"
 
-    def _refined(self, source: Iterable[ServerTrade]) -> Iterator[ServerTrade]:
+    def begin_again(self, first_id: int, pause_us: int, now_us: int) -> None:
+        """Forget all trades, and let the ids begin again at `first_id` after a pause (µs)."""
+        assert self._next is not None
+        self.past.append((self.trades, now_us))
+        self.trades, self.aggregates = [], []
+        self._shift += first_id - self._next.id
+        self._pause_us += pause_us
+        self._next = self._next._replace(id=first_id, time_us=self._next.time_us + pause_us)
+        self.next_us = self._next.time_us
+
+    def _changed(self, source: Iterable[ServerTrade]) -> Iterator[ServerTrade]:
         """Yield the trades with further digits. Trades of one order at one price keep a price in common."""
         for trade in source:
             finer = trade.time_us % 10 ** (self._places - _PLACES)
             price = Decimal(trade.price) + Decimal(finer).scaleb(-self._places)
-            yield trade._replace(price=f"{price:.8f}")
+            yield trade._replace(
+                id=trade.id + self._shift, time_us=trade.time_us + self._pause_us, price=f"{price:.8f}"
+            )
 
 
 def exchange(seed: int) -> BinanceServer:
@@ -55,7 +73,7 @@ def exchange(seed: int) -> BinanceServer:
     start_us = time.time_ns() // 1000 - BEHIND_S * 1_000_000
     server = BinanceServer({}, ExchangeClock(start_us, SPEED), limits=Limits(WEIGHT))
     for symbol, rate in RATES.items():
-        server.markets[symbol] = RefinableMarket(symbol, generated(symbol, seed, start_us - PAST_S * 1_000_000, rate))
+        server.markets[symbol] = ChangingMarket(symbol, generated(symbol, seed, start_us - PAST_S * 1_000_000, rate))
     return server
 
 

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from marketstream.kafka.admin import ensure_topics
 
-from tests.faults.kinds.exchange import RATES, REFUSALS, RefinableMarket
+from tests.faults.kinds.exchange import RATES, REFUSALS, ChangingMarket
 from tests.faults.kinds.pipeline import Pipeline, RedisPair
 from tests.harness.binance.listener import until
 from tests.harness.binance.server import BinanceServer
@@ -22,6 +22,12 @@ LIMIT_S: Final = 120
 
 HOURS_OFF: Final = 2
 BUSY: Final = "BTCUSDT"
+
+OLD_US: Final = 240_000_000
+"""µs of exchange time since an id was used, before ids may begin again there.
+
+Nobody sees that ids have begun again once they have passed the used ones, as they may while the producer is killed.
+"""
 
 
 class Kinds:
@@ -34,6 +40,8 @@ class Kinds:
         self._pipeline = pipeline
         self._server = server
         self._redis = redis
+        self.begun_again: str | None = None
+        """The symbol whose ids began again in this round."""
 
     @classmethod
     def names(cls) -> list[str]:
@@ -99,7 +107,7 @@ class Kinds:
     async def finer_tick(self) -> None:
         """Make the tick of the busiest symbol finer soon after the beginning of a hole, which aggregates fill."""
         market = self._server.markets[BUSY]
-        assert isinstance(market, RefinableMarket)
+        assert isinstance(market, ChangingMarket)
         self._pipeline.note(f"finer than {market.tick}")
         asked = len(self._server.rest.requests)
         finer_from = market.trades[-1].id + self._rng.randint(1, 60)
@@ -139,6 +147,27 @@ class Kinds:
         finally:
             await self._server.start()
         await within(LIMIT_S, lambda: self._all_are({"live", "backfilling"}))
+
+    async def ids_begin_again(self) -> None:
+        """Let the ids of a symbol begin again below the used ones, or at one of them, with or without a pause."""
+        symbol, now_us = self._symbol(), self._server.clock.now_us()
+        market = self._server.markets[symbol]
+        assert isinstance(market, ChangingMarket)
+        known = [trade.id for trade in market.trades if trade.time_us < now_us - OLD_US]
+        if known and self._rng.random() < 0.5:
+            first_id = self._rng.choice(known)
+        else:
+            first_id = self._rng.randrange(market.trades[0].id // 2)
+        pause_s = self._rng.choice([0, 0, 20, 90])
+        self._pipeline.note(f"{symbol}: from {market.trades[-1].id} to {first_id} after {pause_s} s")
+        self.begun_again = symbol
+        market.begin_again(first_id, pause_s * 1_000_000, now_us)
+
+        async def follows() -> None:
+            status = (await self._pipeline.statuses())[symbol]
+            assert (status.last_trade_time or 0.0) * 1_000_000 > now_us, f"the live state stays at {status}"
+
+        await within(LIMIT_S, follows)
 
     async def _processors_are_off(self) -> None:
         errors = await self._pipeline.clock_errors_s()

@@ -74,7 +74,7 @@ class Truth:
             trades = self._server.markets[symbol].trades
             start = bisect_left(trades, start_s * 1_000_000, key=attrgetter("time_us"))
             end = bisect_left(trades, start_s * 1_000_000 + WINDOW_US, key=attrgetter("time_us"))
-            around = [_trade(trade) for trade in trades[max(start - 1, 0) : end + 1]]
+            around = [trade_of(trade) for trade in trades[max(start - 1, 0) : end + 1]]
             row = _reference([*around, *self._next(symbol, around)]).get(start_s)
             if end == len(trades):
                 return row
@@ -83,7 +83,7 @@ class Truth:
 
     def rows(self, symbol: str, first_id: int, lost: Sequence[int] = ()) -> dict[int, Row]:
         """Return all candles of the trades from `first_id` on, without the `lost` trades."""
-        trades = [_trade(trade) for trade in self._server.markets[symbol].trades if trade.id >= first_id]
+        trades = [trade_of(trade) for trade in self._server.markets[symbol].trades if trade.id >= first_id]
         known = [trade for trade in trades if trade.id not in lost]
         return _reference([*known, *self._next(symbol, known)])
 
@@ -100,7 +100,8 @@ class Truth:
         return [around[-1]._replace(id=around[-1].id + 1, time=max(until_us, around[-1].time))]
 
 
-def _trade(trade: ServerTrade) -> Trade:
+def trade_of(trade: ServerTrade) -> Trade:
+    """Return a trade of the server as the pipeline reads it, at scales of PLACES."""
     price, quantity = (int(Decimal(text).scaleb(PLACES)) for text in (trade.price, trade.quantity))
     return Trade(trade.id, 1, trade.time_us, price, quantity, taker_buy=not trade.buyer_is_maker)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 import httpx
@@ -25,6 +25,8 @@ from tests.harness.model import Row
 from tests.harness.tables import COLUMNS, assert_rollups_follow, row_of, stored_rows
 from tests.integration.live.exchange import Truth
 
+T = TypeVar("T")
+
 EXCHANGE: Final = "binance"
 GOAL_S: Final = 60
 """Seconds within which all candles should be complete again after a fault."""
@@ -39,10 +41,14 @@ class Watch:
     The candles are those in PostgreSQL, in Redis, and in the answers of the API if there is one at `api_url`.
     """
 
-    def __init__(self, settings: Settings, server: BinanceServer, api_url: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, server: BinanceServer, api_url: str | None = None, truth: Truth | None = None
+    ) -> None:
         self._settings = settings
         self._server = server
-        self._truth = Truth(server)
+        self._truth = truth or Truth(server)
+        self.excused: dict[str, list[range]] = {symbol: [] for symbol in settings.symbols}
+        """Windows (starts in Unix seconds) that need not be complete, because nobody can prove them any more."""
         self._api_url = api_url
         self._since = 0
         self._watching: list[asyncio.Task[None]] = []
@@ -72,6 +78,10 @@ class Watch:
             if task.done():
                 task.result()
 
+    def window(self) -> int:
+        """Return the start (Unix s) of the exchange's present window."""
+        return window_of(self._server.clock.now_us()) * WINDOW_S
+
     async def healed(self, limit_s: float = LIMIT_S) -> float:
         """Wait until every candle of every symbol up to the present exists and is complete; return the seconds."""
         began = time.monotonic()
@@ -81,7 +91,7 @@ class Watch:
                 self.assert_well()
                 assert time.monotonic() < began + limit_s, f"after {limit_s} s not all symbols have a candle"
                 await asyncio.sleep(0.1)
-            last_s = window_of(self._server.clock.now_us()) * WINDOW_S
+            last_s = self.window()
             while missing := await self._missing(connection, last_s):
                 self.assert_well()
                 assert time.monotonic() < began + limit_s, f"after {limit_s} s not complete up to {last_s}: {missing}"
@@ -104,7 +114,9 @@ class Watch:
                     missing = (lost or {}).get(symbol, ())
                     expected = self._truth.rows(symbol, rows[first].first_trade_id - 1, missing)
                     within = {start: row for start, row in expected.items() if first <= start < last}
-                    assert_same({start: row for start, row in rows.items() if start < last}, within, symbol)
+                    assert_same(self._not_excused(symbol, rows, last), self._not_excused(symbol, within, last), symbol)
+                    for start in rows.keys() & within.keys():
+                        assert rows[start].trade_count <= within[start].trade_count, "a trade was counted twice"
                     await assert_rollups_follow(connection, SymbolKey(EXCHANGE, symbol), rows)
         finally:
             await connection.close()
@@ -116,18 +128,26 @@ class Watch:
     async def _missing(self, connection: Any, last_s: int) -> dict[str, str]:
         """Return a description of every symbol that is incomplete up to this window."""
         found = await connection.fetch(
-            "SELECT symbol, min(window_start) AS first, count(*) AS rows, "
-            "array_agg(window_start || ' ' || incomplete_reason) FILTER (WHERE NOT complete) AS incomplete "
-            "FROM candles_10s WHERE window_start <= $1 GROUP BY symbol",
-            last_s,
+            "SELECT symbol, window_start, incomplete_reason FROM candles_10s WHERE window_start <= $1", last_s
         )
-        by_symbol = {row["symbol"]: row for row in found}
         wrong = {}
         for symbol in self._settings.symbols:
-            row = by_symbol[symbol]
-            if row["incomplete"] or row["rows"] != (last_s - row["first"]) // WINDOW_S + 1:
-                wrong[symbol] = f"{row['rows']} candles from {row['first']}, incomplete {row['incomplete']}"
+            rows = {row["window_start"]: row["incomplete_reason"] for row in found if row["symbol"] == symbol}
+            expected = self._not_excused(symbol, dict.fromkeys(range(min(rows), last_s + 1, WINDOW_S)), last_s + 1)
+            if (not_excused := self._not_excused(symbol, rows, last_s + 1)) != expected:
+                incomplete = {start: reason for start, reason in not_excused.items() if reason}
+                absent = sorted(expected.keys() - rows.keys())
+                wrong[symbol] = f"incomplete {incomplete}, absent {absent}"
         return wrong
+
+    def _not_excused(self, symbol: str, rows: Mapping[int, T], end_s: int) -> dict[int, T]:
+        """Return the rows of the windows that start before `end_s` (Unix s), without the excused ones."""
+        excused = self.excused[symbol]
+        return {
+            start: row
+            for start, row in rows.items()
+            if start < end_s and not any(start in windows for windows in excused)
+        }
 
     async def _look_at_rows(self) -> None:
         connection = await asyncpg.connect(self._settings.database_url)
