@@ -23,7 +23,7 @@ LIMIT_S: Final = 120
 HOURS_OFF: Final = 2
 BUSY: Final = "BTCUSDT"
 
-OLD_US: Final = 240_000_000
+OLD_US: Final = 120_000_000
 """µs of exchange time since an id was used, before ids may begin again there.
 
 Nobody sees that ids have begun again once they have passed the used ones, as they may while the producer is killed.
@@ -40,6 +40,7 @@ class Kinds:
         self._pipeline = pipeline
         self._server = server
         self._redis = redis
+        self._since_us = 0
         self.begun_again: str | None = None
         """The symbol whose ids began again in this round."""
 
@@ -50,6 +51,7 @@ class Kinds:
 
     def deck(self, only: str | None = None) -> Iterator[tuple[str, Kind]]:
         """Yield kinds with their names, without end: each once in every shuffle, or `only` one."""
+        self._since_us = self._server.clock.now_us()
         names = [only] if only else self.names()
         while True:
             for name in self._rng.sample(names, len(names)):
@@ -149,19 +151,25 @@ class Kinds:
         await within(LIMIT_S, lambda: self._all_are({"live", "backfilling"}))
 
     async def ids_begin_again(self) -> None:
-        """Let the ids of a symbol begin again below the used ones, or at one of them, with or without a pause."""
-        symbol, now_us = self._symbol(), self._server.clock.now_us()
+        """Let the ids of a symbol begin again far below or just below the used ones, or at one of them.
+
+        There may be a pause before.
+        """
+        symbol = self._symbol()
         market = self._server.markets[symbol]
         assert isinstance(market, ChangingMarket)
-        known = [trade.id for trade in market.trades if trade.time_us < now_us - OLD_US]
-        if known and self._rng.random() < 0.5:
-            first_id = self._rng.choice(known)
-        else:
-            first_id = self._rng.randrange(market.trades[0].id // 2)
+
+        def old() -> list[int]:
+            last_us = self._server.clock.now_us() - OLD_US
+            return [trade.id for trade in market.trades if self._since_us < trade.time_us < last_us]
+
+        await until(lambda: bool(old()), LIMIT_S)
+        used, now_us = old(), self._server.clock.now_us()
+        first_id = self._rng.choice([used[0] // 2, used[0] - self._rng.randint(1, 100), self._rng.choice(used)])
         pause_s = self._rng.choice([0, 0, 20, 90])
         self._pipeline.note(f"{symbol}: from {market.trades[-1].id} to {first_id} after {pause_s} s")
         self.begun_again = symbol
-        market.begin_again(first_id, pause_s * 1_000_000, now_us)
+        market.begin_again(max(first_id, 0), pause_s * 1_000_000, now_us)
 
         async def follows() -> None:
             status = (await self._pipeline.statuses())[symbol]
