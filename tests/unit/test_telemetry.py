@@ -50,6 +50,28 @@ def test_a_traceback_shows_no_local_variables(form: str) -> None:
     assert text.count("s3cr3t") == text.count('fails("s3cr3t")'), "only in the source line, if at all"
 
 
+REPEATING = """
+import logging
+from marketstream.telemetry import configure_logging
+configure_logging("info", "json")
+for number in range(1000):
+    logging.getLogger("aiokafka.client").warning("Topic %s not found in cluster metadata", "trades.a")
+logging.getLogger("aiokafka.client").warning("Topic %s not found in cluster metadata", "trades.b")
+for number in range(3):
+    logging.getLogger("marketstream.processor").warning("record rejected")
+"""
+
+
+def test_a_library_that_repeats_itself_does_not_fill_the_disk() -> None:
+    done = subprocess.run([sys.executable, "-c", REPEATING], capture_output=True, text=True, check=True)
+    events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+    assert events == [
+        "Topic trades.a not found in cluster metadata",
+        "Topic trades.b not found in cluster metadata",
+        *["record rejected"] * 3,
+    ]
+
+
 @pytest.mark.parametrize(("level", "events"), [("debug", 4), ("info", 3), ("warning", 1)])
 def test_lines_below_the_level_are_left_out(level: str, events: int) -> None:
     assert len(logged(level, "json").splitlines()) == events

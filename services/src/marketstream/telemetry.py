@@ -2,8 +2,38 @@
 
 import logging
 import sys
+import time
+from typing import Final
 
 import structlog
+
+REPEATED_S: Final = 10.0
+"""Seconds for which an equal line of a library is left out."""
+
+NOISY: Final = ("aiokafka", "uvicorn", "asyncio", "httpx", "websockets")
+"""Libraries whose lines are shown from warnings upwards, and not again and again."""
+
+
+class OnceInAWhile(logging.Filter):
+    """Leaves out a line of a noisy library that was logged within the last REPEATED_S seconds.
+
+    aiokafka logs a topic that is missing hundreds of times a second, which would fill a disk.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return False for a line to leave out."""
+        if record.name.partition(".")[0] not in NOISY:
+            return True
+        line, now = (record.name, record.getMessage()), time.monotonic()
+        if now - self._logged.get(line, now - REPEATED_S) < REPEATED_S:
+            return False
+        self._logged = {line: at for line, at in self._logged.items() if now - at < REPEATED_S}
+        self._logged[line] = now
+        return True
 
 
 def configure_logging(level: str = "info", form: str = "console") -> None:
@@ -31,10 +61,11 @@ def configure_logging(level: str = "info", form: str = "console") -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )
+    handler.addFilter(OnceInAWhile())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("aiokafka", "uvicorn", "asyncio", "httpx", "websockets"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     # It logs an error each time the group's coordinator is not available yet, and then retries.
     logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
