@@ -1,5 +1,6 @@
 """Certificates like Strimzi's: the authority of a cluster, and the certificate of a broker."""
 
+import secrets
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -8,9 +9,13 @@ from tests.e2e.kube import program
 
 
 class Certificates(NamedTuple):
-    """PEM texts of an authority and of a broker."""
+    """PEM texts of an authority and of a broker, and the authority in the form for Java."""
 
     authority: str
+    store: bytes
+    """A PKCS#12 store with the certificate of the authority."""
+    password: str
+    """The password of the store."""
     broker: str
     """The key and the certificate."""
 
@@ -34,8 +39,16 @@ async def issue(cluster: str, namespace: str) -> Certificates:
             "x509", "-req", "-in", f"{at}/broker.csr", "-days", "30", "-CA", f"{at}/ca.crt", "-CAkey", f"{at}/ca.key",
             "-CAcreateserial", "-extfile", f"{at}/extensions", "-out", f"{at}/broker.crt",
         )  # fmt: skip
+        password = secrets.token_urlsafe(9)
+        await _openssl(
+            "pkcs12", "-export", "-nokeys", "-in", f"{at}/ca.crt", "-caname", "ca.crt",
+            "-passout", f"pass:{password}", "-out", f"{at}/ca.p12",
+        )  # fmt: skip
         return Certificates(
-            (at / "ca.crt").read_text(), (at / "broker.key").read_text() + (at / "broker.crt").read_text()
+            authority=(at / "ca.crt").read_text(),
+            store=(at / "ca.p12").read_bytes(),
+            password=password,
+            broker=(at / "broker.key").read_text() + (at / "broker.crt").read_text(),
         )
 
 

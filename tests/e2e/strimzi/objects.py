@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from tests.e2e.outside import kafka_pod
 from tests.e2e.strimzi.authority import Certificates
+from tests.harness.operator.strimzi import authority_secret
 
 LOCAL: Final = "127.0.0.1:9091"
 """The address for Kafka's own programs, reachable in the pod alone. Its clients have all rights."""
@@ -28,7 +29,7 @@ def made(kafka: Any, pool: Any, certificates: Certificates) -> list[dict[str, An
     name = kafka["metadata"]["name"]
     port = listener(kafka)["port"]
     return [
-        _secret(kafka, f"{name}-cluster-ca-cert", "ca.crt", certificates.authority),
+        _authority(kafka, certificates),
         _secret(kafka, f"{name}-kafka-brokers", "broker.pem", certificates.broker),
         _service(kafka, f"{name}-kafka-bootstrap", port),
         _service(kafka, f"{name}-kafka-brokers", port, clusterIP="None", publishNotReadyAddresses=True),
@@ -71,6 +72,14 @@ def _owned(kafka: Any, version: str, kind: str, name: str, **content: Any) -> di
         "metadata": {"name": name, "labels": labels(kafka), "ownerReferences": owned_by(kafka)},
         **content,
     }
+
+
+def _authority(kafka: Any, certificates: Certificates) -> dict[str, Any]:
+    made = authority_secret(
+        kafka["metadata"]["name"], certificates.authority, certificates.store, certificates.password
+    )
+    made["metadata"] |= {"labels": labels(kafka), "ownerReferences": owned_by(kafka)}
+    return made
 
 
 def _secret(kafka: Any, name: str, key: str, text: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The loop that reconciles Strimzi's objects of a namespace."""
 
 import asyncio
-import base64
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any, Final
 from tests.e2e.kube import Kube, ProgramError, is_ready
 from tests.e2e.strimzi import authority, objects
 from tests.e2e.strimzi.admin import Admin
+from tests.harness.operator.strimzi import user_secret
 
 GROUP: Final = "kafka.strimzi.io"
 PAUSE_S: Final = 1.0
@@ -87,12 +87,8 @@ class StandIn:
         await admin.create_user(name, password)
         for rule in user["spec"]["authorization"]["acls"]:
             await admin.allow(name, rule)
-        secret = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": name, "ownerReferences": objects.owned_by(user)},
-            "data": {"password": base64.b64encode(password.encode()).decode()},
-        }
+        secret = user_secret(name, password)
+        secret["metadata"]["ownerReferences"] = objects.owned_by(user)
         await self._kube.apply(secret)
         self._note(user)
         await self._says_ready(user, username=name, secret=name)

@@ -60,9 +60,10 @@ class Connections:
                 f"Create a Secret with KAFKA_BOOTSTRAP, DATABASE_URL and REDIS_URL in namespace {namespace}, and name "
                 "it here",
             )
-        data = await self._secret(namespace, name)
-        sources = {field: (name, field.upper()) for field in sorted(SECRET) if data.get(field.upper())}
-        texts = {field: data[field.upper()] for field in sources}
+        held = await self._secret(namespace, name)
+        given = {field: _text(StreamKey(namespace, name), held, field.upper()) for field in sorted(SECRET)}
+        texts = {field: text for field, text in given.items() if text}
+        sources = {field: (name, field.upper()) for field in texts}
         written: dict[str, str] = {}
         if is_own and self._settings.kafka_user_secret:
             user = self._settings.kafka_user_secret
@@ -98,7 +99,7 @@ class Connections:
 
     async def _entry(self, namespace: str, name: str, entry: str) -> str:
         """Return an entry of a Secret that Strimzi creates. Raises SpecError, ApiError."""
-        text = (await self._secret(namespace, name, by_strimzi=True)).get(entry)
+        text = _text(StreamKey(namespace, name), await self._secret(namespace, name, by_strimzi=True), entry)
         if not text:
             raise SpecError(
                 CONNECTION,
@@ -108,6 +109,7 @@ class Connections:
         return text
 
     async def _secret(self, namespace: str, name: str, *, by_strimzi: bool = False) -> dict[str, str]:
+        """Return the encoded data of a Secret. Raises SpecError if there is no such Secret, and ApiError."""
         encoded = await self._encoded(StreamKey(namespace, name))
         if encoded is None:
             raise SpecError(
@@ -118,12 +120,7 @@ class Connections:
                 else f"there is no Secret {name} in namespace {namespace}: create it, with KAFKA_BOOTSTRAP, "
                 "DATABASE_URL and REDIS_URL",
             )
-        try:
-            return {entry: base64.b64decode(text).decode() for entry, text in encoded.items()}
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise SpecError(
-                CONNECTION, f"the Secret {namespace}/{name} holds data that is not text: {error}"
-            ) from error
+        return encoded
 
     async def _encoded(self, key: StreamKey) -> dict[str, str] | None:
         """Return the encoded data of a Secret, at most KEPT_S old; None if there is no such Secret."""
@@ -138,3 +135,15 @@ class Connections:
         self._read = {each: read for each, read in self._read.items() if now - read[0] < KEPT_S}
         self._read[key] = (now, data)
         return data
+
+
+def _text(secret: StreamKey, encoded: Mapping[str, str], entry: str) -> str:
+    """Return an entry of a Secret as text, empty if the Secret lacks it. Raises SpecError if it is not text.
+
+    Entries that nobody uses are not decoded: Strimzi keeps a binary ca.p12 beside ca.crt.
+    """
+    try:
+        return base64.b64decode(encoded.get(entry, "")).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        # The cause would show a part of the value.
+        raise SpecError(CONNECTION, f"{entry} of the Secret {secret} is not text in UTF-8: correct the value") from None

@@ -1,6 +1,7 @@
 """The Secrets of a connection: their required keys, and how often they are read."""
 
 import base64
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,19 +15,24 @@ from marketstream_operator.resource.spec import Spec
 from marketstream_operator.resource.validation import read_spec
 from marketstream_operator.settings import OperatorSettings
 
+from tests.harness.operator.strimzi import STORE, authority_secret, user_secret
+
 HOME = "market"
 GOOD = {"KAFKA_BOOTSTRAP": "kafka:9092", "DATABASE_URL": "postgresql://u:p@db/market", "REDIS_URL": "redis://cache/0"}
 
 
 class Secrets:
-    """An API server with Secrets. None stands for a missing Secret."""
+    """An API server with Secrets, as texts or in base64. None stands for a missing Secret."""
 
-    def __init__(self, **held: dict[str, str] | None) -> None:
+    def __init__(self, encoded: Mapping[str, Any] | None = None, **held: dict[str, str] | None) -> None:
+        self.encoded = encoded or {}
         self.held = held
         self.read: list[str] = []
 
     async def get(self, _kind: Kind, _namespace: str, name: str) -> dict[str, Any]:
         self.read.append(name)
+        if name in self.encoded:
+            return {"data": self.encoded[name]}
         data = self.held.get(name)
         if data is None:
             raise NotFoundError(f"no {name}", 404)
@@ -106,3 +112,31 @@ async def test_a_password_that_breaks_its_url_is_told_without_it() -> None:
     with pytest.raises(SpecError, match="the Secret market/connection: REDIS_URL cannot be parsed") as caught:
         await connections_of(Secrets(connection=broken)).of(HOME, spec())
     assert "word@" not in str(caught.value)
+
+
+async def test_secrets_as_strimzi_makes_them_give_tls_and_a_login() -> None:
+    """The binary store beside the certificate is not read."""
+    strimzi = {
+        "main-cluster-ca-cert": authority_secret("main", "PEM")["data"],
+        "main": user_secret("main", "pw")["data"],
+    }
+    settings = {"kafka_user_secret": "main", "kafka_ca_secret": "main-cluster-ca-cert"}
+    connections = connections_of(Secrets(strimzi, connection=GOOD), **settings)
+    found = await connections.of(HOME, spec())
+    assert (found.settings.kafka_sasl_username, found.settings.kafka_sasl_password) == ("main", "pw")
+    (file,) = connections._folder.iterdir()
+    assert (found.settings.kafka_ca_file, file.read_text()) == (str(file), "PEM")
+    assert found.authority == ("main-cluster-ca-cert", "ca.crt")
+
+
+async def test_entries_that_nobody_uses_need_not_be_text() -> None:
+    given = {key: base64.b64encode(text.encode()).decode() for key, text in GOOD.items()}
+    own = {"connection": given | {"keystore.p12": base64.b64encode(STORE).decode(), "broken": "no base64"}}
+    assert (await connections_of(Secrets(own)).of(HOME, spec())).settings.redis_url == "redis://cache/0"
+
+
+async def test_a_used_entry_that_is_not_text_is_named_without_its_value() -> None:
+    binary = {"connection": {"REDIS_URL": base64.b64encode(b"redis://:pass\xff@cache").decode()}}
+    with pytest.raises(SpecError) as caught:
+        await connections_of(Secrets(binary)).of(HOME, spec())
+    assert caught.value.message == "REDIS_URL of the Secret market/connection is not text in UTF-8: correct the value"
