@@ -12,6 +12,7 @@ from marketstream_operator.settings import OperatorSettings
 
 from tests.chart.helm import EXTERNAL, Helm, Object, only, pod_templates
 from tests.chart.policies import Pod, pod_of, reaches, selects
+from tests.harness.tiltlabels import as_applied
 
 PORTS = {
     "api": 8000, "operator": 8080, "producer": 8000, "processor": 8000, "postgresql": 5432, "redis": 6379,
@@ -78,9 +79,14 @@ OPEN = set(itertools.product(("test", "stranger"), ("exchange", "kubernetes", "d
 """Connections that no policy of the chart can prevent: from pods to servers that are both not its own."""
 
 
+@pytest.mark.parametrize("by", ["Helm", "Tilt"])
 @pytest.mark.parametrize("streams_in", ["test", "other"])
-def test_only_the_needed_connections_are_allowed(helm: Helm, streams_in: str) -> None:
+def test_only_the_needed_connections_are_allowed(helm: Helm, streams_in: str, by: str) -> None:
+    """Tilt changes labels and selectors of the chart's objects, but not the pods that the operator creates."""
     objects = helm.render(f"operator.watchNamespaces={{test,{streams_in}}}")
+    if by == "Tilt":
+        objects = as_applied(objects)
+        assert {each["metadata"]["labels"]["app.kubernetes.io/managed-by"] for each in objects} == {"tilt"}
     reached = connections(objects, everybody(objects, STRIMZI, streams_in))
     # The API server may be at any address, so its ports are open to the operator; and the exchange's to it as well.
     assert reached - OPEN == NEEDED | {("operator", "exchange")}
@@ -146,8 +152,10 @@ def test_prometheus_is_allowed_with_a_monitor(helm: Helm) -> None:
         assert not reaches(policies(objects), prometheus, pods["redis"], 6379)
 
 
-def test_the_monitor_and_the_services_select_their_pods(helm: Helm) -> None:
+@pytest.mark.parametrize("by", ["Helm", "Tilt"])
+def test_the_monitor_and_the_services_select_their_pods(helm: Helm, by: str) -> None:
     objects = helm.render("metrics.podMonitor.enabled=true")
+    objects = as_applied(objects) if by == "Tilt" else objects
     pods = everybody(objects, STRIMZI)
     monitor = only(objects, "PodMonitor")["spec"]["selector"]
     watched = {name for name, pod in pods.items() if selects(monitor, pod.labels)}

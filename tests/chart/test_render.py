@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -237,3 +238,17 @@ def test_names_follow_the_release(helm: Helm) -> None:
     assert names == {"prices-marketstream-connection", "prices-marketstream-postgresql", "prices-marketstream-redis"}
     long = helm.render(name="a-release-with-a-name-that-is-quite-long")
     assert all(len(each["metadata"]["name"]) <= 63 for each in long)
+
+
+def test_no_selector_rests_on_a_label_that_other_tools_overwrite(objects: list[Object]) -> None:
+    own = [each for each in objects if each["metadata"]["labels"].get("app.kubernetes.io/part-of") == "marketstream"]
+    assert len(own) > 10
+    assert [found for each in own for found in selectors(each) if "app.kubernetes.io/managed-by" in str(found)] == []
+
+
+def selectors(value: Any) -> Iterator[Any]:
+    """Yield everything within an object that selects others by labels."""
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if key in ("matchLabels", "matchExpressions", "selector"):
+            yield child
+        yield from selectors(child)

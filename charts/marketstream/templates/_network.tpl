@@ -28,12 +28,12 @@
 {{- end }}
 {{- end -}}
 
-{{/* Selects pods that the operator creates: (list "producer" "processor"). */}}
+{{/* Selects pods that the operator creates: (list "producer" "processor"). The label is the operator's own, which no
+other tool overwrites, as Tilt does with app.kubernetes.io/managed-by. */}}
 {{- define "marketstream.streamSelector" -}}
-matchLabels:
-  app.kubernetes.io/name: marketstream
-  app.kubernetes.io/managed-by: marketstream-operator
 matchExpressions:
+  - key: marketstream.io/stream
+    operator: Exists
   - key: app.kubernetes.io/component
     operator: In
     values: {{ toJson . }}

@@ -37,8 +37,11 @@ When only DIGEST differs, the operator's own settings have changed, and pairs ro
 CREDENTIALS: Final = "marketstream.io/credentials"
 """Annotation of a pod: a digest of the credentials with which the pod was started."""
 
-SELECTOR: Final = f"{MANAGED_BY}={OPERATOR}"
-"""A selector for all objects that the operator manages."""
+SELECTOR: Final = STREAM
+"""A selector for all objects that the operator manages: those with this label, whatever its value.
+
+The label is the operator's own. Other tools overwrite MANAGED_BY, which only informs.
+"""
 
 _SLUG_LENGTH: Final = 16
 _HASH_LENGTH: Final = 5

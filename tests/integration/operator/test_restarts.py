@@ -10,7 +10,7 @@ import pytest
 from tests.harness.operator.apiserver import ApiServer
 from tests.harness.operator.life import STRIMZI, Objects, Supervised, is_write, made, quiet, release_lease, says, writes
 from tests.harness.operator.proxy import Proxy
-from tests.harness.operator.running import Cluster, until
+from tests.harness.operator.running import DEPLOYMENTS, Cluster, until
 
 SETTLED = 60.0
 """Seconds within which all objects must be as expected, including a start of the operator."""
@@ -100,3 +100,32 @@ async def test_killed_at_a_random_point_it_ends_in_the_same_objects(
         await quiet(proxy, 1.0)
         assert await made(cluster) == expected
     await apiserver.delete_namespace(cluster.namespace)
+
+
+async def test_children_are_known_whatever_other_tools_write_on_them(
+    apiserver: ApiServer, kinds: None, strimzi: None, tmp_path: Path
+) -> None:
+    """Tilt overwrites app.kubernetes.io/managed-by. Children of every version have the labels that select them."""
+    cluster = await cluster_of(apiserver)
+    async with Supervised(tmp_path, apiserver.kubeconfig(), cluster.namespace, **STRIMZI) as operator:
+        await cluster.stream("majors", ["BTCUSDT", "ETHUSDT"])
+        before = await cluster.has_deployments("majors", 4)
+        await cluster.says("majors", "SpecValid", "True")
+        await operator.end()
+        for name in before:
+            await cluster.patch(DEPLOYMENTS, name, {"metadata": {"labels": {"app.kubernetes.io/managed-by": "tilt"}}})
+        await cluster.change("majors", symbols=["BTCUSDT"])
+        await operator.start()
+        left = await cluster.has_deployments("majors", 2)  # the others are found, and pruned
+
+        async def relabelled() -> bool:
+            found = (await cluster.deployments("majors")).values()
+            by = {each["metadata"]["labels"]["app.kubernetes.io/managed-by"] for each in found}
+            return by == {"marketstream-operator"}
+
+        await until(relabelled)
+    now = await cluster.deployments("majors")
+    assert {name: each["metadata"]["uid"] for name, each in now.items()} == {
+        name: before[name]["metadata"]["uid"] for name in left
+    }
+    assert {each["metadata"]["generation"] for each in now.values()} == {1}, "a pod was rolled"

@@ -111,11 +111,14 @@ def stream_of(raw: Mapping[str, Any]) -> MarketStream:
 
 
 def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
-    """Return the projection of an object with the operator's labels; None if it has no stream or is an ended pod."""
+    """Return the projection of an object with the operator's labels.
+
+    Return None if the object lacks one of the labels that identify it, or is an ended pod.
+    """
     meta = raw["metadata"]
     of = meta.get("labels") or {}
     stream = of.get(names.STREAM)
-    if not stream or (kind == POD and has_ended(raw)):
+    if not stream or (kind != KAFKA_TOPIC and names.PAIR not in of) or (kind == POD and has_ended(raw)):
         return None
     notes = meta.get("annotations") or {}
     key = StreamKey(meta["namespace"], stream)

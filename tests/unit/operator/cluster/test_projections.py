@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from marketstream_operator.cluster.projections import Deployment, Topic, child_of, managed_fields
-from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, POD
+from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, POD, Kind
 
 from tests.unit.operator.cluster.raw import child, projection
 
@@ -49,10 +49,20 @@ def test_a_rollout_is_settled_when_every_pod_is_of_the_newest_version_and_availa
     assert (paused.is_settled, paused.is_ready) == (True, False)
 
 
-def test_an_object_that_names_no_stream_is_not_kept() -> None:
+@pytest.mark.parametrize("kind", [POD, DEPLOYMENT])
+@pytest.mark.parametrize("label", ["marketstream.io/stream", "marketstream.io/pair"])
+def test_an_object_that_names_no_stream_or_no_pair_is_not_kept(kind: Kind, label: str) -> None:
     raw = child()
-    raw["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "marketstream-operator"}
-    assert child_of(POD, raw) is None
+    del raw["metadata"]["labels"][label]
+    assert child_of(kind, raw) is None
+
+
+def test_who_manages_an_object_says_nothing_about_its_stream() -> None:
+    """Tilt writes its own name there."""
+    raw = child()
+    before = child_of(POD, raw)
+    raw["metadata"]["labels"]["app.kubernetes.io/managed-by"] = "tilt"
+    assert child_of(POD, raw) == before
 
 
 @pytest.mark.parametrize(

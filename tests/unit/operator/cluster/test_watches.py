@@ -123,5 +123,5 @@ async def test_kopf_watches_only_what_it_is_told(
     # All Deployments of a cluster would be too many; MarketStreams carry no label of the operator's.
     selectors = run["settings"].watching.label_selectors
     selected = {(each.group, each.version, each.any_name): labels for each, labels in selectors.items()}
-    assert selected == {DEPLOYMENT[:3]: "app.kubernetes.io/managed-by=marketstream-operator"}
+    assert selected == {DEPLOYMENT[:3]: "marketstream.io/stream"}
     assert not run["settings"].posting.enabled
