@@ -12,10 +12,10 @@ import yaml
 from tests.chart.conftest import helm
 from tests.chart.helm import Helm
 from tests.harness.needs import PROJECT
-from tests.integration.operator.conftest import apiserver, assets, kinds, namespace
+from tests.integration.operator.conftest import apiserver, assets, kinds, namespace, proxy
 from tests.tilt.tilt import Tiltfile
 
-__all__ = ["apiserver", "assets", "helm", "kinds", "namespace"]
+__all__ = ["apiserver", "assets", "helm", "kinds", "namespace", "proxy"]
 
 Read = Callable[..., Tiltfile]
 

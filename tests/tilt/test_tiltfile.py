@@ -1,13 +1,21 @@
 """The Tiltfile with each of its options: images, objects, dependencies and refusals."""
 
+import asyncio
 import json
+import os
 import re
+import subprocess
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import pytest
+from marketstream_operator.names import ROLES, labels
 
+from tests.chart.policies import selects
 from tests.harness.operator.apiserver import ApiServer
+from tests.harness.operator.assets import Assets
+from tests.harness.operator.proxy import Proxy
 from tests.tilt.conftest import Read
 from tests.tilt.tilt import TiltError, Tiltfile
 
@@ -55,8 +63,8 @@ def test_local_contexts(read: Read, context: str) -> None:
     tilt = read("--kafka", "dev", context=context, namespace="mine")
     assert tilt.allowed == [context]
     assert {each["metadata"].get("namespace", "mine") for each in tilt.objects} == {"mine"}
-    for command in tilt.commands.values():
-        assert command["cmd"][:5] == ["kubectl", "--context", context, "--namespace", "mine"]
+    kubectl = f"kubectl --context {context} --namespace mine"
+    assert all(kubectl in " ".join([*command["cmd"], *command["serve_cmd"]]) for command in tilt.commands.values())
 
 
 @pytest.mark.parametrize("context", ["production", "gke_a_b_c", "", "my-kind-kind", "minikube2", "arn:aws:eks:cluster"])
@@ -156,10 +164,27 @@ def test_containers_for_development_are_writable(read: Read) -> None:
             assert environment.get("WRITABLE_ROOT", "true") == "true"
 
 
-def test_changed_sources_reach_the_pods_of_the_operator(read: Read) -> None:
-    assert read("--kafka", "dev").resource_of("operator")["extra_pod_selectors"] == [
-        {"app.kubernetes.io/managed-by": "marketstream-operator"}
-    ]
+@pytest.mark.parametrize("role", ["producer", "processor"])
+def test_pods_of_streams_belong_to_the_operator_alone(read: Read, role: str) -> None:
+    """Tilt updates the sources of pods in the resource that has their image, and shows logs once for each resource."""
+    tilt = read("--kafka", "dev")
+    for stream in ("majors", "another"):
+        pod = labels(stream, "binance", role, "btcusdt-19aa1")  # type: ignore[arg-type]
+        assert tilt.shown_in(pod, f"{stream}:marketstream") == ["operator"]
+    for component in ("api", "redis", "postgresql", "operator"):
+        own = {"app.kubernetes.io/name": "marketstream", "app.kubernetes.io/component": component}
+        assert tilt.shown_in(own, "none") == []
+
+
+def test_the_policies_match_the_pods_of_streams_as_tilt_applies_them(read: Read) -> None:
+    """Tilt overwrites labels in selectors, but not those of pods that the operator creates."""
+    applied = read("--kafka", "dev").applied()
+    policies = {each["metadata"]["name"]: each["spec"] for each in applied if each["kind"] == "NetworkPolicy"}
+    for role in ROLES:
+        pod = labels("majors", "binance", role, "btcusdt-19aa1")
+        assert selects(policies[f"marketstream-{role}"]["podSelector"], pod)
+    peers = [peer["podSelector"] for rule in policies["marketstream-postgresql"]["ingress"] for peer in rule["from"]]
+    assert any(selects(peer, labels("majors", "binance", "processor", "p0")) for peer in peers)
 
 
 def test_changed_packages_of_the_page_need_a_new_image(read: Read, project: Path) -> None:
@@ -197,7 +222,7 @@ def test_strimzi(read: Read) -> None:
     assert tilt.resource_of("strimzi-crds-definitions")["objects"] == [
         "kafkas.kafka.strimzi.io:customresourcedefinition"
     ]
-    assert tilt.commands["strimzi-crds"]["cmd"][-2:] == ["--timeout=120s", "crd/kafkas.kafka.strimzi.io"]
+    assert tilt.commands["strimzi-crds"]["cmd"][-2:] == ["--timeout=10s", "crd/kafkas.kafka.strimzi.io"]
     assert "strimzi-crds" in tilt.resource_of("strimzi")["resource_deps"]
     kafka = tilt.resource_of("kafka")
     assert kinds_of(tilt, "kafka") == {"kafka", "kafkanodepool"}
@@ -224,8 +249,8 @@ def test_the_sample_comes_after_its_definition(read: Read) -> None:
         "marketstreams.marketstream.io:customresourcedefinition"
     ]
     waits = tilt.commands["marketstream-crd"]
-    assert waits["cmd"][5:] == [
-        "wait", "--for=condition=Established", "--timeout=120s", "crd/marketstreams.marketstream.io",
+    assert waits["cmd"][-4:] == [
+        "wait", "--for=condition=Established", "--timeout=10s", "crd/marketstreams.marketstream.io",
     ]  # fmt: skip
     assert waits["resource_deps"] == ["marketstream-crd-definitions"]
     assert tilt.resource_of("majors")["resource_deps"] == ["marketstream-crd", "operator"]
@@ -250,6 +275,43 @@ def test_nothing_that_only_helm_runs(read: Read) -> None:
     assert hooks == []
 
 
+@dataclass(frozen=True)
+class Wait:
+    """The command that waits for the definition, run with the real kubectl in a copy of its environment."""
+
+    command: list[str]
+    path: str
+
+    def run(self, kubeconfig: Path) -> "subprocess.CompletedProcess[str]":
+        environment = {"PATH": self.path, "KUBECONFIG": str(kubeconfig), "HOME": str(kubeconfig.parent)}
+        return subprocess.run(self.command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def wait(read: Read, assets: Assets) -> Wait:
+    """Return the command of the Tiltfile, with the context that the harness writes."""
+    command = read("--kafka", "dev").commands["marketstream-crd"]["cmd"]
+    given = [each for each in command if each not in ("--context", "kind-kind")]
+    return Wait(given, f"{assets.kubectl.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+async def test_a_definition_that_cannot_be_read_yet_is_waited_for(wait: Wait, kinds: None, proxy: Proxy) -> None:
+    """Tilt starts the command within milliseconds of the apply. kubectl wait fails at once until there is a status."""
+    with proxy.answer(404, "GET", "/customresourcedefinitions", count=2):
+        done = await asyncio.to_thread(wait.run, proxy.kubeconfig())
+    assert done.returncode == 0, done.stderr
+    assert "condition met" in done.stdout
+
+
+async def test_the_wait_for_a_definition_has_a_limit(wait: Wait, apiserver: ApiServer) -> None:
+    script = next(each for each in wait.command if " + 120" in each)
+    missing = [each.replace(" + 120", " + 1").replace("crd/marketstreams", "crd/missing") for each in wait.command]
+    assert script not in missing
+    done = await asyncio.to_thread(replace(wait, command=missing).run, apiserver.kubeconfig())
+    assert done.returncode == 1
+    assert "NotFound" in done.stderr
+
+
 async def test_a_real_api_accepts_it(read: Read, apiserver: ApiServer, kinds: None, namespace: str) -> None:
     """Every object is accepted in a namespace that enforces the restricted standard, without a warning."""
     restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
@@ -257,7 +319,7 @@ async def test_a_real_api_accepts_it(read: Read, apiserver: ApiServer, kinds: No
         "PATCH", f"/api/v1/namespaces/{namespace}", restricted, content_type="application/merge-patch+json"
     )
     tilt = read("--kafka", "dev", "--exchange", "simulator", namespace=namespace)
-    listed = {"apiVersion": "v1", "kind": "List", "items": tilt.objects}
+    listed = {"apiVersion": "v1", "kind": "List", "items": tilt.applied()}
     await apiserver.kubectl(
         "apply", "--namespace", namespace, "--server-side", "--force-conflicts", "--dry-run=server",
         "--validate=strict", "--warnings-as-errors", "-f", "-", input=json.dumps(listed),
@@ -269,11 +331,27 @@ async def test_a_real_api_accepts_it(read: Read, apiserver: ApiServer, kinds: No
 
 def test_ports_and_links(read: Read) -> None:
     tilt = read("--kafka", "dev")
-    ports = {name: port["local_port"] for name, each in tilt.resources.items() for port in each["port_forwards"]}
-    assert ports == {"api": 8000, "postgresql": 5432, "redis": 6379}
-    (dashboard,) = tilt.resource_of("api")["port_forwards"]
-    assert dashboard["link_path"] == "/dashboard"
-    assert [each["url"] for each in tilt.resource_of("api")["links"]] == ["http://localhost:8000/docs"]
+    links = {name: found for name in tilt.resources | tilt.commands if (found := tilt.links_of(name))}
+    assert links == {
+        "api": ["http://localhost:8000/docs", "http://localhost:8000/dashboard"],
+        "postgresql-port": ["postgresql://marketstream:marketstream@localhost:5432/marketstream"],
+        "redis-port": ["redis://:marketstream@localhost:6379/0"],
+    }
+
+
+@pytest.mark.parametrize(("name", "port"), [("postgresql", 5432), ("redis", 6379)])
+def test_a_port_without_http_is_forwarded_again_after_its_pod(read: Read, tmp_path: Path, name: str, port: int) -> None:
+    """A kubectl in its place ends twice, as the real one does when the pod behind the port ends."""
+    calls = tmp_path / "calls"
+    program = tmp_path / "kubectl"
+    program.write_text(f'#!/bin/sh\necho "$@" >>{calls}\n[ "$(wc -l <{calls})" -lt 3 ] || kill "$PPID"\n')
+    program.chmod(0o755)
+    command = read("--kafka", "dev").commands[f"{name}-port"]
+    assert command["resource_deps"] == [name]
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(command["serve_cmd"], env={"PATH": path}, timeout=30, check=False)
+    arguments = f"--context kind-kind --namespace default port-forward service/marketstream-{name} {port}"
+    assert calls.read_text().splitlines() == [arguments] * 3
 
 
 @pytest.mark.parametrize(("name", "paused"), [("pause", True), ("resume", False)])

@@ -1,7 +1,7 @@
 """Tilt's functions, as a Tiltfile calls them: each records its arguments.
 
-The rules are those of Tilt 0.35 and later (https://docs.tilt.dev/api.html). `Tiltfile.complaints` returns the
-violations that Tilt would report.
+The rules are those of Tilt 0.35 and later, by https://docs.tilt.dev/api.html and its source. `Tiltfile.complaints`
+returns the violations that Tilt would report.
 """
 # ruff: noqa: ARG002 - the parameters are Tilt's
 
@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import starlark
 import yaml
+
+from tests.harness.tiltlabels import as_applied
 
 Record = dict[str, Any]
 
@@ -81,6 +83,30 @@ class Tiltfile:
         found = [each for each in self.resources.values() if workload in (each["workload"], each["new_name"])]
         assert len(found) == 1, f"{workload}: {found}"
         return found[0]
+
+    def applied(self) -> list[Record]:
+        """Return the objects as Tilt applies them: with labels of its own, in selectors too."""
+        return as_applied(self.objects)
+
+    def links_of(self, name: str) -> list[str]:
+        """Return the links that Tilt shows for a resource. It takes each forwarded port for one that speaks HTTP."""
+        record = (self.resources | self.commands)[name]
+        ports = record.get("port_forwards", ())
+        return [each["url"] for each in record["links"]] + [
+            f"http://localhost:{each['local_port']}{each['link_path'] or '/'}" for each in ports
+        ]
+
+    def shown_in(self, pod_labels: Mapping[str, str], owner: str) -> list[str]:
+        """Return the resources that show the logs of a pod whose chain of owners ends in an object, `name:kind`.
+
+        Tilt follows owner references beside the selectors, unless discovery_strategy is `selectors-only`.
+        """
+        return [
+            name
+            for name, each in self.resources.items()
+            if any(one.items() <= pod_labels.items() for one in each["extra_pod_selectors"])
+            or (owner in each["objects"] and each["discovery_strategy"] == "default")
+        ]
 
     def names(self) -> set[str]:
         """Return the resources that `resource_deps` can name."""
@@ -276,20 +302,26 @@ class Tiltfile:
         extra_pod_selectors: Sequence[Mapping[str, str]] = (),
         resource_deps: Sequence[str] = (), objects: Sequence[str] = (),
         pod_readiness: str = "", links: Sequence[Record] = (), labels: Sequence[str] = (),
+        discovery_strategy: str = "default",
     ) -> None:  # fmt: skip
+        if discovery_strategy not in ("default", "selectors-only"):
+            raise TiltError('Invalid. Must be one of: "default", "selectors-only"')
         self._add(self.resources, new_name or workload, {
             "workload": workload, "new_name": new_name, "port_forwards": port_forwards, "objects": objects,
             "extra_pod_selectors": extra_pod_selectors, "resource_deps": resource_deps, "labels": labels,
-            "pod_readiness": pod_readiness, "links": links,
+            "pod_readiness": pod_readiness, "links": links, "discovery_strategy": discovery_strategy,
         })  # fmt: skip
 
     def local_resource(
-        self, name: str, cmd: str | list[str], resource_deps: Sequence[str] = (), trigger_mode: str = "auto",
+        self, name: str, cmd: str | list[str] = "", resource_deps: Sequence[str] = (), trigger_mode: str = "auto",
         auto_init: bool = True, allow_parallel: bool = False, labels: Sequence[str] = (),
+        serve_cmd: str | list[str] = "", links: Sequence[Record] = (),
     ) -> None:  # fmt: skip
+        if not cmd and not serve_cmd:
+            raise TiltError("local_resource must have a cmd and/or a serve_cmd, but both were empty")
         self._add(self.commands, name, {
             "cmd": cmd, "resource_deps": resource_deps, "trigger_mode": trigger_mode, "auto_init": auto_init,
-            "labels": labels,
+            "labels": labels, "serve_cmd": serve_cmd, "links": links,
         })  # fmt: skip
 
     def _add(self, records: dict[str, Record], name: str, record: Record) -> None:
