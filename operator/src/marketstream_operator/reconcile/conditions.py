@@ -16,7 +16,7 @@ from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile.drain import NOT_PAUSED, Pause
 from marketstream_operator.reconcile.freshness import Reading
 from marketstream_operator.reconcile.topics import TopicState
-from marketstream_operator.resource.errors import SpecError
+from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.status import Condition, PairsStatus, Status, SymbolStatus
 
 Verdict = Literal["True", "False", "Unknown"]
@@ -30,7 +30,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
     generation: int
     error: SpecError | None = None
-    """The error of the spec. While there is one, the last good spec keeps running."""
+    """The error of the spec. While there is one, the last good spec keeps running. An AwaitedError only has to wait."""
     conflicts: Mapping[str, StreamKey] = msgspec.field(default_factory=dict)
     """Symbols that an older MarketStream runs, with that MarketStream."""
     handed_over: Sequence[str] = ()
@@ -48,6 +48,11 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """True if the freshness of no symbol could be read from Redis."""
     redis_problem: str = ""
     """The error of Redis for some symbols, or for all of them if Redis is unavailable."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """True if the spec is right, but needs an object that another operator is still creating."""
+        return isinstance(self.error, AwaitedError)
 
 
 class Found(NamedTuple):
@@ -113,7 +118,8 @@ def _conditions(findings: Findings, last_fresh: Condition | None) -> Iterable[Fo
     fresh = _fresh(findings, last_fresh)
     paused = _paused(findings)
     awaited = [Found("Ready", "False", "HandOver", _awaited(findings))] if findings.handed_over else []
-    yield _ready(findings, [spec, kafka, *awaited, *halves], paused)
+    secret = [Found("Ready", "False", "WaitingForSecret", _secret(findings))] if findings.is_waiting else []
+    yield _ready(findings, [spec, *secret, kafka, *awaited, *halves], paused)
     yield _progressing(findings)
     yield _degraded(findings, spec, kafka)
     yield from (spec, kafka, *halves, fresh, paused)
@@ -132,6 +138,8 @@ def _progressing(findings: Findings) -> Found:
     rolling = sum(not child.is_settled for child in findings.live)
     if findings.pause.reason == "Draining":
         return Found("Progressing", "True", "Draining", findings.pause.message)
+    if findings.is_waiting:
+        return Found("Progressing", "True", "WaitingForSecret", _secret(findings))
     if findings.handed_over:
         return Found("Progressing", "True", "HandOver", _awaited(findings))
     if findings.waiting:
@@ -152,6 +160,10 @@ def _awaited(findings: Findings) -> str:
     return f"waiting for the pods of another MarketStream to stop running {_some(findings.handed_over)}"
 
 
+def _secret(findings: Findings) -> str:
+    return findings.error.message if findings.error is not None else ""
+
+
 def _degraded(findings: Findings, spec: Found, kafka: Found) -> Found:
     if findings.problems:
         first, *others = sorted(set(findings.problems))
@@ -164,7 +176,7 @@ def _degraded(findings: Findings, spec: Found, kafka: Found) -> Found:
 
 
 def _spec_valid(findings: Findings) -> Found:
-    if findings.error is not None:
+    if findings.error is not None and not findings.is_waiting:
         kept = "; the last good spec keeps running" if findings.live else ""
         return Found("SpecValid", "False", "Invalid", f"{findings.error}{kept}")
     if findings.conflicts:
@@ -179,7 +191,8 @@ def _spec_valid(findings: Findings) -> Found:
 
 def _kafka(findings: Findings) -> Found:
     if findings.topics is None:
-        return Found("KafkaReady", "Unknown", "NotAsked", "the topics are not checked until the spec is valid")
+        until = "Strimzi has created the Secret" if findings.is_waiting else "the spec is valid"
+        return Found("KafkaReady", "Unknown", "NotAsked", f"the topics are not checked until {until}")
     return Found(
         "KafkaReady", "True" if findings.topics.is_ready else "False", findings.topics.reason, findings.topics.message
     )
@@ -207,7 +220,8 @@ def _fresh(findings: Findings, last: Condition | None) -> Found:
         return Found("Fresh", "Unknown", "RedisUnavailable", f"cannot read freshness from Redis: {problem}")
     readings = findings.readings
     if findings.error is not None and not readings:
-        return Found("Fresh", "Unknown", "NotAsked", "freshness is not checked until the spec is valid")
+        until = "Strimzi has created the Secret" if findings.is_waiting else "the spec is valid"
+        return Found("Fresh", "Unknown", "NotAsked", f"freshness is not checked until {until}")
     stale = {symbol: reading for symbol, reading in readings.items() if reading.is_fresh is False}
     if stale:
         heard = max((reading.heard_until or 0 for reading in stale.values()), default=0)

@@ -19,7 +19,7 @@ from marketstream_operator.kube.api import Api, NotFoundError
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.podenv import REQUIRED, SECRET
-from marketstream_operator.resource.errors import SpecError
+from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
@@ -48,7 +48,11 @@ class Connections:
         self._folder = Path(tempfile.mkdtemp(prefix="marketstream-operator-"))
 
     async def of(self, namespace: str, spec: Spec) -> Connection:
-        """Return the connection of a stream. Raises SpecError if there is no suitable Secret, and ApiError."""
+        """Return the connection of a stream.
+
+        Raises AwaitedError for a Secret that Strimzi has not created yet, SpecError if there is no suitable Secret, and
+        ApiError.
+        """
         if spec.connection_secret_ref is not None:
             name, is_own = spec.connection_secret_ref.name, False
         elif namespace == self._settings.pod_namespace:
@@ -111,14 +115,17 @@ class Connections:
     async def _secret(self, namespace: str, name: str, *, by_strimzi: bool = False) -> dict[str, str]:
         """Return the encoded data of a Secret. Raises SpecError if there is no such Secret, and ApiError."""
         encoded = await self._encoded(StreamKey(namespace, name))
+        if encoded is None and by_strimzi:
+            raise AwaitedError(
+                CONNECTION,
+                f"Strimzi has not created the Secret {name} in namespace {namespace} yet: wait, or check its Kafka and "
+                "KafkaUser objects",
+            )
         if encoded is None:
             raise SpecError(
                 CONNECTION,
-                f"Strimzi has not created the Secret {name} in namespace {namespace} yet: wait, or check its Kafka and "
-                "KafkaUser objects"
-                if by_strimzi
-                else f"there is no Secret {name} in namespace {namespace}: create it, with KAFKA_BOOTSTRAP, "
-                "DATABASE_URL and REDIS_URL",
+                f"there is no Secret {name} in namespace {namespace}: create it, with KAFKA_BOOTSTRAP, DATABASE_URL "
+                "and REDIS_URL",
             )
         return encoded
 

@@ -5,7 +5,7 @@ here, or at which point an earlier reconcile ended.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,8 +26,9 @@ from marketstream_operator.reconcile.report import Reporter, conditions_of
 from marketstream_operator.reconcile.rollout import Rollout
 from marketstream_operator.reconcile.topics import Topics
 from marketstream_operator.reconcile.wanted import Wanted, WantedSpecs
-from marketstream_operator.resource.errors import SpecError
+from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.spec import Spec
+from marketstream_operator.resource.validation import read_spec
 from marketstream_operator.settings import OperatorSettings
 
 SOON_S: Final = 1.0
@@ -130,16 +131,23 @@ class Reconciler:
     def _left_alone(self, stream: MarketStream, error: SpecError | None) -> Findings:
         """Return the findings for a stream whose Deployments are left unchanged.
 
-        Either its spec cannot work and no good one is known, or the API server rejects an object that it needs.
+        Either its spec cannot work, or not yet, and no good one is known; or the API server rejects an object that it
+        needs.
         """
         before, live = conditions_of(stream), self._cluster.observed.deployments(stream.key)
-        pairs = [Pair(pair, tuple(symbols)) for pair, symbols in _packing(live).items()]
+        packing: Mapping[str, Iterable[str]] = _packing(live)
+        conflicts: Mapping[str, StreamKey] = {}
+        if isinstance(error, AwaitedError):  # the spec is right: show the pairs that it will get
+            spec = read_spec(stream.spec)
+            mine, conflicts, _ = self._split_symbols(stream.key, spec)
+            packing = pack(mine, spec.symbols_per_pair, packing)
+        pairs = [Pair(pair, tuple(symbols)) for pair, symbols in packing.items()]
         said, pause = before.get("Paused"), NOT_PAUSED
         if said is not None and said.reason != pause.reason:
             pause = Pause(said.reason, said.message)
         return Findings(
-            generation=stream.generation, error=error, pairs=pairs, pause=pause, **self._runs(stream.key),
-            **self._heard(stream.key),
+            generation=stream.generation, error=error, conflicts=conflicts, pairs=pairs, pause=pause,
+            **self._runs(stream.key), **self._heard(stream.key),
         )  # fmt: skip
 
     async def _arrange(self, stream: MarketStream, wanted: Wanted, error: SpecError | None) -> Findings:

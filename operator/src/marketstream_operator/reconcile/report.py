@@ -30,7 +30,10 @@ AT_FIRST: Final = frozenset({"SpecValid", "Degraded"})
 Of the others, the first status becomes an Event only if it is good.
 """
 
-AS_WANTED: Final = frozenset({"Paused", "HandOver"})
+NOT_BEGUN: Final = frozenset({("Ready", "WaitingForSecret"), ("Ready", "TopicsNotReady"), ("KafkaReady", "NotAsked")})
+"""Conditions with reasons after which the next status counts as the first: the stream waited for Strimzi until then."""
+
+AS_WANTED: Final = frozenset({"Paused", "HandOver", "WaitingForSecret"})
 """Reasons that are not a failure: their Events are Normal although the condition is not good."""
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
@@ -94,7 +97,8 @@ class Reporter:
             if good is None or not turned or condition.status == "Unknown" or condition.message in recorded:
                 continue
             is_good = condition.status == good
-            if last is None and is_good == (condition.type in AT_FIRST):
+            is_first = last is None or (last.type, last.reason) in NOT_BEGUN
+            if is_first and is_good == (condition.type in AT_FIRST):
                 continue
             recorded.add(condition.message)
             tone: Literal["Normal", "Warning"] = "Normal" if is_good or condition.reason in AS_WANTED else "Warning"

@@ -1,16 +1,20 @@
 """The spec that a reconcile works from: the present one, or the last good one while the present one cannot work."""
 
 import contextlib
-from typing import NamedTuple
+import time
+from typing import Final, NamedTuple
 
 from marketstream_operator.cluster.projections import MarketStream
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.reconcile.connections import Connections
-from marketstream_operator.resource.errors import SpecError
+from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.resource.validation import read_spec
 from marketstream_operator.settings import OperatorSettings
+
+AWAITED_S: Final = 600.0
+"""Seconds after which an object that another operator has not created counts as an error of the spec."""
 
 
 class Wanted(NamedTuple):
@@ -28,10 +32,13 @@ class WantedSpecs:
         self._connections = connections
         self._good: dict[StreamKey, tuple[str, Wanted]] = {}
         """The uid and the last good spec of each MarketStream."""
+        self._awaiting: dict[StreamKey, float] = {}
+        """The time at which each MarketStream was first found to wait for an object of another operator."""
 
     def forget(self, key: StreamKey) -> None:
         """Forget a MarketStream that was deleted."""
         self._good.pop(key, None)
+        self._awaiting.pop(key, None)
 
     async def of(self, stream: MarketStream) -> tuple[Wanted | None, SpecError | None]:
         """Return the spec to work from and the error of the present one.
@@ -44,7 +51,8 @@ class WantedSpecs:
             spec = read_spec(stream.spec)
             _check_served(namespace, self._settings)
             wanted = Wanted(spec, await self._connections.of(namespace, spec))
-        except SpecError as error:
+        except SpecError as found:
+            error = self._limited(stream.key, found)
             uid, good = self._good.get(stream.key, ("", None))
             if good is None or uid != stream.uid:
                 return None, error
@@ -53,7 +61,17 @@ class WantedSpecs:
                 good = Wanted(good.spec, await self._connections.of(namespace, good.spec))
             return good, error
         self._good[stream.key] = stream.uid, wanted
+        self._awaiting.pop(stream.key, None)
         return wanted, None
+
+    def _limited(self, key: StreamKey, error: SpecError) -> SpecError:
+        """Return the error. One that only asks to wait becomes a plain SpecError after AWAITED_S seconds."""
+        if not isinstance(error, AwaitedError):
+            self._awaiting.pop(key, None)
+            return error
+        now = time.monotonic()
+        is_over = now - self._awaiting.setdefault(key, now) >= AWAITED_S
+        return SpecError(error.field, error.message) if is_over else error
 
 
 def _check_served(namespace: str, settings: OperatorSettings) -> None:

@@ -1,4 +1,4 @@
-"""The error of a spec that cannot work."""
+"""The errors of a spec that cannot work, or not yet."""
 
 
 class SpecError(ValueError):
@@ -12,3 +12,7 @@ class SpecError(ValueError):
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+
+class AwaitedError(SpecError):
+    """A spec that cannot work yet, because another operator is still creating an object that it needs."""

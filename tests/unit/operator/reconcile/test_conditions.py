@@ -12,7 +12,7 @@ from marketstream_operator.reconcile.conditions import Findings, status_of, time
 from marketstream_operator.reconcile.drain import Pause
 from marketstream_operator.reconcile.freshness import Reading
 from marketstream_operator.reconcile.topics import READY, TopicState
-from marketstream_operator.resource.errors import SpecError
+from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.status import Condition, Status
 
 KEY = StreamKey("markets", "majors")
@@ -67,6 +67,10 @@ QUIET = Reading(AT - 300, AT, 0.0, True, True, True)
 STALE = Reading(AT - 300, AT - 300, 0.0, True, False, False)
 UNHEARD = Reading(None, None, None, None, None, False)
 INVALID = SpecError("spec.symbols[1]", "got 'x'")
+STARTING: dict[str, Any] = {
+    "error": AwaitedError("spec.connectionSecretRef", "Strimzi has not created the Secret yet"),
+    "live": (), "topics": None, "readings": {},
+}  # fmt: skip
 NOT_READY = TopicState(False, "TopicsNotReady", "Strimzi has not created 1 of 2")
 AWAY = TopicState(False, "KafkaUnavailable", "no answer")
 
@@ -111,6 +115,13 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
         ({"readings": {}}, "Fresh", "Unknown", "NotHeardYet", ""),
         ({"readings": {}, "error": INVALID}, "Fresh", "Unknown", "NotAsked", "freshness is not checked"),
         ({"error": INVALID}, "Fresh", "True", "Heard", ""),
+        (STARTING, "SpecValid", "True", "Valid", ""),
+        (STARTING, "Progressing", "True", "WaitingForSecret", "Strimzi has not created the Secret yet"),
+        (STARTING, "Ready", "False", "WaitingForSecret", "Strimzi has not created the Secret yet"),
+        (STARTING, "Degraded", "False", "AsExpected", ""),
+        (STARTING, "KafkaReady", "Unknown", "NotAsked", "until Strimzi has created the Secret"),
+        (STARTING, "Fresh", "Unknown", "NotAsked", "until Strimzi has created the Secret"),
+        ({**STARTING, "conflicts": {"BBB": KEY}}, "SpecValid", "False", "Conflict", "BBB"),
         ({"is_redis_unavailable": True}, "Fresh", "Unknown", "RedisUnavailable", "Redis does not answer"),
         ({"is_redis_unavailable": True, "redis_problem": "NOPERM"}, "Fresh", "Unknown", "RedisUnavailable", "NOPERM"),
         ({"readings": {"AAA": STALE}, "redis_problem": "NOPERM"}, "Fresh", "False", "Stale", "11:55:00Z; NOPERM"),
@@ -146,6 +157,7 @@ def test_what_is_found_is_said(changes: dict[str, Any], kind: str, verdict: str,
         ({"live": UNREADY, "problems": [Problem("CrashLoop", "boom")]}, "CrashLoop"),
         ({"live": UNREADY}, "NotAllReady"),
         ({"error": INVALID}, "Invalid"),
+        (STARTING, "WaitingForSecret"),
         ({"pause": Pause("Drained", "")}, "Paused"),
     ],
 )

@@ -16,7 +16,7 @@ from marketstream_operator.reconcile.freshness import FreshnessMonitor
 from marketstream_operator.reconcile.reconciler import LATER_S, SECRET_S, Feedback, Platform, Reconciler
 from marketstream_operator.reconcile.report import Reporter
 from marketstream_operator.reconcile.topics import READY, TopicState
-from marketstream_operator.resource.errors import SpecError
+from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
@@ -121,6 +121,17 @@ async def test_without_a_secret_the_next_reconcile_is_soon() -> None:
     await world.reconcile(stream())
     assert world.reported[0].error is world.connection
     assert world.requeued == [(KEY, SECRET_S)]
+
+
+async def test_a_stream_that_waits_for_a_secret_shows_the_pairs_that_it_will_get() -> None:
+    world = World()
+    world.connection = AwaitedError(FIELD, "not yet")
+    older = StreamKey("markets", "older")
+    world.cluster.claims.claim(Claimant("2026-01-01T00:00:00Z", "o", older), [symbol_identity("simulator", "BBB")])
+    await world.reconcile(stream(symbols=["AAA", "BBB"]))
+    (findings,) = world.reported
+    assert ([pair.symbols for pair in findings.pairs], findings.conflicts) == ([("AAA",)], {"BBB": older})
+    assert (world.objects.applied, world.requeued) == ([], [(KEY, SECRET_S)])
 
 
 async def test_a_deleted_stream_is_forgotten_and_not_reported() -> None:

@@ -1,13 +1,15 @@
 """The spec that a reconcile works from when the present one cannot work."""
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from marketstream_operator.plan.connection import Connection
+from marketstream_operator.reconcile import wanted as module
 from marketstream_operator.reconcile.connections import CONNECTION as FIELD
 from marketstream_operator.reconcile.connections import Connections
-from marketstream_operator.reconcile.wanted import WantedSpecs
-from marketstream_operator.resource.errors import SpecError
+from marketstream_operator.reconcile.wanted import AWAITED_S, WantedSpecs
+from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
@@ -21,10 +23,11 @@ class Secrets:
 
     def __init__(self) -> None:
         self.found: Connection | None = CONNECTION
+        self.error: SpecError = SpecError(FIELD, "there is no Secret")
 
     async def of(self, _namespace: str, _spec: Spec) -> Connection:
         if self.found is None:
-            raise SpecError(FIELD, "there is no Secret")
+            raise self.error
         return self.found
 
 
@@ -81,3 +84,26 @@ async def test_strimzi_creates_topics_in_one_namespace_only() -> None:
         "MarketStream there"
     )
     assert (await wanted_specs(Secrets(), kafka_mode="strimzi", pod_namespace=KEY.namespace).of(stream()))[1] is None
+
+
+async def test_waiting_for_another_operator_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    secrets = Secrets()
+    specs = wanted_specs(secrets)
+    secrets.found, secrets.error = None, AwaitedError(FIELD, "not yet")
+
+    async def is_waiting() -> bool:
+        _, error = await specs.of(stream())
+        assert str(error) == f"{FIELD}: not yet"
+        return isinstance(error, AwaitedError)
+
+    assert await is_waiting()
+    now[0] += AWAITED_S - 1
+    assert await is_waiting()
+    now[0] += 1
+    assert not await is_waiting()
+    secrets.found = CONNECTION
+    await specs.of(stream())
+    secrets.found = None
+    assert await is_waiting(), "the time counts from the new beginning"
