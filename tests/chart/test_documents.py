@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,27 @@ def test_the_readme_has_every_value() -> None:
 
     missing = {path for path in leaves(values) if f"| `{path}` |" not in text}
     assert not missing
+
+
+DOCUMENTS = [PROJECT / "README.md", CHART / "README.md", *(PROJECT / "docs").rglob("*.md")]
+EVERYWHERE = re.compile(
+    r"kubectl delete (crd|customresourcedefinition|namespace|clusterrole)|delete .*--all-namespaces"
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_a_delete_for_the_whole_cluster_stands_alone(document: Path) -> None:
+    """A block that tidies a namespace, pasted as a whole, must not delete the streams of everybody."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", document.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    wide = [[line for line in block.splitlines() if line] for block in blocks if EVERYWHERE.search(block)]
+    assert [block for block in wide if len(block) > 1] == []
+
+
+def test_the_readme_names_the_leases_that_stay(helm: Helm) -> None:
+    readme = (CHART / "README.md").read_text("utf-8")
+    container = only(helm.render(), "Deployment", "marketstream-operator")["spec"]["template"]["spec"]["containers"][0]
+    lease = next(each["value"] for each in container["env"] if each["name"] == "LEASE_NAME")
+    assert f"delete lease {lease} strimzi-cluster-operator" in readme
 
 
 def test_alerts_use_metrics_that_exist() -> None:
