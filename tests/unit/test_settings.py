@@ -58,7 +58,10 @@ def test_a_variable_is_read(variable: str, text: str, field: str, value: Any) ->
     [
         ("HTTP_PORT", "http", r"HTTP_PORT is 'http': expected a whole number \(port on which HTTP is served\)"),
         ("HTTP_PORT", "-1", "HTTP_PORT is -1: expected at least 0"),
-        ("PACK_MS", "1.5", "PACK_MS is '1.5': expected a whole number"),
+        ("PACK_MS", "1.5", "PACK_MS is not valid: expected a whole number"),
+        ("KAFKA_SECURITY_PROTOCOL", "secret", "KAFKA_SECURITY_PROTOCOL is not valid: expected one of PLAINTEXT, SSL"),
+        ("SIMULATOR_SEED", "secret", "SIMULATOR_SEED is not valid: expected a whole number"),
+        ("GRACE_MS", "-1", "GRACE_MS is not valid: expected at least 0"),
         ("MAX_AGE_S", "29", "MAX_AGE_S is 29: expected at least 30"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud': expected one of debug, info, warning, error"),
         (
@@ -78,6 +81,7 @@ def test_what_makes_no_sense_is_refused(variable: str, text: str, message: str) 
     with pytest.raises(SettingsError, match=message) as caught:
         Settings.from_environment({variable: text})
     assert "secret" not in str(caught.value)
+    assert caught.value.variable == variable
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "postgresql", "postgres"])
@@ -109,6 +113,7 @@ def test_all_that_is_missing_is_named_at_once() -> None:
     with pytest.raises(SettingsError, match=r"DATABASE_URL .*; REDIS_URL ") as caught:
         Settings(kafka_bootstrap="here:9092").require("kafka_bootstrap", "database_url", "redis_url")
     assert "KAFKA_BOOTSTRAP" not in str(caught.value)
+    assert caught.value.variable == "DATABASE_URL"
 
 
 def test_secrets_are_not_shown() -> None:

@@ -13,14 +13,21 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class SettingsError(ValueError):
-    """A setting is missing or invalid. The message names the variable and says what was expected."""
+    """A setting is missing or invalid. The message names the variable and says what was expected.
+
+    `variable` is the variable at fault, or the first of several; empty if it is none.
+    """
+
+    def __init__(self, message: str, variable: str = "") -> None:
+        super().__init__(message)
+        self.variable = variable
 
 
 def setting(default: Any, help_: str, **checks: Any) -> Any:
     """Declare a field of a settings class.
 
-    `checks` may give the `least` number, the `choices`, the schemes of a `url`, `path=True` for a path, and
-    `secret=True` to keep the value out of logs.
+    `checks` may give the `least` number, the `choices`, the schemes of a `url`, `path=True` for a path, `secret=True`
+    to keep the value out of logs, and `quoted=False` to keep a wrong value out of errors: a Secret may hold it.
     """
     return field(default=default, metadata={"help": help_, **checks})
 
@@ -49,7 +56,7 @@ class Environment:
         missing = [f for f in _fields(self) if f.name in names and not getattr(self, f.name)]
         if missing:
             wanted = "; ".join(f"{f.name.upper()} ({f.metadata['help']})" for f in missing)
-            raise SettingsError(f"missing environment variables: {wanted}")
+            raise SettingsError(f"missing environment variables: {wanted}", missing[0].name.upper())
 
     def but(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
@@ -78,24 +85,36 @@ def _fields(settings: Any) -> "tuple[Field[Any], ...]":
 class Settings(Environment):
     """The settings of the services: producer, processor and API. Empty text means that a setting is not given."""
 
-    kafka_bootstrap: str = setting("", "host:port of Kafka's brokers, separated by commas")
+    kafka_bootstrap: str = setting("", "host:port of Kafka's brokers, separated by commas", quoted=False)
     kafka_security_protocol: str = setting(
-        "PLAINTEXT", "protocol of the connections to Kafka", choices=("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+        "PLAINTEXT",
+        "protocol of the connections to Kafka",
+        choices=("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+        quoted=False,
     )
     kafka_sasl_mechanism: str = setting(
-        "SCRAM-SHA-512", "SASL mechanism for logging in to Kafka", choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+        "SCRAM-SHA-512",
+        "SASL mechanism for logging in to Kafka",
+        choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+        quoted=False,
     )
-    kafka_sasl_username: str = setting("", "Kafka user")
-    kafka_sasl_password: str = setting("", "password of the Kafka user", secret=True)
-    kafka_ca_file: str = setting("", "PEM file of the certificate authority that signed the brokers' certificates")
+    kafka_sasl_username: str = setting("", "Kafka user", quoted=False)
+    kafka_sasl_password: str = setting("", "password of the Kafka user", secret=True, quoted=False)
+    kafka_ca_file: str = setting(
+        "", "PEM file of the certificate authority that signed the brokers' certificates", quoted=False
+    )
     kafka_session_timeout_ms: int = setting(
-        10_000, "ms without a heartbeat after which Kafka replaces a consumer", least=500
+        10_000, "ms without a heartbeat after which Kafka replaces a consumer", least=500, quoted=False
     )
     database_url: str = setting(
-        "", "postgresql://user:password@host:port/database", secret=True, url=("postgresql", "postgres")
+        "", "postgresql://user:password@host:port/database", secret=True, url=("postgresql", "postgres"), quoted=False
     )
     redis_url: str = setting(
-        "", "redis://host:port/0", secret=True, url=("redis", "rediss", "redis+sentinel", "rediss+sentinel")
+        "",
+        "redis://host:port/0",
+        secret=True,
+        url=("redis", "rediss", "redis+sentinel", "rediss+sentinel"),
+        quoted=False,
     )
     exchange: str = setting("", "name of the exchange: binance, simulator or replay")
     symbols: tuple[str, ...] = setting((), "symbols, separated by commas: BTCUSDT,ETHUSDT")
@@ -111,15 +130,20 @@ class Settings(Environment):
     )
     topic_create: bool = setting(True, "create missing topics; if false, wait until they exist")
     consumer_group: str = setting("marketstream", "Kafka consumer group of the processors")
-    pack_ms: int = setting(10, "ms for which trades are collected into one record", least=0)
-    heartbeat_ms: int = setting(1_000, "ms between the heartbeats of a symbol", least=10)
-    grace_ms: int = setting(1_000, "ms of exchange time for which a window waits for late trades", least=0)
+    pack_ms: int = setting(10, "ms for which trades are collected into one record", least=0, quoted=False)
+    heartbeat_ms: int = setting(1_000, "ms between the heartbeats of a symbol", least=10, quoted=False)
+    grace_ms: int = setting(
+        1_000, "ms of exchange time for which a window waits for late trades", least=0, quoted=False
+    )
     max_id_jump: int = setting(
         1_000_000,
         "missing trade ids in a row from which on the exchange is asked for its newest id before they are backfilled",
         least=1,
+        quoted=False,
     )
-    max_holes: int = setting(1_000, "maximum number of holes of a symbol; beyond it, the oldest is given up", least=1)
+    max_holes: int = setting(
+        1_000, "maximum number of holes of a symbol; beyond it, the oldest is given up", least=1, quoted=False
+    )
     max_age_s: int = setting(
         60,
         "seconds without a sign of life from a symbol's feed after which the symbol is stale. After half of that "
@@ -131,11 +155,13 @@ class Settings(Environment):
         "seconds for which a service waits at its start for Kafka, a usable topic and PostgreSQL before it fails",
         least=1,
     )
-    publish_ms: int = setting(20, "ms for which live state is collected before it is written to Redis", least=1)
+    publish_ms: int = setting(
+        20, "ms for which live state is collected before it is written to Redis", least=1, quoted=False
+    )
     recording: str = setting("", "file for the exchange `replay` to read")
     replay_speed: str = setting("1", "speed of `replay`: a multiple of the recorded speed, or max")
     simulator_seed: int = setting(
-        1, "seed of the simulator, whose trades depend only on this seed and the time", least=0
+        1, "seed of the simulator, whose trades depend only on this seed and the time", least=0, quoted=False
     )
     http_host: str = setting("0.0.0.0", "address on which HTTP is served")  # noqa: S104 - a container serves its pod
     http_port: int = setting(8000, "port on which HTTP is served", least=0)
@@ -153,28 +179,32 @@ _PATH: Final = re.compile(r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)*/?")
 
 def _read(name: str, kind: Any, checks: Mapping[str, Any], text: str) -> Any:
     variable = name.upper()
+
+    def wrong(expected: str) -> SettingsError:
+        shown = text if text.lstrip("-").isdigit() else repr(text)
+        given = f"is {shown}" if checks.get("quoted", True) else "is not valid"
+        return SettingsError(f"{variable} {given}: expected {expected}", variable)
+
     if kind is bool:
         if text not in ("true", "false"):
-            raise SettingsError(f"{variable} is {text!r}: expected true or false ({checks['help']})")
+            raise wrong(f"true or false ({checks['help']})")
         return text == "true"
     if kind is int:
         least = checks.get("least", -_BOUNDLESS)
         try:
             number = int(text)
         except ValueError:
-            raise SettingsError(f"{variable} is {text!r}: expected a whole number ({checks['help']})") from None
+            raise wrong(f"a whole number ({checks['help']})") from None
         if not least <= number < _BOUNDLESS:
-            raise SettingsError(f"{variable} is {number}: expected at least {least} ({checks['help']})")
+            raise wrong(f"at least {least} ({checks['help']})")
         return number
     if kind == tuple[str, ...]:
         return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     choices = checks.get("choices")
     if choices and text not in choices:
-        raise SettingsError(f"{variable} is {text!r}: expected one of {', '.join(choices)}")
+        raise wrong(f"one of {', '.join(choices)}")
     if "path" in checks and not is_root_path(text):
-        raise SettingsError(
-            f"{variable} is {text!r}: expected a path that begins with / and consists of letters, digits and . _ ~ - /"
-        )
+        raise wrong("a path that begins with / and consists of letters, digits and . _ ~ - /")
     if "url" in checks:
         _check_url(variable, text, checks["url"], checks["help"])
     return text
@@ -193,7 +223,7 @@ def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -
     scheme = text.partition("://")[0].lower()
     if scheme not in schemes:
         raise SettingsError(
-            f"{variable} does not begin with {' or '.join(f'{s}://' for s in schemes)}: expected {help_}"
+            f"{variable} does not begin with {' or '.join(f'{s}://' for s in schemes)}: expected {help_}", variable
         )
     try:
         is_whole = _is_whole(text, may_name_more=scheme.startswith("postgres") or scheme.endswith("+sentinel"))
@@ -202,7 +232,8 @@ def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -
     if not is_whole:
         raise SettingsError(
             f"{variable} cannot be parsed: expected {help_}. Special characters in a user name or password, such as "
-            "# / ? [ ] @ %, must be percent-encoded (# is %23)"
+            "# / ? [ ] @ %, must be percent-encoded (# is %23)",
+            variable,
         )
 
 

@@ -213,6 +213,10 @@ def with_env(*env: dict[str, Any]) -> dict[str, Any]:
         ),
         (with_env({"name": "X", "valueFrom": {}}), "expected exactly one of secretKeyRef, configMapKeyRef, fieldRef"),
         (
+            with_env({"name": "SIMULATOR_SEED", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}),
+            "spec.producer.env[0].valueFrom: Invalid value: got a source for SIMULATOR_SEED, expected a value",
+        ),
+        (
             stream(processor={"labels": {"app.kubernetes.io/name": "mine"}}),
             "spec.processor.labels: Invalid value: keys that begin with app.kubernetes.io/ or marketstream.io/ are",
         ),

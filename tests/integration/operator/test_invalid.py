@@ -21,7 +21,7 @@ SECRETS = "/api/v1/namespaces/{}/secrets"
         ({"processor": {"nodeSelector": {"a b": "c"}}}, "spec.processor.nodeSelector: got the key 'a b'"),
         (
             {"producer": {"env": [{"name": "PACK_MS", "value": "soon"}]}},
-            "spec.producer.env[0].value: PACK_MS is 'soon'",
+            "spec.producer.env[0].value: got 'soon': PACK_MS is not valid",
         ),
     ],
     ids=["topics that collide", "no Secret", "no keys", "no URL", "no label", "no number"],

@@ -132,9 +132,9 @@ async def test_without_redis_nobody_knows(market: Market, kafka: KafkaServer) ->
     [
         (waiting("ImagePullBackOff", "Back-off pulling image"), "ImagePullFailed", "Back-off pulling image"),
         (
-            waiting("CrashLoopBackOff", "back-off 5m0s", "starting\nDATABASE_URL is missing", 2),
+            waiting("CrashLoopBackOff", "back-off 5m0s", "starting\nGRACE_MS is s3cret [setting_invalid GRACE_MS]", 2),
             "CrashLoop",
-            "DATABASE_URL is missing (exit code 2)",
+            "a setting is missing or cannot be used (GRACE_MS): see the log of the pod (setting_invalid, exit code 2)",
         ),
         (waiting("CreateContainerConfigError", 'secret "x" not found'), "PodConfigError", 'secret "x" not found'),
         (
@@ -174,16 +174,18 @@ async def test_turns_for_better_or_worse_are_events(market: Market) -> None:
         ]
 
     async def told() -> bool:
-        return ("Warning", "CrashLoop", "boom (exit code 1)") in await events()
+        return ("Warning", "CrashLoop", "exit code 1: see the log of the pod") in await events()
 
     await until(told)
     assert sorted(await events()) == [
         ("Normal", "Running", "1 of 1 pairs are running"),
         ("Normal", "TopicsReady", "every symbol has its topic"),
-        ("Warning", "CrashLoop", "boom (exit code 1)"),
+        ("Warning", "CrashLoop", "exit code 1: see the log of the pod"),
     ]
     described = await market.api.kubectl("-n", market.namespace, "describe", "mstream", "majors")
-    assert "boom (exit code 1)" in described.partition("Events:")[2]
+    events_shown = described.partition("Events:")[2]
+    assert "exit code 1: see the log of the pod" in events_shown
+    assert "boom" not in described
 
 
 async def test_a_stream_that_begins_badly_says_so_in_an_event(market: Market) -> None:

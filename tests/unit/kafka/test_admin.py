@@ -84,7 +84,11 @@ async def test_without_patience_missing_topics_are_reported_at_once(monkeypatch:
 @pytest.mark.parametrize("bootstrap", ["kafka:port", "kafka:", "kafka:9092,[::1", "kafka:99999"])
 async def test_an_invalid_kafka_address_is_a_clear_error(bootstrap: str) -> None:
     settings = Settings(kafka_bootstrap=bootstrap)
-    with pytest.raises(BrokerRefusedError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of the Kafka brokers"):
+    with pytest.raises(
+        BrokerRefusedError, match="KAFKA_BOOTSTRAP is not valid: expected host:port of the Kafka brokers"
+    ):
         await ensure_topics(settings, ["a"], limit_s=1)
-    with pytest.raises(BrokerRefusedError, match=r"KAFKA_BOOTSTRAP is '.*': expected host:port of the Kafka brokers"):
+    with pytest.raises(
+        BrokerRefusedError, match="KAFKA_BOOTSTRAP is not valid: expected host:port of the Kafka brokers"
+    ):
         await group_positions(settings, "group", ["a"], limit_s=1)

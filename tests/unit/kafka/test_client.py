@@ -12,5 +12,6 @@ def test_a_login_needs_user_and_password_and_trust_needs_a_file() -> None:
     assert "ssl_context" not in given
     encrypted = Settings(kafka_bootstrap="k:9093", kafka_security_protocol="SSL")
     assert connection(encrypted)["ssl_context"].check_hostname
-    with pytest.raises(SettingsError, match=r"KAFKA_CA_FILE is '/no/such\.pem'"):
+    with pytest.raises(SettingsError, match="KAFKA_CA_FILE is not valid: expected a readable PEM file") as caught:
         connection(encrypted.but(kafka_ca_file="/no/such.pem"))
+    assert "/no/" not in str(caught.value)

@@ -113,7 +113,7 @@ def test_a_file_that_cannot_be_used_is_refused_by_name(tmp_path: Path, authority
     own = f"sslmode=verify-full&sslrootcert={root}&sslcert={certificate}&sslkey={key}"
     assert read(f"{own}&sslpassword=hush&sslcrl={revoked}").url
     for query, named in ((f"{own}&sslpassword=wrong", "sslcert"), (f"sslrootcert={root}&sslcrl={key}", "sslcrl")):
-        with pytest.raises(SettingsError, match=f"DATABASE_URL has {named}=.*, which cannot be used") as refusal:
+        with pytest.raises(SettingsError, match=f"DATABASE_URL has {named}, whose file cannot be used") as refusal:
             read(query)
         assert "\n" not in str(refusal.value)
 
@@ -147,12 +147,12 @@ def test_required_channel_binding_is_ignored_with_a_warning() -> None:
         ("oauth_scope=all", "oauth_scope"),
         ("scram_client_key=AAAA", "scram_client_key"),
         ("scram_server_key=AAAA", "scram_server_key"),
-        ("sslmode=on", "sslmode=on"),
-        ("ssl_min_protocol_version=1.2", "ssl_min_protocol_version=1.2"),
-        ("target_session_attrs=master", "target_session_attrs=master"),
-        ("connect_timeout=soon", "connect_timeout=soon"),
-        ("channel_binding=yes", "channel_binding=yes"),
-        ("sslrootcert=/nowhere/ca.pem", "sslrootcert=/nowhere/ca.pem"),
+        ("sslmode=on", "sslmode with"),
+        ("ssl_min_protocol_version=1.2", "ssl_min_protocol_version with"),
+        ("target_session_attrs=master", "target_session_attrs with"),
+        ("connect_timeout=soon", "connect_timeout with"),
+        ("channel_binding=yes", "channel_binding with"),
+        ("sslrootcert=/nowhere/ca.pem", "sslrootcert without"),
         ("sslmode=require&sslrootcert=system", "sslrootcert=system"),
     ],
 )
@@ -162,6 +162,8 @@ def test_a_parameter_that_cannot_be_honoured_is_refused_by_name(query: str, name
     message = str(refusal.value)
     assert message.startswith(f"DATABASE_URL has {named}") or f"parameter {named}," in message
     assert "\n" not in message
+    value = query.rpartition("=")[2]
+    assert value == "system" or f"={value}" not in message
     assert "p%40ss" not in message
     assert "p@ss" not in message
 

@@ -72,9 +72,9 @@ def test_the_url_does_not_change_the_limits_of_sentinels(limit: str) -> None:
         ("host=elsewhere", "parameter host,"),
         ("connection_class=Plain", "parameter connection_class,"),
         ("ssl_ca_certs=/etc/ca.pem", "parameter ssl_ca_certs, which needs TLS"),
-        ("db=first", "'db'"),
-        ("db=-1", "db=-1"),
-        ("protocol=5", "parameters that cannot be used: protocol must be either 2 or 3"),
+        ("db=first", "db with an unknown value"),
+        ("db=-1", "db below 0"),
+        ("protocol=5", "correct protocol"),
     ],
 )
 def test_a_parameter_that_cannot_be_used_is_refused_by_name(url: str, query: str, named: str) -> None:
@@ -91,10 +91,10 @@ def test_a_parameter_that_cannot_be_used_is_refused_by_name(url: str, query: str
 @pytest.mark.parametrize(
     ("query", "named"),
     [
-        ("ssl_cert_reqs=CERT_NONE", "CERT_NONE"),
-        ("ssl_ca_certs=/nowhere/ca.pem", "ssl_ca_certs=/nowhere/ca.pem: expected a readable file"),
-        ("ssl_ciphers=none-such", "cannot be used"),
-        ("ssl_min_version=new", "'ssl_min_version'"),
+        ("ssl_cert_reqs=CERT_NONE", "correct ssl_cert_reqs"),
+        ("ssl_ca_certs=/nowhere/ca.pem", "ssl_ca_certs without a readable file"),
+        ("ssl_ciphers=none-such", "cannot be used ("),
+        ("ssl_min_version=new", "ssl_min_version with an unknown value"),
     ],
 )
 @pytest.mark.parametrize("url", ["rediss://redis.example", "rediss+sentinel://one,two/mymaster"])
@@ -107,7 +107,7 @@ def test_a_parameter_of_tls_that_cannot_be_used_is_refused(url: str, query: str,
 def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("no certificate")
-    with pytest.raises(SettingsError, match="REDIS_URL has parameters that cannot be used: "):
+    with pytest.raises(SettingsError, match=r"REDIS_URL has parameters that cannot be used \("):
         read("rediss://redis.example", f"ssl_ca_certs={file}")
 
 

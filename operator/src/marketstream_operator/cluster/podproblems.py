@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+from marketstream.failures import Failure
 
 _WAITING: Final = {
     "ErrImagePull": "ImagePullFailed",
@@ -17,12 +18,15 @@ _WAITING: Final = {
 }
 """The kubelet's reasons for a waiting container, and the reasons for them in the status of a MarketStream."""
 
+_WITHOUT_MESSAGE: Final = frozenset({"CreateContainerError", "RunContainerError"})
+"""Reasons whose message is the container runtime's, which may quote a variable of the container's environment."""
+
 _LONGEST: Final = 300
 """Maximum number of characters of a message in the status."""
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
-    """A reason in CamelCase, and the message of the kubelet, the scheduler or the container."""
+    """A reason in CamelCase, and the message of the kubelet or the scheduler, or the cause of a container's end."""
 
     reason: str
     message: str
@@ -51,6 +55,8 @@ def _problems(pod: Mapping[str, Any]) -> Iterator[Problem]:
         if reason == "CrashLoop":
             ended = (container.get("lastState") or {}).get("terminated") or {}
             yield Problem(reason, _last_words(ended) or _short(waiting.get("message")))
+        elif reason and waiting["reason"] in _WITHOUT_MESSAGE:
+            yield Problem(reason, f"{waiting['reason']}: see kubectl describe of the pod")
         elif reason:
             yield Problem(reason, _short(waiting.get("message") or waiting["reason"]))
         ended = (container.get("state") or {}).get("terminated") or {}
@@ -59,11 +65,17 @@ def _problems(pod: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _last_words(ended: Mapping[str, Any]) -> str:
-    """Return the last line of the container's log, which FallbackToLogsOnError has kept, and its exit code."""
+    """Return the cause of the end of a container, and its exit code.
+
+    The message is the end of the container's log, which FallbackToLogsOnError has kept. The log may quote a Secret, and
+    readers of a MarketStream may have no right to read Secrets or logs: only the services' own words are taken from it.
+    """
     lines = str(ended.get("message") or "").strip().splitlines()
-    said = lines[-1].strip() if lines else ""
+    failure = Failure.read(lines[-1].strip()) if lines else None
     code = f"exit code {ended.get('exitCode')}" + (f", {ended['reason']}" if ended.get("reason") == "OOMKilled" else "")
-    return _short(f"{said} ({code})" if said else code)
+    if failure is not None:
+        return f"{failure.meaning}: see the log of the pod ({failure.code}, {code})"
+    return f"{code}: see the log of the pod" if lines else code
 
 
 def _short(text: object) -> str:

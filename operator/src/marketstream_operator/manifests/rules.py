@@ -12,13 +12,14 @@ from marketstream_operator.resource.spec import (
     EXCHANGES,
     MAX_AGE,
     RETENTION,
+    TUNING,
     Endpoints,
     Freshness,
     Retention,
     Spec,
     Workload,
 )
-from marketstream_operator.resource.validation import RESERVED_ENV, RESERVED_PREFIXES
+from marketstream_operator.resource.validation import RESERVED_ENV, RESERVED_PREFIXES, TUNED
 
 CelRule = dict[str, Any]
 """An entry of `x-kubernetes-validations`: the expression, its message and, where given, the field that it is about."""
@@ -117,6 +118,12 @@ OF_TYPE: Final[dict[type, list[CelRule]]] = {
             computed="self.name + ' cannot be set in env: the operator decides it, by exchange, symbols, endpoints, "
             "freshness, retention, logLevel and the Secret of connectionSecretRef'",
             path=".name",
+        ),
+        rule(
+            f"!(has(self.valueFrom) && self.name in [{', '.join(text(name) for name in sorted(TUNING))}])",
+            f"expected a value: {TUNED}",
+            computed=f"'got a source for ' + self.name + {text(f', expected a value: {TUNED}')}",
+            path=".valueFrom",
         ),
         rule(
             "!(has(self.value) && has(self.valueFrom))",

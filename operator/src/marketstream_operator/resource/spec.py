@@ -135,7 +135,8 @@ class Workload(Fields, frozen=True):
         tuple[EnvVar, ...],
         about(
             "Additional environment variables of the container. Of MarketStream's own settings, only these may be set: "
-            f"{', '.join(TUNING)}. The operator decides the others, or the connection Secret sets them.",
+            f"{', '.join(TUNING)}. They are given by value. The operator decides the others, or the connection Secret "
+            "sets them.",
             keys=["name"],
             max_length=64,
         ),

@@ -27,6 +27,9 @@ _INSTEAD: Final = {
 }
 _CONNECTION: Final = ("KAFKA_", "DATABASE_URL", "REDIS_URL")
 
+TUNED: Final = "settings of MarketStream are given by value, because errors name them: set value instead"
+"""The reason why the variables of TUNING may not come from a Secret or another source, and what to do."""
+
 RESERVED_PREFIXES: Final = ("app.kubernetes.io/", "marketstream.io/")
 """Prefixes of labels and annotations that are reserved for the operator."""
 
@@ -178,11 +181,13 @@ def _check_env(field: str, env: tuple[EnvVar, ...]) -> None:
             if len(msgspec.to_builtins(source)) != 1:
                 raise SpecError(f"{where}.valueFrom", "expected exactly one of secretKeyRef, configMapKeyRef, fieldRef "
                                 "and resourceFieldRef")  # fmt: skip
+            if name in TUNING:
+                raise SpecError(f"{where}.valueFrom", f"got a source for {name}, expected a value: {TUNED}")
         elif name in TUNING:
             try:
                 Settings.from_environment({name: variable.value or ""})
             except SettingsError as error:
-                raise SpecError(f"{where}.value", str(error)) from None
+                raise SpecError(f"{where}.value", f"got {variable.value!r}: {error}") from None
 
 
 def _instead(name: str) -> str:

@@ -5,11 +5,18 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from marketstream.cli.parser import make_parser
 
+if TYPE_CHECKING:
+    from marketstream.failures import Failure
+
 WRONG_USE = 2
 INTERRUPTED = 130
+
+SERVICES: Final = ("producer", "processor", "api")
+"""Commands whose last line ends in the words of `marketstream.failures`, for the operator."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not _expected(error):
             raise
-        print(f"marketstream {given.command}: {error}", file=sys.stderr)
+        words = f" {_failure(error).words}" if given.command in SERVICES else ""
+        print(f"marketstream {given.command}: {error}{words}", file=sys.stderr)
         return WRONG_USE
 
 
@@ -37,7 +45,7 @@ def _run(given: Namespace) -> int:
     match given.command:
         case "local":
             return _local(given)
-        case "producer" | "processor" | "api" as service:
+        case service if service in SERVICES:
             from marketstream.settings import Settings
 
             import_module(f"marketstream.{service}.main").main(Settings.from_environment())
@@ -86,3 +94,30 @@ def _expected(error: Exception) -> bool:
         error,
         SettingsError | LocalError | StoreError | LiveStoreError | BrokerError | ExchangeError | OSError,
     )
+
+
+def _failure(error: Exception) -> "Failure":
+    """Return the code of an expected error."""
+    from marketstream.exchanges.errors import ExchangeError, PermanentError, UnknownSymbolError
+    from marketstream.failures import Failure
+    from marketstream.kafka.errors import BrokerError, BrokerUnavailableError, TopicMissingError
+    from marketstream.postgres.errors import MigrationError, StoreError, StoreUnavailableError
+    from marketstream.redis.errors import LiveStoreError, LiveStoreUnavailableError
+    from marketstream.settings import SettingsError
+
+    if isinstance(error, SettingsError):
+        return Failure("setting_invalid", error.variable)
+    codes: tuple[tuple[type[Exception], str], ...] = (
+        (BrokerUnavailableError, "kafka_unavailable"),
+        (TopicMissingError, "topic_missing"),
+        (BrokerError, "kafka_refused"),
+        (StoreUnavailableError, "database_unavailable"),
+        (MigrationError, "database_migration_failed"),
+        (StoreError, "database_refused"),
+        (LiveStoreUnavailableError, "redis_unavailable"),
+        (LiveStoreError, "redis_refused"),
+        (UnknownSymbolError, "symbol_unknown"),
+        (PermanentError, "exchange_refused"),
+        (ExchangeError, "exchange_unavailable"),
+    )
+    return Failure(next((code for kind, code in codes if isinstance(error, kind)), "system_error"))

@@ -38,7 +38,7 @@ def _check_addresses(bootstrap: str) -> None:
         ports = [-1]
     if not all(0 < port < 2**16 for port in ports):
         raise BrokerRefusedError(
-            f"KAFKA_BOOTSTRAP is {bootstrap!r}: expected host:port of the Kafka brokers, separated by commas"
+            "KAFKA_BOOTSTRAP is not valid: expected host:port of the Kafka brokers, separated by commas"
         )
 
 
@@ -47,4 +47,7 @@ def _trust(ca_file: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:  # ssl.SSLError is one
-        raise SettingsError(f"KAFKA_CA_FILE is {ca_file!r}: expected a readable PEM file ({error})") from error
+        why = error.strerror or type(error).__name__  # the text of the error may have the value
+        raise SettingsError(
+            f"KAFKA_CA_FILE is not valid: expected a readable PEM file ({why})", "KAFKA_CA_FILE"
+        ) from error

@@ -59,12 +59,14 @@ def topic_names(prefix: str, exchange: str, symbols: Iterable[str]) -> dict[str,
         topic = topic_name(prefix, exchange, symbol)
         if topic in topics:
             raise SettingsError(
-                f"the symbols {topics[topic]!r} and {symbol!r} would share the topic {topic}: remove one of them"
+                f"the symbols {topics[topic]!r} and {symbol!r} would share the topic {topic}: remove one of them",
+                "SYMBOLS",
             )
         if len(topic) > LONGEST:
             raise SettingsError(
                 f"the topic of the symbol {symbol!r} would have a name of {len(topic)} characters, {topic}: Kafka "
-                f"allows at most {LONGEST}; remove the symbol, or shorten TOPIC_PREFIX"
+                f"allows at most {LONGEST}; remove the symbol, or shorten TOPIC_PREFIX",
+                "SYMBOLS",
             )
         topics[topic] = symbol
     return topics

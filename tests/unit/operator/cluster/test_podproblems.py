@@ -11,9 +11,13 @@ def pod(*, conditions: Any = (), state: Any = None, last: Any = None, **metadata
     return {"metadata": metadata, "status": {"conditions": list(conditions), "containerStatuses": [container]}}
 
 
-LOG = "2026-01-01 starting\nmarketstream producer: Binance does not list NOUSDT: expected symbols such as BTCUSDT\n"
-SAID = "marketstream producer: Binance does not list NOUSDT: expected symbols such as BTCUSDT (exit code 2)"
+LOG = "2026-01-01 starting\nmarketstream processor: GRACE_MS is 's3cret': expected … [setting_invalid GRACE_MS]\n"
+SAID = "a setting is missing or cannot be used (GRACE_MS): see the log of the pod (setting_invalid, exit code 2)"
 CRASHED = {"terminated": {"exitCode": 2, "reason": "Error", "message": LOG}}
+
+
+def crashed(log: str) -> dict[str, Any]:
+    return {"terminated": {"exitCode": 1, "reason": "Error", "message": log}}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,10 @@ CRASHED = {"terminated": {"exitCode": 2, "reason": "Error", "message": LOG}}
             pod(state={"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}}),
             Problem("PodConfigError", 'secret "x" not found'),
         ),
+        (
+            pod(state={"waiting": {"reason": "RunContainerError", "message": 'invalid variable "A=s3cret"'}}),
+            Problem("PodConfigError", "RunContainerError: see kubectl describe of the pod"),
+        ),
         (pod(state=CRASHED, deletionTimestamp="2026-01-01T00:00:00Z"), None),
     ],
 )
@@ -52,3 +60,19 @@ def test_long_messages_are_cut() -> None:
     problem = problem_of(pod(state={"waiting": {"reason": "ErrImagePull", "message": "x" * 1000}}))
     assert problem is not None
     assert len(problem.message) == 300
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ValueError: s3cret",
+        "s3cret [setting_invalid S3CRET]",
+        "s3cret [s3cret SYMBOLS]",
+        "[setting_invalid SYMBOLS] s3cret",
+        "[setting_invalid SYMBOLS s3cret]",
+        "a [setting_invalid]\ns3cret",
+    ],
+)
+def test_a_log_reaches_nobody_but_in_the_words_of_the_services(line: str) -> None:
+    """Whoever may read MarketStreams may have no right to read Secrets, or logs that quote one."""
+    assert problem_of(pod(state=crashed(line))) == Problem("CrashLoop", "exit code 1: see the log of the pod")

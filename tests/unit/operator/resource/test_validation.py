@@ -104,8 +104,12 @@ def test_what_is_missing() -> None:
         ([{"name": "1ST"}], "[0].name", "got '1ST', expected a string matching regex"),
         ([{"name": "A", "value": "1", "valueFrom": {}}], "[0]", "got value and valueFrom, expected only one of them"),
         ([{"name": "A", "valueFrom": {}}], "[0].valueFrom", "expected exactly one of secretKeyRef"),
-        ([{"name": "PACK_MS", "value": "ten"}], "[0].value", "PACK_MS is 'ten': expected a whole number"),
-        ([{"name": "PACK_MS", "value": "-1"}], "[0].value", "PACK_MS is -1: expected at least 0"),
+        (
+            [{"name": "PACK_MS", "value": "ten"}],
+            "[0].value",
+            "got 'ten': PACK_MS is not valid: expected a whole number",
+        ),
+        ([{"name": "PACK_MS", "value": "-1"}], "[0].value", "got '-1': PACK_MS is not valid: expected at least 0"),
     ],
 )
 def test_variables_that_cannot_be_set(env: list[dict[str, Any]], field: str, message: str) -> None:
@@ -113,6 +117,23 @@ def test_variables_that_cannot_be_set(env: list[dict[str, Any]], field: str, mes
         read_spec(spec(processor={"env": env}))
     assert caught.value.field == f"spec.processor.env{field}"
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize("name", TUNING)
+@pytest.mark.parametrize("kind", ["secretKeyRef", "configMapKeyRef"])
+def test_a_setting_of_the_services_is_given_by_value(name: str, kind: str) -> None:
+    """An error of a service names the setting, and may come to the eyes of somebody who may not read the Secret."""
+    env = [{"name": name, "valueFrom": {kind: {"name": "connection", "key": "DATABASE_URL"}}}]
+    with pytest.raises(SpecError) as caught:
+        read_spec(spec(processor={"env": env}))
+    assert caught.value.field == "spec.processor.env[0].valueFrom"
+    assert f"got a source for {name}, expected a value" in caught.value.message
+
+
+def test_a_reference_to_another_variable_is_no_value_of_a_setting() -> None:
+    """Kubernetes would put the password in its place."""
+    with pytest.raises(SpecError, match=r"env\[0\]\.value: got '\$\(DATABASE_URL\)'"):
+        read_spec(spec(processor={"env": [{"name": "SIMULATOR_SEED", "value": "$(DATABASE_URL)"}]}))
 
 
 def test_variables_that_can_be_set() -> None:
