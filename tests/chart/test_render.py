@@ -218,6 +218,36 @@ def test_the_operator_has_exactly_the_roles_of_its_code(helm: Helm) -> None:
     }  # fmt: skip
 
 
+def secrets_of(objects: list[Object]) -> dict[tuple[str, str | None], list[str]]:
+    """Return the names of Secrets that the operator may get, by the role; `*` for all."""
+    found: dict[tuple[str, str | None], list[str]] = {}
+    for role in (each for each in objects if each["kind"] in ("Role", "ClusterRole")):
+        for rule in (each for each in role["rules"] if "secrets" in each["resources"]):
+            assert rule["verbs"] == ["get"]
+            named = rule.get("resourceNames", ["*"])
+            assert named, "a rule with an empty list of names allows all"
+            found.setdefault((role["kind"], role["metadata"].get("namespace")), []).extend(named)
+    return found
+
+
+def test_the_operator_reads_only_the_secrets_that_are_named(helm: Helm) -> None:
+    only_named, more = "rbac.secrets.restricted=true", "rbac.secrets.names={desk,other}"
+    strimzi = ["marketstream", "marketstream-cluster-ca-cert"]
+    own = ["marketstream-connection"]
+    assert secrets_of(helm.render()) == {("Role", "test"): ["*"]}
+    assert secrets_of(helm.render(only_named)) == {("Role", "test"): own}
+    assert secrets_of(helm.render(only_named, more, "kafka.strimzi.secure=true")) == {
+        ("Role", "test"): [*own, *strimzi, "desk", "other"]
+    }
+    assert secrets_of(helm.render(only_named, *EXTERNAL, "operator.watchNamespaces={a,test}")) == {
+        ("Role", "test"): own,
+    }  # fmt: skip
+    assert secrets_of(helm.render(only_named, more, *EXTERNAL, "operator.watchNamespaces={*}")) == {
+        ("Role", "test"): own, ("ClusterRole", None): ["desk", "other"],
+    }  # fmt: skip
+    assert secrets_of(helm.render(only_named, *EXTERNAL, "operator.watchNamespaces={*}")) == {("Role", "test"): own}
+
+
 def test_the_definition_stays(helm: Helm) -> None:
     name = "CustomResourceDefinition"
     assert only(helm.render(), name)["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"

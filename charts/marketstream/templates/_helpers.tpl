@@ -165,6 +165,15 @@ one generated before, a new one. It is stored in the values, so that all templat
 {{- urlquery . | replace "+" "%20" -}}
 {{- end -}}
 
+{{/* The rules that allow to read these Secrets, as a JSON list: none for no names, as a rule without names allows all. */}}
+{{- define "marketstream.secretRules" -}}
+{{- $rules := list -}}
+{{- if . -}}
+{{- $rules = list (dict "apiGroups" (list "") "resources" (list "secrets") "resourceNames" (uniq .) "verbs" (list "get")) -}}
+{{- end -}}
+{{- toJson $rules -}}
+{{- end -}}
+
 {{/* The names of Secrets, separated by commas. */}}
 {{- define "marketstream.secretNames" -}}
 {{- $names := list -}}

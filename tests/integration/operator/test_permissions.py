@@ -169,6 +169,29 @@ async def test_with_one_verb_less_something_is_denied(
             await asyncio.gather(living, return_exceptions=True)
 
 
+async def test_secrets_can_be_limited_to_names(
+    connected_to_nobody: Cluster, strimzi: None, proxy: Proxy, tmp_path: Path
+) -> None:
+    """The rules of the chart with rbac.secrets.restricted. A stream with another Secret learns what to do."""
+    cluster = connected_to_nobody
+    await cluster.connect("127.0.0.1:1", "postgresql://x@127.0.0.1:1/none", "redis://127.0.0.1:1/0", name="another")
+    named = {
+        "apiGroups": [""],
+        "resources": ["secrets"],
+        "resourceNames": ["marketstream-connection"],
+        "verbs": ["get"],
+    }
+    await grant(cluster.api, cluster.namespace, [*own_rules(Use("secrets", "get")), named], cluster.namespace)
+    async with limited(cluster, proxy, tmp_path) as operator:
+        await operator.leading(60)
+        await cluster.stream("majors", ["BTCUSDT"])
+        await cluster.has_deployments("majors", 2)
+        await cluster.stream("minors", ["ETHUSDT"], connectionSecretRef={"name": "another"})
+        said = await cluster.says("minors", "SpecValid", "False", "Invalid", words="add this one to the role")
+        assert f"Secret {cluster.namespace}/another" in said
+        await cluster.says("majors", "SpecValid", "True")
+
+
 async def fed(cluster: Cluster, apiserver: ApiServer) -> Cluster:
     """Another namespace, with a connection Secret of its own."""
     other = Cluster(apiserver, await apiserver.namespace())

@@ -1,15 +1,12 @@
 """Lists of everything that the operator serves, namespace by namespace."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from marketstream_operator import names
 from marketstream_operator.cluster.projections import Child, MarketStream, child_of, stream_of
 from marketstream_operator.kinds import MARKET_STREAM, Kind
-from marketstream_operator.kube.api import Api, ApiError
-
-FORBIDDEN: Final = 403
-"""HTTP status for a namespace without access: never granted, or deleted with it. An unknown kind gives 404."""
+from marketstream_operator.kube.api import FORBIDDEN, Api, ApiError
 
 NamespacesByKind = Mapping[Kind, tuple[str, ...] | None]
 """The namespaces in which each kind is listed; None for all namespaces."""
@@ -39,6 +36,7 @@ class Lister:
             try:
                 streams, children = await self._list(namespace)
             except ApiError as error:
+                # Access was never granted, or was deleted with the namespace. An unknown kind gives 404.
                 if error.status != FORBIDDEN or namespace is None:
                     raise
                 everything.refusals[namespace] = error

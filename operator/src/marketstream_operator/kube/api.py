@@ -24,6 +24,9 @@ WRITE_S: Final = 4.0
 WRITES: Final = 16
 """Maximum number of concurrent writes. More would queue in the API server until they time out."""
 
+FORBIDDEN: Final = 403
+"""HTTP status of a request that the operator's roles do not allow."""
+
 CHUNK: Final = 250
 """Objects in one page of a list: 4,000 Deployments on one page would take 100 MB."""
 

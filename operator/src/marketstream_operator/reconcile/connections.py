@@ -15,7 +15,7 @@ from marketstream.settings import Settings, SettingsError
 
 from marketstream_operator import names
 from marketstream_operator.kinds import SECRET as SECRET_KIND
-from marketstream_operator.kube.api import Api, NotFoundError
+from marketstream_operator.kube.api import FORBIDDEN, Api, ApiError, NotFoundError
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.podenv import REQUIRED, SECRET
@@ -130,7 +130,10 @@ class Connections:
         return encoded
 
     async def _encoded(self, key: StreamKey) -> dict[str, str] | None:
-        """Return the encoded data of a Secret, at most KEPT_S old; None if there is no such Secret."""
+        """Return the encoded data of a Secret, at most KEPT_S old; None if there is no such Secret.
+
+        Raises SpecError if the operator may not read it, and ApiError.
+        """
         if key in self._read and time.monotonic() - self._read[key][0] < KEPT_S:
             return self._read[key][1]
         data: dict[str, str] | None
@@ -138,6 +141,14 @@ class Connections:
             data = (await self._api.get(SECRET_KIND, *key)).get("data") or {}
         except NotFoundError:
             data = None
+        except ApiError as error:
+            if error.status != FORBIDDEN:
+                raise
+            raise SpecError(
+                CONNECTION,
+                f"the operator's role does not allow it to read the Secret {key}: name another Secret, or add this one "
+                "to the role (in the chart: rbac.secrets.names)",
+            ) from error
         now = time.monotonic()
         self._read = {each: read for each, read in self._read.items() if now - read[0] < KEPT_S}
         self._read[key] = (now, data)
