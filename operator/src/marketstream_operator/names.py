@@ -16,6 +16,7 @@ STREAM: Final = "marketstream.io/stream"
 PAIR: Final = "marketstream.io/pair"
 EXCHANGE: Final = "marketstream.io/exchange"
 COMPONENT: Final = "app.kubernetes.io/component"
+INSTANCE: Final = "app.kubernetes.io/instance"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 OPERATOR: Final = "marketstream-operator"
 
@@ -111,7 +112,7 @@ def labels(stream: str, exchange: str, component: str, pair: str | None = None) 
     of_pair = {PAIR: pair} if pair is not None else {}
     return {
         "app.kubernetes.io/name": "marketstream",
-        "app.kubernetes.io/instance": stream,
+        INSTANCE: stream,
         COMPONENT: component,
         "app.kubernetes.io/part-of": "marketstream",
         MANAGED_BY: OPERATOR,

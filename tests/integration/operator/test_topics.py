@@ -172,6 +172,7 @@ async def test_topics_that_are_to_be_kept_belong_to_nobody_and_stay(strimzi_mark
     await cluster.stream("majors", ["BTCUSDT", "ETHUSDT"], retention={"onDelete": "keep"})
     topics = await has_topics(cluster, "btcusdt", "ethusdt")
     assert "ownerReferences" not in topics["btcusdt"]["metadata"]
+    assert "app.kubernetes.io/instance" not in topics["btcusdt"]["metadata"]["labels"]  # by which Argo CD prunes
     await cluster.change("majors", symbols=["BTCUSDT"])
     await cluster.has_deployments("majors", 2)
     await has_topics(cluster, "btcusdt", "ethusdt")

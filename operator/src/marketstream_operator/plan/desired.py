@@ -200,7 +200,10 @@ def _volumes(connection: Connection) -> tuple[list[dict[str, Any]], list[dict[st
 
 
 def topic(owner: Owner, spec: Spec, symbol: str, settings: OperatorSettings, digest: str) -> dict[str, Any]:
-    """Return the KafkaTopic of a symbol. It is deleted with its MarketStream, unless its trades are to be kept."""
+    """Return the KafkaTopic of a symbol. It is deleted with its MarketStream, unless its trades are to be kept.
+
+    A kept topic has no owner, and no label by which tools that track objects, such as Argo CD, would prune it.
+    """
     name = topic_name(settings.topic_prefix, spec.exchange, symbol)
     metadata: dict[str, Any] = {
         "name": names.topic_object(name),
@@ -212,6 +215,8 @@ def topic(owner: Owner, spec: Spec, symbol: str, settings: OperatorSettings, dig
     }  # fmt: skip
     if spec.retention.on_delete == "delete":
         metadata["ownerReferences"] = [_reference(owner)]
+    else:
+        del metadata["labels"][names.INSTANCE]
     wanted: dict[str, Any] = {
         "partitions": 1,  # keeps a symbol's trades in order
         "config": {"retention.ms": str(1000 * spec.retention.trades_s)},

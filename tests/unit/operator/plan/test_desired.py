@@ -328,6 +328,8 @@ def test_the_kafka_topic_of_a_symbol() -> None:
 def test_a_topic_whose_trades_are_to_be_kept_belongs_to_nobody() -> None:
     topic = desired.topic(OWNER, spec(retention={"onDelete": "keep"}), "BTCUSDT", SETTINGS, "d1")
     assert "ownerReferences" not in topic["metadata"]
+    assert "app.kubernetes.io/instance" not in topic["metadata"]["labels"], "Argo CD would prune it"
+    assert topic["metadata"]["labels"]["marketstream.io/stream"] == "majors"
 
 
 def test_what_a_connection_cannot_lack_is_given_to_processors() -> None:
