@@ -122,5 +122,17 @@ def test_secrets_are_not_shown() -> None:
     assert "http_port=1" in shown
 
 
+@pytest.mark.parametrize(
+    ("error", "variable"),
+    [
+        (SettingsError("DATABASE_URL has the parameter schema"), "DATABASE_URL"),
+        (SettingsError("the symbols A and B would share a topic", "SYMBOLS"), "SYMBOLS"),
+        (SettingsError("a recording has the trades of one symbol"), ""),
+    ],
+)
+def test_an_error_knows_the_variable_that_its_message_begins_with(error: SettingsError, variable: str) -> None:
+    assert error.variable == variable
+
+
 def test_a_copy_with_changes() -> None:
     assert Settings(http_port=1).but(exchange="replay") == Settings(http_port=1, exchange="replay")

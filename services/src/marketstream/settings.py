@@ -15,12 +15,14 @@ from urllib.parse import parse_qs, urlsplit
 class SettingsError(ValueError):
     """A setting is missing or invalid. The message names the variable and says what was expected.
 
-    `variable` is the variable at fault, or the first of several; empty if it is none.
+    `variable` is the variable at fault: the given one, or the first word of the message if that is in capitals. It is
+    empty if no variable is at fault.
     """
 
     def __init__(self, message: str, variable: str = "") -> None:
         super().__init__(message)
-        self.variable = variable
+        first = re.match(r"[A-Z][A-Z0-9_]+\b", message)
+        self.variable = variable or (first[0] if first else "")
 
 
 def setting(default: Any, help_: str, **checks: Any) -> Any:
@@ -183,7 +185,7 @@ def _read(name: str, kind: Any, checks: Mapping[str, Any], text: str) -> Any:
     def wrong(expected: str) -> SettingsError:
         shown = text if text.lstrip("-").isdigit() else repr(text)
         given = f"is {shown}" if checks.get("quoted", True) else "is not valid"
-        return SettingsError(f"{variable} {given}: expected {expected}", variable)
+        return SettingsError(f"{variable} {given}: expected {expected}")
 
     if kind is bool:
         if text not in ("true", "false"):
@@ -223,7 +225,7 @@ def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -
     scheme = text.partition("://")[0].lower()
     if scheme not in schemes:
         raise SettingsError(
-            f"{variable} does not begin with {' or '.join(f'{s}://' for s in schemes)}: expected {help_}", variable
+            f"{variable} does not begin with {' or '.join(f'{s}://' for s in schemes)}: expected {help_}"
         )
     try:
         is_whole = _is_whole(text, may_name_more=scheme.startswith("postgres") or scheme.endswith("+sentinel"))
@@ -232,8 +234,7 @@ def _check_url(variable: str, text: str, schemes: tuple[str, ...], help_: str) -
     if not is_whole:
         raise SettingsError(
             f"{variable} cannot be parsed: expected {help_}. Special characters in a user name or password, such as "
-            "# / ? [ ] @ %, must be percent-encoded (# is %23)",
-            variable,
+            "# / ? [ ] @ %, must be percent-encoded (# is %23)"
         )
 
 

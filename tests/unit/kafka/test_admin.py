@@ -81,7 +81,7 @@ async def test_without_patience_missing_topics_are_reported_at_once(monkeypatch:
             await ensure_topics(SETTINGS.but(topic_create=False), ["a", "b"], limit_s=60, patient=False)
 
 
-@pytest.mark.parametrize("bootstrap", ["kafka:port", "kafka:", "kafka:9092,[::1", "kafka:99999"])
+@pytest.mark.parametrize("bootstrap", ["kafka:port", "kafka:", "kafka:9092,[::1", "kafka:99999", "u:s3cret@kafka:9092"])
 async def test_an_invalid_kafka_address_is_a_clear_error(bootstrap: str) -> None:
     settings = Settings(kafka_bootstrap=bootstrap)
     with pytest.raises(

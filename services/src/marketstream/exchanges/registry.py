@@ -39,7 +39,7 @@ def open_exchange(settings: Settings, stored_as: str | None = None, budget: Budg
                 rest_url=settings.exchange_rest_url or REST_URL,
             )
         case other:
-            raise SettingsError(f"EXCHANGE is {other!r}: expected binance, simulator or replay", "EXCHANGE")
+            raise SettingsError(f"EXCHANGE is {other!r}: expected binance, simulator or replay")
 
 
 def history_of(settings: Settings) -> Exchange | None:

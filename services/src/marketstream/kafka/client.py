@@ -36,7 +36,8 @@ def _check_addresses(bootstrap: str) -> None:
         ports = [port for _, port, _ in collect_hosts(bootstrap)]
     except ValueError:
         ports = [-1]
-    if not all(0 < port < 2**16 for port in ports):
+    # Kafka has no user in its addresses: what precedes an @ is probably a password, which later errors would show.
+    if "@" in bootstrap or not all(0 < port < 2**16 for port in ports):
         raise BrokerRefusedError(
             "KAFKA_BOOTSTRAP is not valid: expected host:port of the Kafka brokers, separated by commas"
         )

@@ -141,7 +141,7 @@ def _load(context: SSLContext, query: Mapping[str, str]) -> None:
                 context.load_verify_locations(query[name])
     except OSError as error:
         why = type(error).__name__  # its text may show the path
-        raise _error(f"DATABASE_URL has {name}, whose file cannot be used ({why}): expected PEM") from None
+        raise SettingsError(f"DATABASE_URL has {name}, whose file cannot be used ({why}): expected PEM") from None
     if query.get("sslcrl"):
         context.verify_flags |= VerifyFlags.VERIFY_CRL_CHECK_CHAIN
 
@@ -168,24 +168,19 @@ def _check(query: Mapping[str, str]) -> None:
     for name in _FILES:
         file = query.get(name, "")
         if file and not (name == "sslrootcert" and file == "system") and not Path(file).is_file():
-            raise _error(f"DATABASE_URL has {name} without a readable file: expected its path")
+            raise SettingsError(f"DATABASE_URL has {name} without a readable file: expected its path")
     if query.get("sslrootcert") == "system" and query.get("sslmode", "verify-full") != "verify-full":
-        raise _error("DATABASE_URL has sslrootcert=system: expected sslmode=verify-full with it")
+        raise SettingsError("DATABASE_URL has sslrootcert=system: expected sslmode=verify-full with it")
 
 
 def _check_choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> None:
     if query.get(name, choices[0]) not in choices:
         expected = ", ".join(filter(None, choices))
-        raise _error(f"DATABASE_URL has {name} with an unknown value: expected one of {expected}")
+        raise SettingsError(f"DATABASE_URL has {name} with an unknown value: expected one of {expected}")
 
 
 def _refusal(name: str, why: str) -> SettingsError:
-    return _error(f"DATABASE_URL has the parameter {name}, {why}")
-
-
-def _error(message: str) -> SettingsError:
-    """Return the error for a message, which must contain no value of a parameter: the URL comes from a Secret."""
-    return SettingsError(message, "DATABASE_URL")
+    return SettingsError(f"DATABASE_URL has the parameter {name}, {why}")
 
 
 def _seconds(text: str, default: float) -> float:
@@ -193,5 +188,5 @@ def _seconds(text: str, default: float) -> float:
     try:
         seconds = int(text or 0)
     except ValueError:
-        raise _error("DATABASE_URL has connect_timeout with an unknown value: expected whole seconds") from None
+        raise SettingsError("DATABASE_URL has connect_timeout with an unknown value: expected whole seconds") from None
     return float(max(seconds, 2)) if seconds > 0 else default

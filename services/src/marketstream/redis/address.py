@@ -62,7 +62,7 @@ def address_of(url: str) -> Address:
         return _behind_sentinels(url)
     database = urlsplit(url).path.strip("/")
     if database and not _is_number(database):
-        raise _error("REDIS_URL has a path that is no number: expected the number of a database, such as /0")
+        raise SettingsError("REDIS_URL has a path that is no number: expected the number of a database, such as /0")
     given, is_encrypted = _parsed(url)
     return Address(given, is_encrypted, [], "", {})
 
@@ -72,7 +72,7 @@ def _behind_sentinels(url: str) -> Address:
     login, _, hosts = parts.netloc.rpartition("@")
     primary, _, database = parts.path.strip("/").partition("/")
     if not primary or (database and not _is_number(database)):
-        raise _error(f"REDIS_URL names Sentinels but not the primary: expected {_FORM}")
+        raise SettingsError(f"REDIS_URL names Sentinels but not the primary: expected {_FORM}")
     each = [urlsplit(f"//{host}") for host in hosts.split(",")]
     query = dict(parse_qsl(parts.query))
     own = {name.removeprefix(_SENTINEL): query.pop(name) for name in list(query) if name.startswith(_SENTINEL)}
@@ -93,19 +93,19 @@ def _parsed(url: str, prefix: str = "") -> tuple[dict[str, Any], bool]:
         given: dict[str, Any] = dict(parse_url(url))
     except ValueError as error:
         # Only the name is taken from the error: another one may show a part of the password.
-        if name := _NAME.search(str(error)):
-            raise _error(f"REDIS_URL has {prefix}{name[1]} with an unknown value") from None
-        raise _error("REDIS_URL cannot be read: expected redis://:password@host:port/0") from None
+        if found := _NAME.search(str(error)):
+            raise SettingsError(f"REDIS_URL has {prefix}{found[1]} with an unknown value") from None
+        raise SettingsError("REDIS_URL cannot be read: expected redis://:password@host:port/0") from None
     is_encrypted = given.pop("connection_class", None) is SSLConnection
     known = HONOURED | ENCRYPTION | OWN
     for name in dict(parse_qsl(urlsplit(url).query)):
         if name not in known:
-            raise _error(
+            raise SettingsError(
                 f"REDIS_URL has the parameter {prefix}{name}, which is unknown: remove it "
                 "(expected parameters such as ssl_ca_certs; rediss:// demands TLS)"
             )
         if name in ENCRYPTION and not is_encrypted:
-            raise _error(f"REDIS_URL has the parameter {prefix}{name}, which needs TLS: begin with rediss")
+            raise SettingsError(f"REDIS_URL has the parameter {prefix}{name}, which needs TLS: begin with rediss")
     given = {name: value for name, value in given.items() if name not in OWN}
     _check(given, is_encrypted, prefix)
     return given, is_encrypted
@@ -114,10 +114,10 @@ def _parsed(url: str, prefix: str = "") -> tuple[dict[str, Any], bool]:
 def _check(given: dict[str, Any], is_encrypted: bool, prefix: str) -> None:
     """Raise SettingsError if no connection can be made of the parameters. Nothing is connected."""
     if given.get("db", 0) < 0:
-        raise _error("REDIS_URL has a db below 0: expected the number of a database, such as 0")
+        raise SettingsError("REDIS_URL has a db below 0: expected the number of a database, such as 0")
     for name in _FILES:
         if name in given and not Path(given[name]).is_file():
-            raise _error(f"REDIS_URL has {prefix}{name} without a readable file: expected its path")
+            raise SettingsError(f"REDIS_URL has {prefix}{name} without a readable file: expected its path")
     if is_encrypted:
         given.setdefault("ssl_password", "")  # otherwise OpenSSL asks for it on the terminal
     try:
@@ -127,16 +127,13 @@ def _check(given: dict[str, Any], is_encrypted: bool, prefix: str) -> None:
             Connection(**given)
     except (OSError, TypeError, ValueError, RedisError) as error:
         why = type(error).__name__  # its text may show a value
-        raise _error(f"REDIS_URL has parameters that cannot be used ({why}): correct {_names(given, prefix)}") from None
+        raise SettingsError(
+            f"REDIS_URL has parameters that cannot be used ({why}): correct {_names(given, prefix)}"
+        ) from None
 
 
 def _names(given: dict[str, Any], prefix: str) -> str:
     return ", ".join(f"{prefix}{name}" for name in sorted(given) if name not in _LOGIN) or "its parameters"
-
-
-def _error(message: str) -> SettingsError:
-    """Return the error of a value that a Secret holds: its message names parameters, and never shows a value."""
-    return SettingsError(message, "REDIS_URL")
 
 
 def _is_number(text: str) -> bool:

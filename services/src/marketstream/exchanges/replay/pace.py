@@ -18,7 +18,7 @@ def parse_speed(text: str) -> float:
     except ValueError:
         speed = math.nan
     if not 0 < speed < math.inf:
-        raise SettingsError(f"REPLAY_SPEED is {text!r}: expected a number above 0, or max", "REPLAY_SPEED")
+        raise SettingsError(f"REPLAY_SPEED is {text!r}: expected a number above 0, or max")
     return speed
 
 
