@@ -2,7 +2,7 @@
 
 from marketstream.local.kafka import KafkaServer
 
-from tests.harness.operator.playing import environment_of
+from tests.harness.operator.playing import environment_of, settle
 from tests.harness.operator.running import STREAMS, Cluster, until
 from tests.harness.operator.strimzi import authority_secret, user_secret
 from tests.integration.operator.conftest import Operate
@@ -69,3 +69,10 @@ async def test_a_stream_whose_kafka_user_is_still_being_made_is_under_way(
 
     await until(recorded)
     assert await recorded() == [("Normal", "TopicsReady")]
+
+    await settle(connected)
+    await connected.says("majors", "Ready", "True", "Running")
+    await connected.delete(SECRETS, "main")  # as to have the password replaced
+    await connected.says("majors", "Progressing", "True", "WaitingForSecret")
+    assert (await connected.condition("majors", "Ready"))[:2] == ("True", "Running")
+    assert "Warning" not in {tone for tone, _ in await recorded()}

@@ -118,7 +118,9 @@ def _conditions(findings: Findings, last_fresh: Condition | None) -> Iterable[Fo
     fresh = _fresh(findings, last_fresh)
     paused = _paused(findings)
     awaited = [Found("Ready", "False", "HandOver", _awaited(findings))] if findings.handed_over else []
-    secret = [Found("Ready", "False", "WaitingForSecret", _secret(findings))] if findings.is_waiting else []
+    # A stream that runs already goes on with the connection that it has, for example while a password is replaced.
+    waits = findings.is_waiting and findings.topics is None
+    secret = [Found("Ready", "False", "WaitingForSecret", _secret(findings))] if waits else []
     yield _ready(findings, [spec, *secret, kafka, *awaited, *halves], paused)
     yield _progressing(findings)
     yield _degraded(findings, spec, kafka)

@@ -44,9 +44,11 @@ class WantedSpecs:
         """Return the spec to work from and the error of the present one.
 
         Without an error the spec is the present one. With an error it is the last good one, or None when this process
-        knows no good one. Raises ApiError.
+        knows no good one. An AwaitedError is one of the connection: the present spec then works with the last good
+        connection. Raises ApiError.
         """
         namespace = stream.key.namespace
+        spec: Spec | None = None
         try:
             spec = read_spec(stream.spec)
             _check_served(namespace, self._settings)
@@ -56,6 +58,8 @@ class WantedSpecs:
             uid, good = self._good.get(stream.key, ("", None))
             if good is None or uid != stream.uid:
                 return None, error
+            if isinstance(error, AwaitedError) and spec is not None and _same_secret(spec, good.spec):
+                return Wanted(spec, good.connection), error
             # A Secret that is missing does not change how running pods are connected.
             with contextlib.suppress(SpecError):
                 good = Wanted(good.spec, await self._connections.of(namespace, good.spec))
@@ -72,6 +76,10 @@ class WantedSpecs:
         now = time.monotonic()
         is_over = now - self._awaiting.setdefault(key, now) >= AWAITED_S
         return SpecError(error.field, error.message) if is_over else error
+
+
+def _same_secret(one: Spec, other: Spec) -> bool:
+    return one.connection_secret_ref == other.connection_secret_ref
 
 
 def _check_served(namespace: str, settings: OperatorSettings) -> None:

@@ -121,6 +121,8 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
         (STARTING, "Degraded", "False", "AsExpected", ""),
         (STARTING, "KafkaReady", "Unknown", "NotAsked", "until Strimzi has created the Secret"),
         (STARTING, "Fresh", "Unknown", "NotAsked", "until Strimzi has created the Secret"),
+        ({"error": STARTING["error"]}, "Ready", "True", "Running", ""),
+        ({"error": STARTING["error"]}, "Progressing", "True", "WaitingForSecret", "yet"),
         ({**STARTING, "conflicts": {"BBB": KEY}}, "SpecValid", "False", "Conflict", "BBB"),
         ({"is_redis_unavailable": True}, "Fresh", "Unknown", "RedisUnavailable", "Redis does not answer"),
         ({"is_redis_unavailable": True, "redis_problem": "NOPERM"}, "Fresh", "Unknown", "RedisUnavailable", "NOPERM"),

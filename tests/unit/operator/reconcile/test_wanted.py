@@ -86,6 +86,21 @@ async def test_strimzi_creates_topics_in_one_namespace_only() -> None:
     assert (await wanted_specs(Secrets(), kafka_mode="strimzi", pod_namespace=KEY.namespace).of(stream()))[1] is None
 
 
+async def test_a_stream_that_waits_follows_its_spec_with_the_connection_that_it_has() -> None:
+    """Strimzi replaces the Secret of a user whose password is changed."""
+    secrets = Secrets()
+    specs = wanted_specs(secrets)
+    await specs.of(stream())
+    secrets.found, secrets.error = None, AwaitedError(FIELD, "not yet")
+    wanted, error = await specs.of(stream(symbols=["AAA", "BBB"]))
+    assert wanted is not None
+    assert (wanted.spec.symbols, wanted.connection) == (("AAA", "BBB"), CONNECTION)
+    assert isinstance(error, AwaitedError)
+    wanted, _ = await specs.of(stream(symbols=["CCC"], connectionSecretRef={"name": "another"}))
+    assert wanted is not None
+    assert wanted.spec.symbols == ("AAA",), "another connection is needed"
+
+
 async def test_waiting_for_another_operator_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
