@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.chart.helm import PROJECT, Helm, HelmMissingError, find_helm
-from tests.harness.needs import unavailable
+from tests.chart.release import Release
+from tests.harness.needs import STRIMZI_CRDS, needed_folder, unavailable
+from tests.harness.operator.apiserver import ApiServer
 from tests.integration.operator.conftest import apiserver, assets, namespace
 
 __all__ = ["apiserver", "assets", "namespace"]
@@ -25,3 +28,22 @@ def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     chart = folder / "marketstream"
     subprocess.run([PROJECT / "charts" / "with-dependencies", chart], check=True, capture_output=True)
     return Helm(program, chart, folder)
+
+
+@pytest.fixture(scope="session")
+def definitions() -> Path:
+    """Return the folder with Strimzi's definitions."""
+    return needed_folder(STRIMZI_CRDS, "definitions of Strimzi")
+
+
+@pytest.fixture(scope="session")
+async def strimzi(apiserver: ApiServer, definitions: Path) -> None:
+    """Install Strimzi's definitions."""
+    await apiserver.kubectl("apply", "--server-side", "-f", str(definitions))
+    await apiserver.serves("/apis/kafka.strimzi.io/v1/kafkas")
+
+
+@pytest.fixture
+def release(apiserver: ApiServer, helm: Helm, namespace: str) -> Release:
+    """Return a release that is not yet installed, in a namespace of its own."""
+    return Release(apiserver, helm, namespace)

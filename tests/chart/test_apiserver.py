@@ -4,34 +4,19 @@ Every object is accepted, by Strimzi's definitions too. Pods meet the restricted
 upgrades and the release.
 """
 
-import base64
 import json
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.chart.helm import EXTERNAL, Helm, Object, arguments, only, pod_templates
+from tests.chart.helm import EXTERNAL, Helm, Object, only, pod_templates
+from tests.chart.release import Release
 from tests.chart.test_render import MATRIX
-from tests.harness.needs import STRIMZI_CRDS, needed_folder
 from tests.harness.operator.apiserver import ApiServer
 
 RESTRICTED = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
 HERE = ("crds.enabled=false", *EXTERNAL)
 """Values that allow several releases, because the definition can belong to only one."""
-
-
-@pytest.fixture(scope="module")
-def definitions() -> Path:
-    """Return the folder with Strimzi's definitions."""
-    return needed_folder(STRIMZI_CRDS, "definitions of Strimzi")
-
-
-@pytest.fixture(scope="module")
-async def strimzi(apiserver: ApiServer, definitions: Path) -> None:
-    """Install Strimzi's definitions."""
-    await apiserver.kubectl("apply", "--server-side", "-f", str(definitions))
-    await apiserver.serves("/apis/kafka.strimzi.io/v1/kafkas")
 
 
 @pytest.fixture
@@ -84,53 +69,6 @@ async def test_pods_pass_the_restricted_standard(apiserver: ApiServer, restricte
         del pod["spec"]["securityContext"]["seccompProfile"]
         with pytest.raises(httpx.HTTPStatusError, match="violates PodSecurity"):
             await apiserver.request("POST", path, pod, query=query)
-
-
-class Release:
-    """A release of the chart in a namespace of a real API. No controller runs, so objects are only stored."""
-
-    def __init__(self, apiserver: ApiServer, helm: Helm, namespace: str) -> None:
-        self._api, self._helm, self._namespace = apiserver, helm, namespace
-
-    def _run(self, verb: str, *values: str) -> None:
-        chart = [] if verb == "uninstall" else [str(self._helm.chart)]
-        self._helm.run(
-            verb, "marketstream", *chart, "--namespace", self._namespace, *arguments(values),
-            kubeconfig=self._api.kubeconfig(),
-        )  # fmt: skip
-
-    def install(self, *values: str) -> None:
-        self._run("install", *values)
-
-    def upgrade(self, *values: str) -> None:
-        self._run("upgrade", *values)
-
-    def uninstall(self) -> None:
-        self._run("uninstall")
-
-    async def make_secret(self, name: str, **texts: str) -> None:
-        body = {"metadata": {"name": name}, "stringData": texts}
-        await self._api.request("POST", f"/api/v1/namespaces/{self._namespace}/secrets", body)
-
-    async def secrets(self) -> dict[str, dict[str, str]]:
-        """Return the chart's Secrets by name."""
-        found = await self._api.request("GET", f"/api/v1/namespaces/{self._namespace}/secrets")
-        return {
-            each["metadata"]["name"]: {k: base64.b64decode(v).decode() for k, v in each["data"].items()}
-            for each in found["items"]
-            if each["type"] == "Opaque"
-        }
-
-    async def template(self, name: str) -> Object:
-        """Return the pod template of a Deployment."""
-        path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{name}"
-        found: Object = (await self._api.request("GET", path))["spec"]["template"]
-        return found
-
-
-@pytest.fixture
-def release(apiserver: ApiServer, helm: Helm, namespace: str) -> Release:
-    return Release(apiserver, helm, namespace)
 
 
 async def test_passwords_outlive_upgrades_and_the_release(release: Release) -> None:

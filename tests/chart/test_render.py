@@ -42,7 +42,8 @@ MATRIX: dict[str, dict[str, Any]] = {
             "metrics.podMonitor.enabled=true", "metrics.prometheusRule.enabled=true",
             "metrics.grafanaDashboard.enabled=true", "api.ingress.enabled=true", "api.ingress.hosts={a.example}",
             "api.replicas=2", "commonLabels.team=markets", "images.pullSecrets[0].name=registry",
-            "kafka.strimzi.nodeSelector.disk=fast", "networkPolicy.api.from[0].namespaceSelector.matchLabels.a=b",
+            "kafka.strimzi.nodeSelector.disk=fast", "kafka.strimzi.bothListeners=true", "kafka.strimzi.secure=true",
+            "networkPolicy.api.from[0].namespaceSelector.matchLabels.a=b",
         ]
     },
     "everything off": {

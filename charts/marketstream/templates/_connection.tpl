@@ -4,7 +4,7 @@
 {{- $namespace := .Release.Namespace -}}
 {{- with .Values.kafka }}
 {{- if eq .mode "strimzi" }}
-KAFKA_BOOTSTRAP: {{ printf "%s-kafka-bootstrap.%s.svc:%s" $name $namespace (include "marketstream.kafka.port" $) | quote }}
+KAFKA_BOOTSTRAP: {{ printf "%s-kafka-bootstrap.%s.svc:%s" $name $namespace (include "marketstream.kafka.port" (include "marketstream.kafka.listener" $)) | quote }}
 {{- if .strimzi.secure }}
 KAFKA_SECURITY_PROTOCOL: SASL_SSL
 KAFKA_SASL_MECHANISM: SCRAM-SHA-512

@@ -110,7 +110,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* Names of Secrets that the chart creates or that are given, and the port of Kafka. */}}
+{{/* Names of Secrets that the chart creates or that are given, and listeners and nodes of Kafka. */}}
 {{- define "marketstream.connectionSecret" -}}
 {{- .Values.connection.existingSecret | default (printf "%s-connection" (include "marketstream.fullname" .)) -}}
 {{- end -}}
@@ -123,8 +123,37 @@ topologySpreadConstraints:
 {{- .Values.redis.auth.existingSecret | default (printf "%s-redis" (include "marketstream.fullname" .)) -}}
 {{- end -}}
 
+{{/* The port of a listener of Kafka: "plain" or "tls". */}}
 {{- define "marketstream.kafka.port" -}}
-{{- ternary 9093 9092 .Values.kafka.strimzi.secure -}}
+{{- ternary 9093 9092 (eq . "tls") -}}
+{{- end -}}
+
+{{/* The listener that the clients of Kafka use. */}}
+{{- define "marketstream.kafka.listener" -}}
+{{- ternary "tls" "plain" .Values.kafka.strimzi.secure -}}
+{{- end -}}
+
+{{/* The listeners of Kafka, as a JSON list. */}}
+{{- define "marketstream.kafka.listeners" -}}
+{{- ternary (list "plain" "tls") (list (include "marketstream.kafka.listener" .)) .Values.kafka.strimzi.bothListeners | toJson -}}
+{{- end -}}
+
+{{/* The node pools of Kafka, as a JSON list: name, roles, replicas, and the values of storage, resources and heap. */}}
+{{- define "marketstream.kafka.pools" -}}
+{{- with .Values.kafka.strimzi -}}
+{{- if .controllers.replicas -}}
+{{- list (dict "name" "controller" "roles" (list "controller") "replicas" .controllers.replicas "values" .controllers) (dict "name" "broker" "roles" (list "broker") "replicas" .replicas "values" .) | toJson -}}
+{{- else -}}
+{{- list (dict "name" "kafka" "roles" (list "controller" "broker") "replicas" .replicas "values" .) | toJson -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A quantity of bytes as a number, such as 1024 for 1Ki. */}}
+{{- define "marketstream.bytes" -}}
+{{- $number := regexFind "^[0-9.]+" . -}}
+{{- $factors := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
+{{- printf "%.0f" (mulf $number (get $factors (trimPrefix $number .) | default 1 | float64)) -}}
 {{- end -}}
 
 {{/* The namespaces that the operator serves, as a JSON list; ["*"] for all. */}}

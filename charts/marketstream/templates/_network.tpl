@@ -84,8 +84,10 @@ matchExpressions:
 {{ include "marketstream.egress.given" $root.Values.kafka.external.egress }}
 {{- else -}}
 - ports:
-    - port: {{ include "marketstream.kafka.port" $root }}
+    {{- range include "marketstream.kafka.listeners" $root | fromJsonArray }}
+    - port: {{ include "marketstream.kafka.port" . }}
       protocol: TCP
+    {{- end }}
   to:
     - podSelector:
         matchLabels:
