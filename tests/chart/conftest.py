@@ -3,16 +3,24 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.chart.helm import PROJECT, Helm, HelmMissingError, find_helm
 from tests.chart.release import Release
-from tests.harness.needs import STRIMZI_CRDS, needed_folder, unavailable
+from tests.harness.needs import OTHER_CRDS, STRIMZI_CRDS, needed_folder, unavailable
 from tests.harness.operator.apiserver import ApiServer
 from tests.integration.operator.conftest import apiserver, assets, namespace
 
 __all__ = ["apiserver", "assets", "namespace"]
+
+OTHERS: Final = {
+    "prometheus-operator": "monitoring.coreos.com/v1/podmonitors",
+    "gateway-api": "gateway.networking.k8s.io/v1/httproutes",
+    "cnpg": "postgresql.cnpg.io/v1/clusters",
+}
+"""For each folder of definitions, a resource that the API serves with them."""
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +49,15 @@ async def strimzi(apiserver: ApiServer, definitions: Path) -> None:
     """Install Strimzi's definitions."""
     await apiserver.kubectl("apply", "--server-side", "-f", str(definitions))
     await apiserver.serves("/apis/kafka.strimzi.io/v1/kafkas")
+
+
+@pytest.fixture(scope="session")
+async def others(apiserver: ApiServer) -> None:
+    """Install the definitions of the Prometheus operator, of the Gateway API and of CloudNativePG."""
+    folder = needed_folder(OTHER_CRDS, "definitions of other operators")
+    for name, served in OTHERS.items():
+        await apiserver.kubectl("apply", "--server-side", "-f", str(folder / name))
+        await apiserver.serves(f"/apis/{served}")
 
 
 @pytest.fixture

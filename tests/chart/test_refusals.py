@@ -53,6 +53,21 @@ CONTRADICTIONS = {
         *EXTERNAL, "kafka.external.securityProtocol=SASL_SSL", "kafka.external.existingSecret=user",
     ],
     "operator.watchNamespaces contains * and other names": ["operator.watchNamespaces={*,test}"],
+    "commonLabels sets app.kubernetes.io/name, a label that the chart sets itself": [
+        r"commonLabels.app\.kubernetes\.io/name=mine",
+    ],
+    "operator.podLabels sets marketstream.io/stream, a label": [r"operator.podLabels.marketstream\.io/stream=mine"],
+    "api.podLabels sets app.kubernetes.io/component, a label": [r"api.podLabels.app\.kubernetes\.io/component=mine"],
+    "metrics.podMonitor.labels sets helm.sh/chart, a label": [r"metrics.podMonitor.labels.helm\.sh/chart=mine"],
+    "commonLabels and the labels of a part of metrics both set team": [
+        "commonLabels.team=a", "metrics.prometheusRule.labels.team=b",
+    ],
+    "api.podAnnotations sets checksum/connection": ["api.podAnnotations.checksum/connection=mine"],
+    "operator.extraEnv sets KAFKA_CLUSTER, which is set already": ["operator.extraEnv[0].name=KAFKA_CLUSTER"],
+    "operator.extraEnv sets TZ, which is set already": [
+        "operator.extraEnv[0].name=TZ", "operator.extraEnv[1].name=TZ",
+    ],
+    "api.extraEnv sets DATABASE_URL, which is set already": ["api.extraEnv[0].name=DATABASE_URL"],
     "api.ingress.enabled is true, but no host is given": ["api.ingress.enabled=true"],
 }  # fmt: skip
 

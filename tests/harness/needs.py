@@ -14,10 +14,13 @@ RECORDINGS: Final = "RECORDINGS"
 STRIMZI_CRDS: Final = "STRIMZI_CRDS"
 """The variable that names the folder of Strimzi's custom resource definitions."""
 
+OTHER_CRDS: Final = "OTHER_CRDS"
+"""The variable that names the folder of the definitions of other operators, in a folder for each of them."""
+
 OFFLINE_CLUSTER: Final = "OFFLINE_CLUSTER"
 """The variable that names the folder of the programs that make a cluster without Docker."""
 
-_BESIDE: Final = {RECORDINGS: "recordings", STRIMZI_CRDS: "strimzi", OFFLINE_CLUSTER: "cluster"}
+_BESIDE: Final = {RECORDINGS: "recordings", STRIMZI_CRDS: "strimzi", OTHER_CRDS: "crds", OFFLINE_CLUSTER: "cluster"}
 """Names of these folders in ../shared, which only the maintainers' machines have."""
 
 

@@ -53,13 +53,8 @@ def crd() -> dict[str, Any]:
 
 
 def _column(name: str, kind: str, path: str, description: str, *, wide: bool = False) -> dict[str, Any]:
-    return {
-        "name": name,
-        "type": kind,
-        "jsonPath": path,
-        "description": description,
-        "priority": 1 if wide else 0,
-    }
+    column = {"name": name, "type": kind, "jsonPath": path, "description": description}
+    return column | ({"priority": 1} if wide else {})  # the API server drops a priority of 0
 
 
 def _condition(type_: str) -> str:
