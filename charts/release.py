@@ -15,6 +15,7 @@ from typing import Final
 
 CHART: Final = Path(__file__).parent / "marketstream"
 LICENSE: Final = Path(__file__).parents[1] / "LICENSE"
+RUNBOOKS: Final = "docs/how-to/monitor.md"
 ICON: Final = "services/src/marketstream/api/static/icon.svg"
 IMAGES: Final = ("services", "operator")
 
@@ -36,6 +37,11 @@ def with_images(values: str, registry: str) -> str:
     for name in IMAGES:
         values = _replaced(rf"^( +repository: )marketstream/{name}$", rf"\g<1>{registry}/{name}", values)
     return values
+
+
+def with_runbooks(values: str, source: str, ref: str) -> str:
+    """Return values.yaml with the address of the page that describes the alerts."""
+    return _replaced(r'^( +runbookUrl: )""$', rf'\g<1>"{source}/blob/{ref}/{RUNBOOKS}"', values)
 
 
 def _only(pattern: str, text: str) -> str:
@@ -61,7 +67,8 @@ def main(arguments: list[str]) -> None:
     chart, values = given.chart / "Chart.yaml", given.chart / "values.yaml"
     chart.write_text(with_metadata(chart.read_text("utf-8"), given.source, given.ref, given.registry), "utf-8")
     shutil.copy(LICENSE, given.chart)
-    values.write_text(with_images(values.read_text("utf-8"), given.registry), "utf-8")
+    changed = with_runbooks(with_images(values.read_text("utf-8"), given.registry), given.source, given.ref)
+    values.write_text(changed, "utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from tests.chart.helm import PROJECT, Helm, HelmMissingError, find_helm
+from tests.chart.helm import HELM, PROJECT, Helm
+from tests.chart.programs import Program, ProgramMissingError
 from tests.chart.release import Release
 from tests.harness.needs import OTHER_CRDS, STRIMZI_CRDS, needed_folder, unavailable
 from tests.harness.operator.apiserver import ApiServer
@@ -23,15 +24,29 @@ OTHERS: Final = {
 """For each folder of definitions, a resource that the API serves with them."""
 
 
-@pytest.fixture(scope="session")
-def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """Return Helm and the chart with its dependencies, real or placeholders. Skip the tests if there is no Helm."""
+PROMTOOL: Final = Program("promtool", "0.316.0", "github.com/prometheus/prometheus/cmd/promtool")
+
+
+def found(program: Program, request: pytest.FixtureRequest) -> Path:
+    """Return the path of a program. Skip the tests that need it if there is none."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     try:
         with capture.global_and_fixture_disabled():  # a build takes minutes, so its progress is shown
-            program = find_helm(lambda message: print(f"\n{message}", file=sys.stderr, flush=True))
-    except HelmMissingError as error:
+            return program.find(lambda message: print(f"\n{message}", file=sys.stderr, flush=True))
+    except ProgramMissingError as error:
         unavailable(str(error))
+
+
+@pytest.fixture(scope="session")
+def promtool(request: pytest.FixtureRequest) -> Path:
+    """Return promtool, Prometheus's checker of rules."""
+    return found(PROMTOOL, request)
+
+
+@pytest.fixture(scope="session")
+def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Return Helm and the chart with its dependencies, real or placeholders. Skip the tests if there is no Helm."""
+    program = found(HELM, request)
     folder = tmp_path_factory.mktemp("chart")
     chart = folder / "marketstream"
     subprocess.run([PROJECT / "charts" / "with-dependencies", chart], check=True, capture_output=True)

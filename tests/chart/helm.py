@@ -1,24 +1,21 @@
-"""Helm, found on this machine or built once from its Go module, and the objects that it renders."""
+"""Helm, and the objects that it renders."""
 
-import fcntl
 import os
-import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-VERSION: Final = "4.3.1"
-"""Version to build if none is found. An installed Helm may be older, from 3.18 on."""
+from tests.chart.programs import Program
+
+HELM: Final = Program("helm", "4.3.1", "helm.sh/helm/v4/cmd/helm")
+"""An installed Helm may be older, from 3.18 on."""
 
 KUBERNETES: Final = "1.35.0"
 """Kubernetes version to render for without a cluster. A Helm built from its module may have another default."""
-
-LIMIT_S: Final = 15 * 60.0
-"""Limit of a build in seconds. Two minutes are usual on two cores."""
 
 PROJECT: Final = Path(__file__).parents[2]
 CHART: Final = PROJECT / "charts" / "marketstream"
@@ -26,58 +23,8 @@ CHART: Final = PROJECT / "charts" / "marketstream"
 Object = dict[str, Any]
 
 
-class HelmMissingError(Exception):
-    """Helm is missing and cannot be built."""
-
-
 class HelmError(Exception):
     """Helm failed. The message is its output."""
-
-
-def find_helm(report: Callable[[str], None]) -> Path:
-    """Return Helm from HELM, KUBEBUILDER_ASSETS, the PATH or the cache, into which it is built if Go is installed.
-
-    `report` gets a message when a build begins. Raises HelmMissingError.
-    """
-    if given := os.environ.get("HELM"):
-        return Path(given)
-    assets, on_path = os.environ.get("KUBEBUILDER_ASSETS"), shutil.which("helm")
-    for program in ([Path(assets) / "helm"] if assets else []) + ([Path(on_path)] if on_path else []) + [_cached()]:
-        if os.access(program, os.X_OK):
-            return program
-    if shutil.which("go") is None:
-        raise HelmMissingError(
-            f"The tests of the chart need helm, which is neither on the PATH nor in {_cached().parent}. "
-            "Install Helm, or install Go to build it once, or set HELM to the program."
-        )
-    return _build(report)
-
-
-def _cached() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "marketstream" / f"helm-{VERSION}" / "helm"
-
-
-def _build(report: Callable[[str], None]) -> Path:
-    program = _cached()
-    program.parent.mkdir(parents=True, exist_ok=True)
-    with (program.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another test run may be building it
-        if not program.exists():
-            report(f"building Helm {VERSION} from Go modules, once: about two minutes")
-            draft = program.parent / "draft"
-            command = ["go", "install", "-trimpath", "-ldflags", "-s -w", f"helm.sh/helm/v4/cmd/helm@v{VERSION}"]
-            environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(draft), "GOWORK": "off", "GOFLAGS": ""}
-            try:
-                subprocess.run(
-                    command, env=environment, cwd=program.parent, check=True, capture_output=True, timeout=LIMIT_S
-                )
-            except subprocess.CalledProcessError as error:
-                raise HelmMissingError(f"Helm could not be built: {error.stderr.decode()[-2000:]}") from error
-            except subprocess.TimeoutExpired as error:
-                raise HelmMissingError(f"Helm was not built within {LIMIT_S:g} s") from error
-            (draft / "helm").replace(program)
-    return program
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,10 +122,13 @@ def test_invalid_expressions_are_rejected(expression: str) -> None:
         read(expression, KNOWN)
 
 
-def test_every_alert_has_a_row_in_the_documentation() -> None:
+def test_every_alert_has_a_section_in_the_documentation() -> None:
     text = (PROJECT / "docs" / "how-to" / "monitor.md").read_text("utf-8")
-    table = text.split("\n## Alerts\n")[1].split("\n#")[0]
-    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [rule["alert"] for rule in alerts()]
+    sections = re.split(r"^### ", text.split("\n## Alerts\n")[1], flags=re.MULTILINE)[1:]
+    assert [section.split("\n")[0] for section in sections] == [rule["alert"] for rule in alerts()]
+    for section in sections:
+        assert "\n- **Check.** " in section
+        assert "\n- **Act.** " in section
 
 
 def board() -> dict[str, Any]:

@@ -47,6 +47,9 @@ def test_a_release_writes_where_it_is_published(chart: Path) -> None:
     for name in ("services", "operator"):
         assert values["images"][name].pop("repository") == f"{REGISTRY}/{name}"
         del before["values.yaml"]["images"][name]["repository"]
+    alerts = values["metrics"]["prometheusRule"].pop("runbookUrl").removeprefix(f"{SOURCE}/blob/v9.8.7/")
+    assert (PROJECT / alerts).is_file()
+    del before["values.yaml"]["metrics"]["prometheusRule"]["runbookUrl"]
     assert values == before["values.yaml"]
 
 
