@@ -92,6 +92,22 @@ async def test_another_password_rolls_the_api(release: Release) -> None:
     assert await release.template("marketstream-api") != before
 
 
+async def test_another_connection_secret_rolls_the_api(apiserver: ApiServer, release: Release) -> None:
+    urls = {"KAFKA_BOOTSTRAP": "k:1", "DATABASE_URL": "postgresql://a@b/c", "REDIS_URL": "redis://r/0"}
+    await release.make_secret("mine", **urls)
+    values = (
+        "crds.enabled=false", "strimzi.enabled=false", "kafka.mode=external", "connection.existingSecret=mine",
+        "postgresql.mode=external", "redis.mode=external",
+    )  # fmt: skip
+    release.install(*values)
+    before = await release.template("marketstream-api")
+    path = f"/api/v1/namespaces/{release.namespace}/secrets/mine"
+    for changed, rolls in (({"KAFKA_BOOTSTRAP": "k:2"}, False), ({"DATABASE_CA": "PEM"}, True)):
+        await apiserver.request("PATCH", path, {"stringData": changed}, content_type="application/merge-patch+json")
+        release.upgrade(*values)
+        assert (await release.template("marketstream-api") != before) is rolls
+
+
 async def test_passwords_of_other_secrets_are_looked_up(release: Release) -> None:
     await release.make_secret("pg", password="from pg")  # noqa: S106 - made up
     await release.make_secret("cache", REDIS_URL="redis://cache:6379/0")

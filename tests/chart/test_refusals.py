@@ -53,6 +53,13 @@ CONTRADICTIONS = {
         *EXTERNAL, "kafka.external.securityProtocol=SASL_SSL", "kafka.external.existingSecret=user",
     ],
     "operator.watchNamespaces contains * and other names": ["operator.watchNamespaces={*,test}"],
+    "but postgresql.external.caCertificate is set: put it into that Secret": [
+        "connection.existingSecret=a", "postgresql.external.caCertificate=b", "postgresql.mode=external",
+        "redis.auth.existingSecret=b",
+    ],
+    "connection.authorities names keys of connection.existingSecret, which is not set": [
+        "connection.authorities={REDIS_CA}",
+    ],
     "commonLabels sets app.kubernetes.io/name, a label that the chart sets itself": [
         r"commonLabels.app\.kubernetes\.io/name=mine",
     ],

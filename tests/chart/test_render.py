@@ -21,7 +21,8 @@ MATRIX: dict[str, dict[str, Any]] = {
     "external": {
         "values": [
             *EXTERNAL, "postgresql.mode=external", "postgresql.external.url=postgresql://u:p@db:5432/m",
-            "redis.mode=external", "redis.external.url=redis://:p@cache:6379/0",
+            "redis.mode=external", "redis.external.url=rediss://:p@cache:6379/0", "redis.external.caCertificate=PEM",
+            "postgresql.external.caCertificate=PEM",
         ]
     },
     "external Kafka with a user": {
@@ -32,7 +33,8 @@ MATRIX: dict[str, dict[str, Any]] = {
     },
     "own Secrets": {
         "values": [
-            "connection.existingSecret=mine", "postgresql.auth.existingSecret=pg", "redis.auth.existingSecret=redis",
+            "connection.existingSecret=mine", "connection.authorities={DATABASE_CA}",
+            "postgresql.auth.existingSecret=pg", "redis.auth.existingSecret=redis",
         ]
     },
     "several namespaces": {"values": ["operator.watchNamespaces={test,other}"]},
@@ -156,6 +158,24 @@ def test_the_connection_is_what_services_read(objects: list[Object]) -> None:
         if any(each["kind"] == "StatefulSet" and each["metadata"]["name"].endswith(name) for each in objects):
             assert unquote(urlsplit(url).password or "") == secret(objects, f"marketstream-{name}")["password"]
             assert urlsplit(url).hostname == f"marketstream-{name}.test.svc"
+
+
+def test_the_api_mounts_the_authorities_that_it_is_told_of(objects: list[Object]) -> None:
+    pod = only(objects, "Deployment", "marketstream-api")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    given = {key: value for key, value in environment(container).items() if key.endswith("_CA")}
+    mounts = {each["name"]: each["mountPath"] for each in container.get("volumeMounts", ())}
+    files = {
+        f"{mounts[each['name']]}/{each['secret']['items'][0]['path']}": each["secret"]["items"][0]["key"]
+        for each in pod.get("volumes", ())
+        if each["name"].endswith("-ca")
+    }
+    assert {key: files[file] for key, file in given.items()} == {key: key for key in given}
+    assert len(files) == len(given)
+    if any(each["metadata"]["name"] == "marketstream-connection" for each in objects):
+        assert given.keys() == secret(objects, "marketstream-connection").keys() & {"DATABASE_CA", "REDIS_CA"}
+    else:
+        assert given.keys() == {"DATABASE_CA"}
 
 
 def test_passwords_may_contain_any_characters(helm: Helm) -> None:

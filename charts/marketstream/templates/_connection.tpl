@@ -33,8 +33,14 @@ KAFKA_CA_FILE: {{ . | quote }}
 DATABASE_URL: {{ printf "postgresql://%s:%s@%s-postgresql.%s.svc:5432/%s" (include "marketstream.escaped" .auth.username) (include "marketstream.escaped" (include "marketstream.password" (list $ "postgresql"))) $name $namespace (include "marketstream.escaped" .auth.database) | quote }}
 {{- else if .external.existingSecret }}
 DATABASE_URL: {{ include "marketstream.secretValue" (list $ .external.existingSecret "DATABASE_URL" "postgresql.external.existingSecret") | quote }}
+{{- with include "marketstream.secretValueIfAny" (list $ .external.existingSecret "DATABASE_CA") }}
+DATABASE_CA: {{ . | quote }}
+{{- end }}
 {{- else }}
 DATABASE_URL: {{ .external.url | quote }}
+{{- end }}
+{{- with .external.caCertificate }}
+DATABASE_CA: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- with .Values.redis }}
@@ -42,8 +48,39 @@ DATABASE_URL: {{ .external.url | quote }}
 REDIS_URL: {{ printf "redis://:%s@%s-redis.%s.svc:6379/0" (include "marketstream.escaped" (include "marketstream.password" (list $ "redis"))) $name $namespace | quote }}
 {{- else if .external.existingSecret }}
 REDIS_URL: {{ include "marketstream.secretValue" (list $ .external.existingSecret "REDIS_URL" "redis.external.existingSecret") | quote }}
+{{- with include "marketstream.secretValueIfAny" (list $ .external.existingSecret "REDIS_CA") }}
+REDIS_CA: {{ . | quote }}
+{{- end }}
 {{- else }}
 REDIS_URL: {{ .external.url | quote }}
 {{- end }}
+{{- with .external.caCertificate }}
+REDIS_CA: {{ . | quote }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The certificate authorities of PostgreSQL and Redis that the API trusts, as a JSON object of key to Secret and item. */}}
+{{- define "marketstream.authorities" -}}
+{{- $secret := include "marketstream.connectionSecret" . -}}
+{{- $given := .Values.connection.authorities -}}
+{{- if not .Values.connection.existingSecret -}}
+{{- $given = keys (include "marketstream.connection" . | fromYaml) -}}
+{{- end -}}
+{{- $found := dict -}}
+{{- range list "DATABASE_CA" "REDIS_CA" -}}
+{{- if has . $given }}{{ $_ := set $found . (dict "secret" $secret "item" .) }}{{ end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
+{{/* A digest of all that the API takes from its connection Secret. It is empty if the Secret is given and cannot be read. */}}
+{{- define "marketstream.connectionDigest" -}}
+{{- if .Values.connection.existingSecret -}}
+{{- with lookup "v1" "Secret" .Release.Namespace .Values.connection.existingSecret -}}
+{{- pick (.data | default dict) "DATABASE_URL" "REDIS_URL" "DATABASE_CA" "REDIS_CA" | toJson | sha256sum | trunc 16 -}}
+{{- end -}}
+{{- else -}}
+{{- include "marketstream.connection" . | sha256sum | trunc 16 -}}
+{{- end -}}
 {{- end -}}

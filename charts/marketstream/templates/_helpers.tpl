@@ -171,6 +171,11 @@ topologySpreadConstraints:
 {{- get $data (index . 2) | b64dec -}}
 {{- end -}}
 
+{{/* The value of a key of an existing Secret, empty if there is none: (list $ "secret" "key"). */}}
+{{- define "marketstream.secretValueIfAny" -}}
+{{- get (get (lookup "v1" "Secret" (index . 0).Release.Namespace (index . 1) | default dict) "data" | default dict) (index . 2) | default "" | b64dec -}}
+{{- end -}}
+
 {{/* The password of an internal server: (list $ "postgresql"). In this order: the given one, the one in a given Secret, the
 one generated before, a new one. It is stored in the values, so that all templates get the same. */}}
 {{- define "marketstream.password" -}}

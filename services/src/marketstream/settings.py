@@ -118,6 +118,10 @@ class Settings(Environment):
         url=("redis", "rediss", "redis+sentinel", "rediss+sentinel"),
         quoted=False,
     )
+    database_ca: str = setting(
+        "", "PEM file of the certificate authority that signed PostgreSQL's certificate", quoted=False
+    )
+    redis_ca: str = setting("", "PEM file of the certificate authority that signed Redis's certificate", quoted=False)
     exchange: str = setting("", "name of the exchange: binance, simulator or replay")
     symbols: tuple[str, ...] = setting((), "symbols, separated by commas: BTCUSDT,ETHUSDT")
     exchange_ws_url: str = setting("", "scheme, host and port that replace the exchange's WebSocket address")

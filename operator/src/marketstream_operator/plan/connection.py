@@ -7,12 +7,13 @@ from typing import Any, Final
 from marketstream.settings import Settings
 
 from marketstream_operator.names import Role
+from marketstream_operator.plan.podenv import AUTHORITIES
 
-CA_FOLDER: Final = "/etc/marketstream/kafka"
+CA_FOLDER: Final = "/etc/marketstream"
 CA_FILE: Final = "ca.crt"
-"""Folder and file of Kafka's certificate authority in a pod."""
+"""Folder of the folders of certificate authorities in a pod, and the file in each."""
 
-_NOT_FOR_PRODUCERS: Final = frozenset({"database_url"})
+_NOT_FOR_PRODUCERS: Final = frozenset({"database_url", "database_ca"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,23 @@ class Connection:
     credentials: str
     """Digest of the values. When it changes, the pods roll."""
 
-    @property
-    def authority(self) -> tuple[str, str] | None:
-        """The Secret and its key with Kafka's certificate authority, or None if none is given."""
-        return self.sources.get("kafka_ca_file")
+    def authorities(self, role: Role) -> dict[str, tuple[str, str]]:
+        """Return the Secret and its key of each certificate authority that a pod of this role needs, by its folder."""
+        return {
+            folder: self.sources[name]
+            for name, folder in AUTHORITIES.items()
+            if name in self.sources and not (role == "producer" and name in _NOT_FOR_PRODUCERS)
+        }
 
     def environment(self, role: Role) -> list[dict[str, Any]]:
         """Return the `env` of a pod of this role: only the settings that the role needs."""
         entries: list[dict[str, Any]] = [{"name": name.upper(), "value": value} for name, value in self.values.items()]
         for name, (secret, key) in self.sources.items():
-            if name == "kafka_ca_file":
-                entries.append({"name": "KAFKA_CA_FILE", "value": f"{CA_FOLDER}/{CA_FILE}"})
-            elif role != "producer" or name not in _NOT_FOR_PRODUCERS:
+            if role == "producer" and name in _NOT_FOR_PRODUCERS:
+                continue
+            if name in AUTHORITIES:
+                entries.append({"name": name.upper(), "value": f"{CA_FOLDER}/{AUTHORITIES[name]}/{CA_FILE}"})
+            else:
                 reference = {"name": secret, "key": key}
                 entries.append({"name": name.upper(), "valueFrom": {"secretKeyRef": reference}})
         return entries

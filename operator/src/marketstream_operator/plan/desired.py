@@ -122,7 +122,7 @@ def _pod(
     workload = _workload(spec, role)
     named = [*settings.image_pull_secrets, *(reference.name for reference in workload.image_pull_secrets)]
     secrets = dict.fromkeys(named)  # the API server answers 500 to duplicates
-    volumes, mounts = _volumes(connection)
+    volumes, mounts = _volumes(connection, role)
     optional = {
         "imagePullSecrets": [{"name": name} for name in secrets],
         "priorityClassName": workload.priority_class_name,
@@ -187,15 +187,13 @@ def _environment(
     ]
 
 
-def _volumes(connection: Connection) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _volumes(connection: Connection, role: Role) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}]
     mounts: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the pod's own
-    if connection.authority is not None:
-        secret, item = connection.authority
-        volumes.append(
-            {"name": "kafka-ca", "secret": {"secretName": secret, "items": [{"key": item, "path": CA_FILE}]}}
-        )
-        mounts.append({"name": "kafka-ca", "mountPath": CA_FOLDER, "readOnly": True})
+    for folder, (secret, item) in connection.authorities(role).items():
+        name = f"{folder}-ca"
+        volumes.append({"name": name, "secret": {"secretName": secret, "items": [{"key": item, "path": CA_FILE}]}})
+        mounts.append({"name": name, "mountPath": f"{CA_FOLDER}/{folder}", "readOnly": True})
     return volumes, mounts
 
 

@@ -18,7 +18,7 @@ from marketstream_operator.kinds import SECRET as SECRET_KIND
 from marketstream_operator.kube.api import FORBIDDEN, Api, ApiError, NotFoundError
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
-from marketstream_operator.plan.podenv import REQUIRED, SECRET
+from marketstream_operator.plan.podenv import AUTHORITIES, REQUIRED, SECRET
 from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
@@ -90,12 +90,12 @@ class Connections:
 
     def _own(self, texts: Mapping[str, str], namespace: str, name: str) -> Settings:
         environment = {field.upper(): text for field, text in texts.items()}
-        if "KAFKA_CA_FILE" in environment:
-            pem = environment["KAFKA_CA_FILE"]
+        for variable in map(str.upper, texts.keys() & AUTHORITIES.keys()):
+            pem = environment[variable]
             file = self._folder / f"{names.digest(pem)}.crt"
             if not file.exists():
                 file.write_text(pem)
-            environment["KAFKA_CA_FILE"] = str(file)
+            environment[variable] = str(file)
         try:
             return Settings.from_environment(environment)
         except SettingsError as error:

@@ -229,9 +229,9 @@ class Spec(Fields, frozen=True):
         LocalObjectReference | None,
         about(
             "Secret with the keys KAFKA_BOOTSTRAP, DATABASE_URL and REDIS_URL, and, where needed, "
-            "KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and "
-            "KAFKA_CA_FILE (the PEM text itself). In the operator's namespace it defaults to the Secret in the "
-            "operator's settings. In other namespaces it is required."
+            "KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, and "
+            "KAFKA_CA_FILE, DATABASE_CA and REDIS_CA (the PEM texts themselves). In the operator's namespace it "
+            "defaults to the Secret in the operator's settings. In other namespaces it is required."
         ),
     ] = None
     producer: Annotated[Workload, about("The pods that write trades from the exchange to Kafka.", default={})] = (

@@ -7,6 +7,7 @@ from typing import Final
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from marketstream.authorities import database_url
 from marketstream.backoff import delays
 from marketstream.postgres.address import address_of
 from marketstream.postgres.errors import ANY, READ_ONLY, StoreRefusedError, StoreUnavailableError, said, store_error
@@ -47,13 +48,13 @@ async def lazy_pool(settings: Settings, *, size: int) -> asyncpg.Pool:
     Raises SettingsError when DATABASE_URL is missing or has a parameter that cannot be honoured.
     """
     settings.require("database_url")
-    connector = Connector(address_of(settings.database_url, CONNECT_S))
+    connector = Connector(address_of(database_url(settings), CONNECT_S))
     return await asyncpg.create_pool(min_size=0, max_size=size, connect=connector, reset=keep_as_it_is)
 
 
 def check_address(settings: Settings) -> None:
     """Raise SettingsError if DATABASE_URL has a parameter that cannot be honoured."""
-    address_of(settings.database_url, CONNECT_S)
+    address_of(database_url(settings), CONNECT_S)
 
 
 async def wait_for(pool: asyncpg.Pool, wait_s: float, *, to_write: bool = False) -> None:

@@ -10,6 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import AuthenticationError, ResponseError
 
+from marketstream.authorities import redis_url
 from marketstream.redis.address import address_of
 from marketstream.redis.errors import LiveStoreRefusedError, LiveStoreUnavailableError, translated_errors
 from marketstream.redis.servers import pool_of
@@ -53,7 +54,7 @@ def connect(settings: Settings) -> Redis:
     """
     settings.require("redis_url")
     pool = pool_of(
-        address_of(settings.redis_url),
+        address_of(redis_url(settings)),
         max_connections=CONNECTIONS,
         timeout=ANSWER_S,
         decode_responses=True,
@@ -68,7 +69,7 @@ def connect(settings: Settings) -> Redis:
 
 def check_redis_url(settings: Settings) -> None:
     """Raise SettingsError if REDIS_URL has a parameter that cannot be used."""
-    address_of(settings.redis_url)
+    address_of(redis_url(settings))
 
 
 async def check_server(redis: Redis) -> None:

@@ -16,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from marketstream.authorities import redis_url
 from marketstream.redis.address import address_of
 from marketstream.redis.errors import LiveStoreContentError, translated_errors
 from marketstream.redis.hashes import LiveCandle, LiveStatus, Number, parse_hash
@@ -108,7 +109,7 @@ class FrameListener:
     def __init__(self, settings: Settings, *, silence_s: float = SILENCE_S) -> None:
         """Raises SettingsError when REDIS_URL is missing or cannot be used."""
         settings.require("redis_url")
-        self._address = address_of(settings.redis_url)
+        self._address = address_of(redis_url(settings))
         self._silence_s = silence_s
 
     @contextlib.asynccontextmanager

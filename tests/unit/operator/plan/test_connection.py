@@ -37,5 +37,16 @@ def test_a_producer_is_not_given_the_database() -> None:
 def test_the_authority_of_kafka_is_given_as_the_path_of_a_mounted_file() -> None:
     sources = {**SOURCES, "kafka_ca_file": ("ca", "ca.crt")}
     assert environment("producer", sources)["KAFKA_CA_FILE"] == "/etc/marketstream/kafka/ca.crt"
-    assert Connection(sources, {}, Settings(), "c1").authority == ("ca", "ca.crt")
-    assert Connection(SOURCES, {}, Settings(), "c1").authority is None
+    assert Connection(sources, {}, Settings(), "c1").authorities("producer") == {"kafka": ("ca", "ca.crt")}
+    assert Connection(SOURCES, {}, Settings(), "c1").authorities("processor") == {}
+
+
+def test_a_producer_does_not_trust_the_database() -> None:
+    sources = {**SOURCES, "database_ca": ("link", "DATABASE_CA"), "redis_ca": ("link", "REDIS_CA")}
+    found = environment("processor", sources)
+    assert found["DATABASE_CA"] == "/etc/marketstream/database/ca.crt"
+    assert found["REDIS_CA"] == "/etc/marketstream/redis/ca.crt"
+    assert set(found) - set(environment("producer", sources)) == {"DATABASE_URL", "DATABASE_CA"}
+    link = Connection(sources, {}, Settings(), "c1")
+    assert link.authorities("processor") == {"database": ("link", "DATABASE_CA"), "redis": ("link", "REDIS_CA")}
+    assert link.authorities("producer") == {"redis": ("link", "REDIS_CA")}

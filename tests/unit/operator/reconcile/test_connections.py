@@ -126,7 +126,7 @@ async def test_secrets_as_strimzi_makes_them_give_tls_and_a_login() -> None:
     assert (found.settings.kafka_sasl_username, found.settings.kafka_sasl_password) == ("main", "pw")
     (file,) = connections._folder.iterdir()
     assert (found.settings.kafka_ca_file, file.read_text()) == (str(file), "PEM")
-    assert found.authority == ("main-cluster-ca-cert", "ca.crt")
+    assert found.authorities("processor") == {"kafka": ("main-cluster-ca-cert", "ca.crt")}
 
 
 async def test_entries_that_nobody_uses_need_not_be_text() -> None:
