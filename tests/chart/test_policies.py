@@ -99,6 +99,24 @@ def test_a_kafka_outside_is_reached_by_its_ports(helm: Helm) -> None:
     assert not reaches(policies(objects), stream_pods()["producer"], Pod({"app": "kafka"}), 9094)
 
 
+@pytest.mark.parametrize(
+    ("poolers", "labels"),
+    [
+        (2, {"cnpg.io/poolerName": "marketstream-postgresql-pooler"}),
+        (0, {"cnpg.io/cluster": "marketstream-postgresql"}),
+    ],
+)
+def test_cloudnativepg_is_reached_by_those_that_need_it(helm: Helm, poolers: int, labels: dict[str, str]) -> None:
+    objects = helm.render("postgresql.mode=cnpg", f"postgresql.cnpg.pooler.instances={poolers}")
+    pods = everybody(objects, STRIMZI) | {"postgresql": Pod(labels)}
+    reached = {
+        name
+        for name in ("api", "operator", "producer", "processor")
+        if (name, "postgresql") in connections(objects, pods)
+    }
+    assert reached == {"api", "processor"}
+
+
 def test_private_addresses_are_not_the_exchange(helm: Helm) -> None:
     held = policies(helm.render())
     for role in ROLES:

@@ -60,6 +60,12 @@ CONTRADICTIONS = {
     "connection.authorities names keys of connection.existingSecret, which is not set": [
         "connection.authorities={REDIS_CA}",
     ],
+    "postgresql.cnpg.synchronous.number is 3, but of 3 instances at most 2 are standbys": [
+        "postgresql.mode=cnpg", "postgresql.cnpg.synchronous.number=3",
+    ],
+    "postgresql.cnpg.backup.method is plugin, but no place for backups is given": [
+        "postgresql.mode=cnpg", "postgresql.cnpg.backup.method=plugin",
+    ],
     "commonLabels sets app.kubernetes.io/name, a label that the chart sets itself": [
         r"commonLabels.app\.kubernetes\.io/name=mine",
     ],

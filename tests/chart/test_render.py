@@ -37,6 +37,19 @@ MATRIX: dict[str, dict[str, Any]] = {
             "postgresql.auth.existingSecret=pg", "redis.auth.existingSecret=redis",
         ]
     },
+    "CloudNativePG": {
+        "values": [
+            "postgresql.mode=cnpg", "postgresql.nodeSelector.disk=fast", "postgresql.cnpg.imageName=r/postgresql:18",
+            "postgresql.cnpg.backup.volumeSnapshotClass=fast", "postgresql.storage.storageClass=fast",
+            "images.pullSecrets[0].name=registry",
+        ]
+    },
+    "CloudNativePG with an object store": {
+        "values": [
+            "postgresql.mode=cnpg", "postgresql.cnpg.backup.method=plugin", "postgresql.cnpg.pooler.instances=0",
+            "postgresql.cnpg.backup.barmanObjectName=store", "postgresql.cnpg.synchronous.dataDurability=preferred",
+        ]
+    },
     "several namespaces": {"values": ["operator.watchNamespaces={test,other}"]},
     "all namespaces": {"values": ["operator.watchNamespaces={*}"]},
     "everything on": {
@@ -170,9 +183,13 @@ def test_the_api_mounts_the_authorities_that_it_is_told_of(objects: list[Object]
         for each in pod.get("volumes", ())
         if each["name"].endswith("-ca")
     }
-    assert {key: files[file] for key, file in given.items()} == {key: key for key in given}
+    keys = {key: "ca.crt" if any(each["kind"] == "Cluster" for each in objects) else key for key in given}
+    assert {key: files[file] for key, file in given.items()} == keys
     assert len(files) == len(given)
-    if any(each["metadata"]["name"] == "marketstream-connection" for each in objects):
+    if "ca.crt" in keys.values():
+        (volume,) = pod["volumes"]
+        assert volume["secret"]["secretName"] == "marketstream-postgresql-ca"
+    elif any(each["metadata"]["name"] == "marketstream-connection" for each in objects):
         assert given.keys() == secret(objects, "marketstream-connection").keys() & {"DATABASE_CA", "REDIS_CA"}
     else:
         assert given.keys() == {"DATABASE_CA"}
@@ -303,3 +320,39 @@ def selectors(value: Any) -> Iterator[Any]:
         if key in ("matchLabels", "matchExpressions", "selector"):
             yield child
         yield from selectors(child)
+
+
+def test_cloudnativepg_has_a_standby_a_pooler_and_backups(helm: Helm) -> None:
+    objects = helm.render("postgresql.mode=cnpg")
+    cluster, pooler = only(objects, "Cluster"), only(objects, "Pooler")
+    backup, login = only(objects, "ScheduledBackup"), only(objects, "Secret", "marketstream-postgresql-app")
+    assert "marketstream-postgresql" not in {e["metadata"]["name"] for e in objects if e["kind"] == "StatefulSet"}
+    assert cluster["spec"]["instances"] == 3
+    assert cluster["spec"]["postgresql"]["synchronous"] == {"method": "any", "number": 1, "dataDurability": "required"}
+    assert all(isinstance(value, str) for value in cluster["spec"]["postgresql"]["parameters"].values())
+    assert cluster["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "its deletion deletes the data"
+    assert (pooler["spec"]["pgbouncer"]["poolMode"], pooler["spec"]["type"]) == ("session", "rw")
+    assert backup["spec"]["method"] == "volumeSnapshot"
+    assert len(backup["spec"]["schedule"].split()) == 6
+    assert {each["spec"]["cluster"]["name"] for each in (pooler, backup)} == {cluster["metadata"]["name"]}
+    assert login["type"] == "kubernetes.io/basic-auth"
+    assert login["metadata"]["name"] == cluster["spec"]["bootstrap"]["initdb"]["secret"]["name"]
+    url = urlsplit(secret(objects, "marketstream-connection")["DATABASE_URL"])
+    assert url.hostname == f"{pooler['metadata']['name']}.test.svc"
+    assert url.hostname in cluster["spec"]["certificates"]["serverAltDNSNames"]
+    assert url.query == "sslmode=verify-full"
+    given = {"username": url.username, "password": url.password}
+    assert secret(objects, "marketstream-postgresql-app") == given
+    (container,) = only(objects, "Deployment", "marketstream-operator")["spec"]["template"]["spec"]["containers"]
+    assert environment(container)["DATABASE_CA_SECRET"] == f"{cluster['metadata']['name']}-ca"
+
+
+def test_the_log_of_cloudnativepg_goes_to_the_object_store_of_the_plugin(helm: Helm) -> None:
+    objects = helm.render(*MATRIX["CloudNativePG with an object store"]["values"])
+    name = "barman-cloud.cloudnative-pg.io"
+    assert only(objects, "Cluster")["spec"]["plugins"] == [
+        {"name": name, "isWALArchiver": True, "parameters": {"barmanObjectName": "store"}}
+    ]
+    assert only(objects, "ScheduledBackup")["spec"]["pluginConfiguration"] == {"name": name}
+    url = urlsplit(secret(objects, "marketstream-connection")["DATABASE_URL"])
+    assert url.hostname == "marketstream-postgresql-rw.test.svc"

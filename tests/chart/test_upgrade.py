@@ -138,6 +138,7 @@ async def test_another_name_for_the_same_is_accepted(release: Release) -> None:
             "images.postgresql.tag=19-alpine",
             "images.postgresql.tag is 19-alpine, but the data of the running PostgreSQL is of",
         ),
+        ("postgresql.mode=cnpg", "postgresql.mode is cnpg, but this release runs a PostgreSQL of its own"),
         ("fullnameOverride=prices", "but the running PostgreSQL is marketstream-postgresql. Its data would be left"),
     ],
 )

@@ -29,8 +29,8 @@ KAFKA_CA_FILE: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- with .Values.postgresql }}
-{{- if eq .mode "internal" }}
-DATABASE_URL: {{ printf "postgresql://%s:%s@%s-postgresql.%s.svc:5432/%s" (include "marketstream.escaped" .auth.username) (include "marketstream.escaped" (include "marketstream.password" (list $ "postgresql"))) $name $namespace (include "marketstream.escaped" .auth.database) | quote }}
+{{- if ne .mode "external" }}
+DATABASE_URL: {{ printf "postgresql://%s:%s@%s.%s.svc:5432/%s%s" (include "marketstream.escaped" .auth.username) (include "marketstream.escaped" (include "marketstream.password" (list $ "postgresql"))) (include "marketstream.postgresql.service" $) $namespace (include "marketstream.escaped" .auth.database) (ternary "?sslmode=verify-full" "" (eq .mode "cnpg")) | quote }}
 {{- else if .external.existingSecret }}
 DATABASE_URL: {{ include "marketstream.secretValue" (list $ .external.existingSecret "DATABASE_URL" "postgresql.external.existingSecret") | quote }}
 {{- with include "marketstream.secretValueIfAny" (list $ .external.existingSecret "DATABASE_CA") }}
@@ -70,6 +70,9 @@ REDIS_CA: {{ . | quote }}
 {{- $found := dict -}}
 {{- range list "DATABASE_CA" "REDIS_CA" -}}
 {{- if has . $given }}{{ $_ := set $found . (dict "secret" $secret "item" .) }}{{ end -}}
+{{- end -}}
+{{- if eq .Values.postgresql.mode "cnpg" -}}
+{{- $_ := set $found "DATABASE_CA" (dict "secret" (printf "%s-ca" (include "marketstream.postgresql.cluster" .)) "item" "ca.crt") -}}
 {{- end -}}
 {{- toJson $found -}}
 {{- end -}}

@@ -116,7 +116,23 @@ topologySpreadConstraints:
 {{- end -}}
 
 {{- define "marketstream.postgresql.secret" -}}
-{{- .Values.postgresql.auth.existingSecret | default (printf "%s-postgresql" (include "marketstream.fullname" .)) -}}
+{{- $suffix := ternary "postgresql-app" "postgresql" (eq .Values.postgresql.mode "cnpg") -}}
+{{- .Values.postgresql.auth.existingSecret | default (printf "%s-%s" (include "marketstream.fullname" .) $suffix) -}}
+{{- end -}}
+
+{{/* The name of CloudNativePG's Cluster, from which CloudNativePG makes the names of its Services and Secrets. */}}
+{{- define "marketstream.postgresql.cluster" -}}
+{{- printf "%s-postgresql" (include "marketstream.fullname" .) -}}
+{{- end -}}
+
+{{/* The name of the Service of PostgreSQL: of a pooler before CloudNativePG's primary, or of the primary itself. */}}
+{{- define "marketstream.postgresql.service" -}}
+{{- $name := include "marketstream.postgresql.cluster" . -}}
+{{- if eq .Values.postgresql.mode "cnpg" -}}
+{{- printf "%s-%s" $name (ternary "pooler" "rw" (gt (int .Values.postgresql.cnpg.pooler.instances) 0)) -}}
+{{- else -}}
+{{- $name -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "marketstream.redis.secret" -}}
@@ -186,7 +202,7 @@ one generated before, a new one. It is stored in the values, so that all templat
 {{- if $auth.existingSecret -}}
 {{- $_ := set $auth "password" (include "marketstream.secretValue" (list $root $auth.existingSecret "password" (printf "%s.auth.existingSecret" $name))) -}}
 {{- else -}}
-{{- $secret := printf "%s-%s" (include "marketstream.fullname" $root) $name -}}
+{{- $secret := include (printf "marketstream.%s.secret" $name) $root -}}
 {{- $data := get (lookup "v1" "Secret" $root.Release.Namespace $secret | default dict) "data" | default dict -}}
 {{- $_ := set $auth "password" (get $data "password" | default "" | b64dec | default (randAlphaNum 32)) -}}
 {{- end -}}

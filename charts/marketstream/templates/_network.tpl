@@ -107,6 +107,23 @@ matchExpressions:
 {{- $server := index $root.Values (index . 1) -}}
 {{- if eq $server.mode "external" -}}
 {{ include "marketstream.egress.given" $server.external.egress }}
+{{- else if eq $server.mode "cnpg" -}}
+- ports:
+    - port: {{ index . 2 }}
+      protocol: TCP
+  to:
+    - podSelector:
+        matchLabels:
+          {{- if $server.cnpg.pooler.instances }}
+          cnpg.io/poolerName: {{ include "marketstream.postgresql.service" $root }}
+          {{- else }}
+          cnpg.io/cluster: {{ include "marketstream.postgresql.cluster" $root }}
+          {{- end }}
+      {{- if ne (index . 3) $root.Release.Namespace }}
+      namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ $root.Release.Namespace }}
+      {{- end }}
 {{- else -}}
 - ports:
     - port: {{ index . 2 }}

@@ -42,6 +42,7 @@ class OperatorSettings(Environment):
         "", "Secret of a Strimzi KafkaUser, with the key `password`; the name of the Secret is the user name"
     )
     kafka_ca_secret: str = setting("", "Secret whose key `ca.crt` holds the certificate authority of Kafka")
+    database_ca_secret: str = setting("", "Secret whose key `ca.crt` holds the certificate authority of PostgreSQL")
     default_exchange: str = setting("binance", "exchange whose symbols also have short keys in Redis")
     services_log_format: str = setting("json", "log format of the services", choices=("console", "json"))
     writable_root: bool = setting(False, "allow pods to write to their root file system (for development)")

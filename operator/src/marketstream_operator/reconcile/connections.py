@@ -23,9 +23,9 @@ from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
-STRIMZI_CA: Final = "ca.crt"
+AUTHORITY: Final = "ca.crt"
 STRIMZI_PASSWORD: Final = "password"  # noqa: S105 - the name of a key
-"""Keys of the Secrets that Strimzi creates for the certificate authority of a cluster and for a KafkaUser."""
+"""Keys of the Secrets that Strimzi and CloudNativePG create for an authority, and Strimzi for a KafkaUser."""
 
 CONNECTION: Final = "spec.connectionSecretRef"
 """The field that every error about a Secret names, even if the Secret is not set in that field."""
@@ -75,10 +75,13 @@ class Connections:
             sources["kafka_sasl_password"] = (user, STRIMZI_PASSWORD)
             sources.pop("kafka_sasl_username", None)
             written["kafka_sasl_username"] = user
-        if is_own and self._settings.kafka_ca_secret:
-            authority = self._settings.kafka_ca_secret
-            texts["kafka_ca_file"] = await self._entry(namespace, authority, STRIMZI_CA)
-            sources["kafka_ca_file"] = (authority, STRIMZI_CA)
+        authorities = {
+            "kafka_ca_file": self._settings.kafka_ca_secret, "database_ca": self._settings.database_ca_secret,
+        }  # fmt: skip
+        for field, authority in authorities.items():
+            if is_own and authority:
+                texts[field] = await self._entry(namespace, authority, AUTHORITY)
+                sources[field] = (authority, AUTHORITY)
         missing = [field.upper() for field in REQUIRED if not texts.get(field)]
         if missing:
             raise SpecError(
@@ -116,10 +119,12 @@ class Connections:
         """Return the encoded data of a Secret. Raises SpecError if there is no such Secret, and ApiError."""
         encoded = await self._encoded(StreamKey(namespace, name))
         if encoded is None and by_strimzi:
+            by_cnpg = name == self._settings.database_ca_secret
+            maker, objects = ("CloudNativePG", "Cluster") if by_cnpg else ("Strimzi", "Kafka and KafkaUser")
             raise AwaitedError(
                 CONNECTION,
-                f"Strimzi has not created the Secret {name} in namespace {namespace} yet: wait, or check its Kafka and "
-                "KafkaUser objects",
+                f"{maker} has not created the Secret {name} in namespace {namespace} yet: wait, or check its {objects} "
+                "objects",
             )
         if encoded is None:
             raise SpecError(

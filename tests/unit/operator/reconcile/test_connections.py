@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -77,7 +78,9 @@ async def test_secrets_that_nobody_asks_for_any_more_are_forgotten(now: list[flo
     assert len(connections._read) == 2
 
 
-@pytest.mark.parametrize(("setting", "lacking"), [("kafka_user_secret", "password"), ("kafka_ca_secret", "ca.crt")])
+@pytest.mark.parametrize(("setting", "lacking"), [
+    ("kafka_user_secret", "password"), ("kafka_ca_secret", "ca.crt"), ("database_ca_secret", "ca.crt"),
+])  # fmt: skip
 @pytest.mark.parametrize("content", [{}, {"password": "", "ca.crt": ""}])
 async def test_a_secret_for_kafka_without_what_it_is_for_will_not_do(
     setting: str, lacking: str, content: dict[str, str]
@@ -140,3 +143,17 @@ async def test_a_used_entry_that_is_not_text_is_named_without_its_value() -> Non
     with pytest.raises(SpecError) as caught:
         await connections_of(Secrets(binary)).of(HOME, spec())
     assert caught.value.message == "REDIS_URL of the Secret market/connection is not text in UTF-8: correct the value"
+
+
+async def test_the_authority_of_the_database_comes_from_the_secret_of_cloudnativepg() -> None:
+    secrets = Secrets(connection=GOOD)
+    connections = connections_of(secrets, database_ca_secret="pg-ca")  # noqa: S106
+    with pytest.raises(SpecError, match="CloudNativePG has not created the Secret pg-ca in namespace market yet"):
+        await connections.of(HOME, spec())
+    secrets.held["pg-ca"] = {"ca.crt": "PEM"}
+    connections = connections_of(secrets, database_ca_secret="pg-ca")  # noqa: S106
+    link = await connections.of(HOME, spec())
+    assert link.authorities("processor") == {"database": ("pg-ca", "ca.crt")}
+    assert link.authorities("producer") == {}
+    assert Path(link.settings.database_ca).read_text() == "PEM"  # noqa: ASYNC240 - a small file
+    assert (await connections.of("desk", spec("connection"))).authorities("processor") == {}
