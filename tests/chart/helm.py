@@ -1,5 +1,6 @@
 """Helm, and the objects that it renders."""
 
+import base64
 import os
 import subprocess
 from collections.abc import Sequence
@@ -89,3 +90,14 @@ def pod_templates(objects: Sequence[Object]) -> dict[str, Object]:
         if each["kind"] in ("Deployment", "StatefulSet")
     }
     return found | {each["metadata"]["name"]: each for each in objects if each["kind"] == "Pod"}
+
+
+def environment(container: Object) -> dict[str, str]:
+    """Return the variables of a container that have a value of their own."""
+    return {each["name"]: each.get("value", "") for each in container["env"]}
+
+
+def secret(objects: Sequence[Object], name: str) -> dict[str, str]:
+    """Return the decoded texts of a Secret."""
+    data = only(objects, "Secret", name)["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}

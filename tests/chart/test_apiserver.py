@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.chart.helm import EXTERNAL, Helm, Object, only, pod_templates
+from tests.chart.matrix import MATRIX
 from tests.chart.release import Release
-from tests.chart.test_render import MATRIX
 from tests.harness.operator.apiserver import ApiServer
 
 RESTRICTED = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.chart.helm import EXTERNAL, Helm, HelmError, Object, only
+from tests.chart.matrix import MATRIX
 from tests.chart.release import Release
-from tests.chart.test_render import MATRIX
 from tests.harness.operator.apiserver import ApiServer
 
 CRD = "marketstreams.marketstream.io"

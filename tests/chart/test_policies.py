@@ -175,7 +175,7 @@ def test_the_monitor_and_the_services_select_their_pods(helm: Helm, by: str) -> 
     objects = helm.render("metrics.podMonitor.enabled=true")
     objects = as_applied(objects) if by == "Tilt" else objects
     pods = everybody(objects, STRIMZI)
-    monitor = only(objects, "PodMonitor")["spec"]["selector"]
+    monitor = only(objects, "PodMonitor", "marketstream")["spec"]["selector"]
     watched = {name for name, pod in pods.items() if selects(monitor, pod.labels)}
     assert watched == {"operator", "api", "producer", "processor"}
     for service in (each for each in objects if each["kind"] == "Service"):

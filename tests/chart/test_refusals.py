@@ -81,6 +81,8 @@ CONTRADICTIONS = {
         "operator.extraEnv[0].name=TZ", "operator.extraEnv[1].name=TZ",
     ],
     "api.extraEnv sets DATABASE_URL, which is set already": ["api.extraEnv[0].name=DATABASE_URL"],
+    "api.httpRoute.enabled is true, but no Gateway is given": ["api.httpRoute.enabled=true"],
+    "operator.extraVolumes names a volume tmp, which there is already": ["operator.extraVolumes[0].name=tmp"],
     "api.ingress.enabled is true, but no host is given": ["api.ingress.enabled=true"],
 }  # fmt: skip
 

@@ -1,6 +1,5 @@
 """The rendered objects: complete, restricted, and in the form that the operator and the services read."""
 
-import base64
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -12,61 +11,20 @@ from marketstream.settings import Settings
 from marketstream_operator.plan.podenv import SECRET
 from marketstream_operator.settings import OperatorSettings
 
-from tests.chart.helm import CHART, DEVELOPMENT, EXTERNAL, KUBERNETES, PRODUCTION, Helm, Object, only, pod_templates
-
-MATRIX: dict[str, dict[str, Any]] = {
-    "default": {},
-    "production": {"files": [PRODUCTION]},
-    "development": {"files": [DEVELOPMENT]},
-    "external": {
-        "values": [
-            *EXTERNAL, "postgresql.mode=external", "postgresql.external.url=postgresql://u:p@db:5432/m",
-            "redis.mode=external", "redis.external.url=rediss://:p@cache:6379/0", "redis.external.caCertificate=PEM",
-            "postgresql.external.caCertificate=PEM",
-        ]
-    },
-    "external Kafka with a user": {
-        "values": [
-            *EXTERNAL, "kafka.external.securityProtocol=SASL_SSL", "kafka.external.saslUsername=me",
-            "kafka.external.saslPassword=secret", "kafka.external.caCertificate=PEM",
-        ]
-    },
-    "own Secrets": {
-        "values": [
-            "connection.existingSecret=mine", "connection.authorities={DATABASE_CA}",
-            "postgresql.auth.existingSecret=pg", "redis.auth.existingSecret=redis",
-        ]
-    },
-    "CloudNativePG": {
-        "values": [
-            "postgresql.mode=cnpg", "postgresql.nodeSelector.disk=fast", "postgresql.cnpg.imageName=r/postgresql:18",
-            "postgresql.cnpg.backup.volumeSnapshotClass=fast", "postgresql.storage.storageClass=fast",
-            "images.pullSecrets[0].name=registry",
-        ]
-    },
-    "CloudNativePG with an object store": {
-        "values": [
-            "postgresql.mode=cnpg", "postgresql.cnpg.backup.method=plugin", "postgresql.cnpg.pooler.instances=0",
-            "postgresql.cnpg.backup.barmanObjectName=store", "postgresql.cnpg.synchronous.dataDurability=preferred",
-        ]
-    },
-    "several namespaces": {"values": ["operator.watchNamespaces={test,other}"]},
-    "all namespaces": {"values": ["operator.watchNamespaces={*}"]},
-    "everything on": {
-        "values": [
-            "metrics.podMonitor.enabled=true", "metrics.prometheusRule.enabled=true",
-            "metrics.grafanaDashboard.enabled=true", "api.ingress.enabled=true", "api.ingress.hosts={a.example}",
-            "api.replicas=2", "commonLabels.team=markets", "images.pullSecrets[0].name=registry",
-            "kafka.strimzi.nodeSelector.disk=fast", "kafka.strimzi.bothListeners=true", "kafka.strimzi.secure=true",
-            "networkPolicy.api.from[0].namespaceSelector.matchLabels.a=b",
-        ]
-    },
-    "everything off": {
-        "values": [
-            "networkPolicy.enabled=false", "crds.enabled=false", "rbac.aggregate=false", "strimzi.enabled=false",
-        ]
-    },
-}  # fmt: skip
+from tests.chart.helm import (
+    CHART,
+    DEVELOPMENT,
+    EXTERNAL,
+    KUBERNETES,
+    PRODUCTION,
+    Helm,
+    Object,
+    environment,
+    only,
+    pod_templates,
+    secret,
+)
+from tests.chart.matrix import MATRIX
 
 
 @pytest.fixture(params=MATRIX, scope="module")
@@ -74,15 +32,6 @@ def objects(request: pytest.FixtureRequest, helm: Helm) -> list[Object]:
     """Return the rendered objects, for each way to install the chart."""
     given = MATRIX[request.param]
     return helm.render(*given.get("values", ()), files=given.get("files", ()))
-
-
-def environment(container: Object) -> dict[str, str]:
-    return {each["name"]: each.get("value", "") for each in container["env"]}
-
-
-def secret(objects: list[Object], name: str) -> dict[str, str]:
-    data = only(objects, "Secret", name)["data"]
-    return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
 def test_lint(helm: Helm) -> None:
@@ -320,39 +269,3 @@ def selectors(value: Any) -> Iterator[Any]:
         if key in ("matchLabels", "matchExpressions", "selector"):
             yield child
         yield from selectors(child)
-
-
-def test_cloudnativepg_has_a_standby_a_pooler_and_backups(helm: Helm) -> None:
-    objects = helm.render("postgresql.mode=cnpg")
-    cluster, pooler = only(objects, "Cluster"), only(objects, "Pooler")
-    backup, login = only(objects, "ScheduledBackup"), only(objects, "Secret", "marketstream-postgresql-app")
-    assert "marketstream-postgresql" not in {e["metadata"]["name"] for e in objects if e["kind"] == "StatefulSet"}
-    assert cluster["spec"]["instances"] == 3
-    assert cluster["spec"]["postgresql"]["synchronous"] == {"method": "any", "number": 1, "dataDurability": "required"}
-    assert all(isinstance(value, str) for value in cluster["spec"]["postgresql"]["parameters"].values())
-    assert cluster["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", "its deletion deletes the data"
-    assert (pooler["spec"]["pgbouncer"]["poolMode"], pooler["spec"]["type"]) == ("session", "rw")
-    assert backup["spec"]["method"] == "volumeSnapshot"
-    assert len(backup["spec"]["schedule"].split()) == 6
-    assert {each["spec"]["cluster"]["name"] for each in (pooler, backup)} == {cluster["metadata"]["name"]}
-    assert login["type"] == "kubernetes.io/basic-auth"
-    assert login["metadata"]["name"] == cluster["spec"]["bootstrap"]["initdb"]["secret"]["name"]
-    url = urlsplit(secret(objects, "marketstream-connection")["DATABASE_URL"])
-    assert url.hostname == f"{pooler['metadata']['name']}.test.svc"
-    assert url.hostname in cluster["spec"]["certificates"]["serverAltDNSNames"]
-    assert url.query == "sslmode=verify-full"
-    given = {"username": url.username, "password": url.password}
-    assert secret(objects, "marketstream-postgresql-app") == given
-    (container,) = only(objects, "Deployment", "marketstream-operator")["spec"]["template"]["spec"]["containers"]
-    assert environment(container)["DATABASE_CA_SECRET"] == f"{cluster['metadata']['name']}-ca"
-
-
-def test_the_log_of_cloudnativepg_goes_to_the_object_store_of_the_plugin(helm: Helm) -> None:
-    objects = helm.render(*MATRIX["CloudNativePG with an object store"]["values"])
-    name = "barman-cloud.cloudnative-pg.io"
-    assert only(objects, "Cluster")["spec"]["plugins"] == [
-        {"name": name, "isWALArchiver": True, "parameters": {"barmanObjectName": "store"}}
-    ]
-    assert only(objects, "ScheduledBackup")["spec"]["pluginConfiguration"] == {"name": name}
-    url = urlsplit(secret(objects, "marketstream-connection")["DATABASE_URL"])
-    assert url.hostname == "marketstream-postgresql-rw.test.svc"

@@ -60,10 +60,12 @@ automountServiceAccountToken: {{ gt (len .) 2 }}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
+  {{- if $root.Values.security.fixedUserIds }}
   runAsUser: {{ index . 1 }}
   runAsGroup: {{ index . 1 }}
   fsGroup: {{ index . 1 }}
   fsGroupChangePolicy: OnRootMismatch
+  {{- end }}
   seccompProfile:
     type: RuntimeDefault
 {{- with $root.Values.images.pullSecrets }}
@@ -96,10 +98,15 @@ tolerations:
 {{- with $values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
-{{- if $values.affinity }}
+{{- with $values.affinity }}
 affinity:
-  {{- toYaml $values.affinity | nindent 2 }}
-{{- else if hasKey $values "replicas" }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if $values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- $own := include "marketstream.selector" (list $root (index . 1)) | fromYaml }}
+  {{- include "marketstream.constraints" (list $values.topologySpreadConstraints $own) | nindent 2 }}
+{{- else if and (not $values.affinity) (hasKey $values "replicas") }}
 topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: kubernetes.io/hostname
@@ -108,6 +115,16 @@ topologySpreadConstraints:
       matchLabels:
         {{- include "marketstream.selector" (list $root (index . 1)) | nindent 8 }}
 {{- end }}
+{{- end -}}
+
+{{/* Constraints of a pod's topology, with the pod's own labels where a constraint has no selector: (list constraints labels). */}}
+{{- define "marketstream.constraints" -}}
+{{- $labels := index . 1 -}}
+{{- $made := list -}}
+{{- range index . 0 -}}
+{{- $made = append $made (hasKey . "labelSelector" | ternary . (set (deepCopy .) "labelSelector" (dict "matchLabels" $labels))) -}}
+{{- end -}}
+{{- toYaml $made -}}
 {{- end -}}
 
 {{/* Names of Secrets that the chart creates or that are given, and listeners and nodes of Kafka. */}}

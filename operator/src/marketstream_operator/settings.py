@@ -45,6 +45,9 @@ class OperatorSettings(Environment):
     database_ca_secret: str = setting("", "Secret whose key `ca.crt` holds the certificate authority of PostgreSQL")
     default_exchange: str = setting("binance", "exchange whose symbols also have short keys in Redis")
     services_log_format: str = setting("json", "log format of the services", choices=("console", "json"))
+    fixed_user_ids: bool = setting(
+        True, "run pods as a fixed user id; if false, the cluster gives ids, as OpenShift does"
+    )
     writable_root: bool = setting(False, "allow pods to write to their root file system (for development)")
     workers: int = setting(10, "MarketStreams that are reconciled at the same time", least=1)
     resync_s: int = setting(60, "seconds between resyncs", least=5)

@@ -18,6 +18,8 @@ from marketstream_operator.settings import OperatorSettings
 USER: Final = 10001
 """User id of the images."""
 
+_IDS: Final = {"runAsUser": USER, "runAsGroup": USER, "fsGroup": USER}
+
 STOP_S: Final = 30
 """Grace period for stopping a pod, in seconds: a service takes at most 5."""
 
@@ -136,8 +138,8 @@ def _pod(
         "enableServiceLinks": False,  # a Service named kafka would set KAFKA_… here
         "terminationGracePeriodSeconds": STOP_S,
         "securityContext": {
-            "runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
+            "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"},
+            **(_IDS if settings.fixed_user_ids else {}),
         },
         "containers": [
             {

@@ -200,6 +200,14 @@ def test_credentials_are_in_no_object_but_by_reference() -> None:
     assert "DATABASE_URL" not in names  # a producer does not need it
 
 
+def test_ids_are_left_to_the_cluster_on_request() -> None:
+    fixed, left = (
+        pod_of(made(settings=OperatorSettings(fixed_user_ids=fixed)))["securityContext"] for fixed in (True, False)
+    )
+    assert {"runAsUser", "runAsGroup", "fsGroup"} == fixed.keys() - left.keys()
+    assert left == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
 def test_the_authority_of_kafka_is_mounted_as_a_file() -> None:
     deployment = made(link=connection(kafka_ca_file="PEM"))
     volume = {"secretName": "link", "items": [{"key": "KAFKA_CA_FILE", "path": "ca.crt"}]}
