@@ -11,7 +11,7 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import ARTEFACTS, LIMIT_S
 from tests.e2e import images, outside
-from tests.e2e.kube import Kube, forwarded, is_ready, make_namespace, remove_namespaces, until
+from tests.e2e.kube import Kube, ProgramError, forwarded, is_ready, make_namespace, remove_namespaces, until
 from tests.e2e.platform import (
     FIRST_CANDLE_S,
     GOAL_S,
@@ -267,6 +267,18 @@ async def _topic_ends(beside: Kube) -> dict[str, int]:
         "--bootstrap-server", f"{outside.KAFKA}.{beside.namespace}.svc:{outside.KAFKA_PORT}",
     )  # fmt: skip
     return {topic: int(end) for topic, _, end in (line.rsplit(":", 2) for line in said.split())}
+
+
+async def test_an_upgrade_to_production_values_is_refused(platform: Platform) -> None:
+    pods = await platform.kube.pods("app.kubernetes.io/part-of=marketstream")
+    sentence = "postgresql.storage.size is 100Gi, but the running PostgreSQL was installed with 1Gi"
+    with pytest.raises(ProgramError, match=sentence):
+        await platform.helm(
+            "upgrade", NAME, str(platform.chart), "--reuse-values",
+            "--values", str(platform.chart / "values-production.yaml"),
+        )  # fmt: skip
+    assert (await platform.kube.pods("app.kubernetes.io/part-of=marketstream")).keys() == pods.keys()
+    await platform.settled()
 
 
 async def test_an_upgrade_keeps_the_data_and_the_streams(platform: Platform) -> None:
