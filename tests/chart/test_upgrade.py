@@ -106,6 +106,13 @@ async def test_pods_with_a_kafka_of_their_own_hold_up_no_upgrade(release: Releas
     release.upgrade(*HERE, "kafka.strimzi.secure=true")
 
 
+async def test_pods_that_outlive_their_kafka_hold_up_no_installation(release: Release) -> None:
+    release.install(*HERE)
+    await pods(release, tls=False)
+    release.uninstall()
+    release.install(*HERE, "kafka.strimzi.secure=true")
+
+
 async def test_controllers_and_brokers_of_production(release: Release) -> None:
     release.install(*HERE, files=(PRODUCTION,))
     made = {each["metadata"]["name"]: each["spec"] for each in await release.listed(POOLS)}
