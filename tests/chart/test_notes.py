@@ -32,3 +32,11 @@ def test_the_notes_name_the_watched_namespaces(helm: Helm, served: str, first: s
     assert stream["kind"] == "MarketStream"
     # One outside the operator's namespace is refused without a Secret there.
     assert ("connectionSecretRef" in stream["spec"]) is (first != "test")
+
+
+@pytest.mark.parametrize("mode", ["internal", "cnpg"])
+def test_the_notes_name_the_data_that_stays(helm: Helm, mode: str) -> None:
+    said = notes(helm, *EXTERNAL, f"postgresql.mode={mode}")
+    selector = "-l app.kubernetes.io/instance=marketstream"
+    assert f"kubectl -n test get persistentvolumeclaim,secret {selector}" in said
+    assert (f"kubectl -n test get clusters.postgresql.cnpg.io {selector}" in said) is (mode == "cnpg")
