@@ -226,6 +226,9 @@ def test_the_operator_reads_only_the_secrets_that_are_named(helm: Helm) -> None:
     assert secrets_of(helm.render(only_named, more, "kafka.strimzi.secure=true")) == {
         ("Role", "test"): [*own, *strimzi, "desk", "other"]
     }
+    assert secrets_of(helm.render(only_named, "postgresql.mode=cnpg")) == {
+        ("Role", "test"): [*own, "marketstream-postgresql-ca"]
+    }
     assert secrets_of(helm.render(only_named, *EXTERNAL, "operator.watchNamespaces={a,test}")) == {
         ("Role", "test"): own,
     }  # fmt: skip
