@@ -37,8 +37,10 @@ MANY_CANDLES = """async ({ most, count }) => {
     isSameLine: sparkPath(stream) === untrimmed, points: untrimmed.match(/[ML]/g).length,
   };
 }"""
-TEXTS = """async ([time, kind, seconds]) => {
-  const { label, tick } = await import('/static/chart.js');
+TEXTS = """async ([time, utcKind, seconds]) => {
+  const { label, tick, weight } = await import('/static/axis.js');
+  const found = weight(time - seconds, time);
+  const kind = seconds >= 86400 ? utcKind : found >= 70 ? 0 : found >= 60 ? 1 : found >= 50 ? 2 : found >= 20 ? 3 : 4;
   return [tick(time, kind, 'local', seconds), label(time, 'local', seconds)];
 }"""
 ASKS_SOON = """
@@ -120,7 +122,7 @@ async def test_reconnects_to_a_server_that_closes_slow_down(page: Page, api: Api
 async def test_the_axis_names_days_east_of_utc(page: Page, api: Api, market: Market) -> None:
     await page.goto(f"{api.url}/dashboard")
     for seconds, time, kind, *expected in [
-        (DAY_S, MIDNIGHT, 2, "25 Nov", "25 Nov 2025"),
+        (DAY_S, MIDNIGHT, 2, "25 Nov", "25 Nov 2025 (UTC)"),
         (3600, MIDNIGHT - 3600, 3, "25 Nov", "25 Nov 2025, 00:00:00"),
         (3600, MIDNIGHT, 2, "01:00", "25 Nov 2025, 01:00:00"),
         (14_400, MIDNIGHT, 2, "25 Nov", "25 Nov 2025, 01:00:00"),  # none begins at midnight
@@ -133,8 +135,8 @@ async def test_the_axis_names_days_east_of_utc(page: Page, api: Api, market: Mar
 async def test_the_axis_names_days_west_of_utc(page: Page, api: Api, market: Market) -> None:
     await page.goto(f"{api.url}/dashboard")
     for seconds, time, kind, *expected in [
-        (DAY_S, MIDNIGHT, 2, "25 Nov", "25 Nov 2025"),
-        (DAY_S, MIDNIGHT, 1, "Nov", "25 Nov 2025"),
+        (DAY_S, MIDNIGHT, 2, "25 Nov", "25 Nov 2025 (UTC)"),
+        (DAY_S, MIDNIGHT, 1, "Nov", "25 Nov 2025 (UTC)"),
         (3600, MIDNIGHT + 5 * 3600, 3, "25 Nov", "25 Nov 2025, 00:00:00"),
         (3600, MIDNIGHT, 2, "19:00", "24 Nov 2025, 19:00:00"),
         (10, MIDNIGHT + 5 * 3600, 3, "25 Nov", "25 Nov 2025, 00:00:00"),
