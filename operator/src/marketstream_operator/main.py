@@ -55,7 +55,7 @@ class Operator:
         self._queue: WorkQueue[StreamKey] = WorkQueue()
         self._election = Election(self._api, settings.pod_namespace, settings.lease_name, identity(settings.pod_name))
         self._observed, claims = Observed(), Claims()
-        applier = Applier(self._api, self._observed)
+        applier = Applier(self._api, self._observed, settings.identity)
         self._freshness = FreshnessMonitor(self._queue.add)
         self._recorder = Recorder(self._api, "marketstream-operator", settings.pod_name)
         self._informer = Informer(
@@ -66,6 +66,7 @@ class Operator:
             applier,
             settings.serves,
             self._queue.add_after,
+            settings.class_name,
         )
         self._kinds = (MARKET_STREAM, *topics)
         """Kinds that are defined by CRDs, which may be deleted. Each has watches of its own."""
@@ -84,7 +85,7 @@ class Operator:
                 self._freshness,
             ),
             Feedback(
-                Reporter(self._api, self._observed, self._recorder),
+                Reporter(self._api, self._observed, self._recorder, settings.identity),
                 self._queue.add_after,
                 partial(self._informer.stream_event, True),
             ),

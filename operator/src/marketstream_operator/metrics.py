@@ -24,6 +24,14 @@ API_REQUESTS: Final = Counter(
 WATCH_MISSED: Final = Counter(
     "marketstream_operator_watch_missed_total", "Changes found by a resync that no watch had reported", ["kind"]
 )
+WRITES_STOPPED: Final = Counter(
+    "marketstream_operator_writes_stopped_total",
+    "Writes that were left out because somebody else keeps changing the object",
+    ["kind"],
+)
+OTHER_OPERATOR: Final = Gauge(
+    "marketstream_operator_other_operator", "MarketStreams that are not served: their objects are another operator's"
+)
 EVENTS_DROPPED: Final = Counter(
     "marketstream_operator_events_dropped_total",
     "Events that were dropped: too many were waiting, or the API server rejected them",

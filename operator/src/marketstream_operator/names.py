@@ -35,6 +35,12 @@ SPEC_DIGEST: Final = "marketstream.io/spec-digest"
 When only DIGEST differs, the operator's own settings have changed, and pairs roll a few at a time.
 """
 
+MADE_BY: Final = "marketstream.io/operator"
+"""Annotation: the operator that writes the object, by the namespace and the name of its Lease.
+
+No other operator writes the object while it has this annotation.
+"""
+
 CREDENTIALS: Final = "marketstream.io/credentials"
 """Annotation of a pod: a digest of the credentials with which the pod was started."""
 

@@ -1,9 +1,12 @@
 """The operator's own settings, read from its environment."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
-from marketstream.settings import Environment, setting
+from marketstream.settings import Environment, SettingsError, setting
+
+_CLASS_NAME: Final = re.compile("([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?")
 
 ALL: Final = "*"
 """The word in WATCH_NAMESPACES for all namespaces."""
@@ -19,6 +22,9 @@ class OperatorSettings(Environment):
         (), "namespaces to serve, separated by commas; * serves all, empty serves the operator's own"
     )
     lease_name: str = setting("marketstream-operator", "name of the Lease that elects the leader")
+    class_name: str = setting(
+        "", "the operator serves MarketStreams whose spec.className is this; empty for those that name no class"
+    )
     services_image: str = setting("marketstream/services:latest", "image of the producers and processors")
     image_pull_policy: str = setting(
         "IfNotPresent", "pull policy of that image", choices=("Always", "IfNotPresent", "Never")
@@ -63,10 +69,14 @@ class OperatorSettings(Environment):
     log_format: str = setting("console", "log format", choices=("console", "json"))
 
     def check(self) -> None:
-        """Raise SettingsError if a setting that is needed is missing."""
+        """Raise SettingsError if a setting that is needed is missing, or one cannot be used."""
         if self.kafka_mode == "strimzi":
             self.require("kafka_cluster")
         self.require("pod_namespace", "services_image", "connection_secret")
+        if not _CLASS_NAME.fullmatch(self.class_name):
+            raise SettingsError(
+                f"CLASS_NAME is {self.class_name!r}: expected up to 63 lower-case letters, digits and -, or nothing"
+            )
 
     def serves(self, namespace: str) -> bool:
         """Return True if MarketStreams of this namespace can be served.
@@ -74,6 +84,14 @@ class OperatorSettings(Environment):
         Strimzi creates topics only in its own namespace, which is the operator's.
         """
         return self.kafka_mode != "strimzi" or namespace == self.pod_namespace
+
+    @property
+    def identity(self) -> str:
+        """The namespace and the name of the Lease: the replicas of an operator share it, and no other operator has it.
+
+        Objects carry it as an annotation (names.MADE_BY).
+        """
+        return f"{self.pod_namespace}/{self.lease_name}"
 
     @property
     def namespaces(self) -> tuple[str, ...] | None:

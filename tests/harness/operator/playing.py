@@ -109,7 +109,8 @@ class Market(Cluster):
         """
 
         async def all_told() -> bool:
-            return all(each.get("status") for each in (await self.get(STREAMS))["items"])
+            found = (await self.get(STREAMS))["items"]
+            return all((each.get("status") or {}).get("conditions") for each in found)
 
         await until(all_told)
         async with Redis.from_url(self.redis_url) as client:

@@ -21,6 +21,13 @@ def test_an_empty_value_is_missing(name: str) -> None:
         OperatorSettings(**{name: ""}).check()
 
 
+@pytest.mark.parametrize("name", ["Blue", "a_b", "-a", "a" * 64])
+def test_a_class_that_no_spec_can_name_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"CLASS_NAME is '{name}': expected up to 63 lower-case letters"):
+        OperatorSettings(class_name=name).check()
+    OperatorSettings(class_name="blue-1").check()
+
+
 @pytest.mark.parametrize(
     ("watched", "namespaces"),
     [("", ("home",)), ("a,b", ("a", "b")), ("*", None), ("a,*", None)],

@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
+from marketstream_operator import names
+from marketstream_operator.cluster.breaker import Breaker, Written
 from marketstream_operator.cluster.observed import Observed
-from marketstream_operator.cluster.projections import Deployment, Topic, child_of, managed_fields
-from marketstream_operator.kinds import Kind
+from marketstream_operator.cluster.projections import Deployment, Pod, Topic, child_of, managed_fields
+from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, Kind
 from marketstream_operator.kube.api import Api, ApiError, NotLeadingError
-
-Written = tuple[Kind, str, str]
+from marketstream_operator.names import StreamKey
 
 PARALLEL_WRITES: Final = 8
 """Maximum number of concurrent writes for one MarketStream."""
@@ -45,12 +46,25 @@ async def write_all(writes: Iterable[Callable[[], Awaitable[object]]]) -> None:
         raise errors[min(errors)]
 
 
-class Applier:
-    """Applies objects, and remembers the operator's entry in managedFields after each write."""
+class OtherOperatorError(ApiError):
+    """An object belongs to another operator, so nothing was written."""
 
-    def __init__(self, api: Api, observed: Observed) -> None:
+    def __init__(self, kind: Kind, namespace: str, name: str, made_by: str) -> None:
+        super().__init__(f"{kind.name} {namespace}/{name} belongs to the operator {made_by}", status=409)
+        self.kind, self.name, self.made_by = kind, name, made_by
+
+
+class Applier:
+    """Applies objects, and remembers the operator's entry in managedFields after each write.
+
+    `identity` is this operator's (names.MADE_BY): an object that carries another one is not written.
+    """
+
+    def __init__(self, api: Api, observed: Observed, identity: str, breaker: Breaker | None = None) -> None:
         self._api = api
         self._observed = observed
+        self._identity = identity
+        self._breaker = breaker or Breaker()
         self._managed: dict[Written, tuple[str, str]] = {}
 
     def is_due(self, kind: Kind, live: Deployment | Topic | None, digest: str) -> bool:
@@ -65,14 +79,23 @@ class Applier:
         return self._managed.get((kind, live.key.namespace, live.name)) != (live.uid, live.managed)
 
     async def apply(self, kind: Kind, body: dict[str, Any], live: Deployment | Topic | None) -> None:
-        """Write the object.
+        """Write the object, unless it was written too often because somebody else keeps changing it.
 
-        Raises ConflictError when the object has changed since it was observed, ApiError, NotLeadingError.
+        Raises OtherOperatorError when the object belongs to another operator, ConflictError when it has changed since
+        it was observed, ApiError, NotLeadingError.
         """
         meta = body["metadata"]
+        written = kind, meta["namespace"], meta["name"]
+        found = live or self._observed.find(*written)
+        if found is not None and not isinstance(found, Pod) and found.made_by not in ("", self._identity):
+            raise OtherOperatorError(*written, found.made_by)
+        digest = meta.get("annotations", {}).get(names.DIGEST, "")
+        if not self._breaker.allows(written, digest):
+            return
         if live is not None:
             meta["resourceVersion"] = str(live.version)
         answer = await self._api.apply(kind, meta["namespace"], meta["name"], body)
+        self._breaker.count(written, digest)
         self._remember(kind, answer)
 
     def _remember(self, kind: Kind, answer: Mapping[str, Any]) -> None:
@@ -85,3 +108,11 @@ class Applier:
     def forget(self, kind: Kind, namespace: str, name: str) -> None:
         """Forget an object that was deleted."""
         self._managed.pop((kind, namespace, name), None)
+        self._breaker.forget((kind, namespace, name))
+
+    def stopped(self, key: StreamKey) -> list[str]:
+        """Return the objects of a stream that are left alone because somebody else keeps changing them."""
+        children = ((kind, child.name) for kind in (DEPLOYMENT, KAFKA_TOPIC) for child in self._observed.of(kind, key))
+        return [
+            f"{kind.name} {name}" for kind, name in children if self._breaker.has_stopped((kind, key.namespace, name))
+        ]

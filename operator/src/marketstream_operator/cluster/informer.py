@@ -33,7 +33,8 @@ class Informer:
     """Keeps `observed` and `claims` up to date, and reports the MarketStreams that are due for a reconcile.
 
     The kinds and namespaces of `where` are listed. `serves` returns True for a namespace whose MarketStreams can be
-    served. `due` is called with the key of a MarketStream and the seconds after which it is due.
+    served. MarketStreams of another class than `class_name` count as deleted. `due` is called with the key of a
+    MarketStream and the seconds after which it is due.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Informer:
         applier: Applier,
         serves: Callable[[str], bool],
         due: Callable[[StreamKey, float], None],
+        class_name: str = "",
     ) -> None:
         self._lister = Lister(api, where)
         self._kinds = [kind for kind in where if kind != MARKET_STREAM]
@@ -53,6 +55,7 @@ class Informer:
         self._applier = applier
         self._serves = serves
         self._due = due
+        self._class_name = class_name
         self._is_syncing = False
         self._gone: set[str] = set()
         """Uids of objects deleted since the running sync began, which its lists may still hold."""
@@ -67,6 +70,7 @@ class Informer:
     def stream_event(self, is_deleted: bool, stream: MarketStream) -> None:
         """Process a watch event of a MarketStream."""
         if is_deleted:
+            self._observed.foreign.discard(stream.key)
             self._lose_stream(stream)
         else:
             self._see_stream(stream)
@@ -81,11 +85,22 @@ class Informer:
         self._lose(kind, namespace, name, uid)
 
     def _see_stream(self, stream: MarketStream) -> bool:
+        if stream.class_name != self._class_name:
+            return self._see_foreign(stream)
+        self._observed.foreign.discard(stream.key)
         if not self._observed.see_stream(stream):
             return False
         self._due(stream.key, 0)
         self._claim(stream)
         return True
+
+    def _see_foreign(self, stream: MarketStream) -> bool:
+        """Give up a MarketStream that another operator is to serve. Return True if this one has served it."""
+        known = self._observed.streams.get(stream.key)
+        if known is not None and known.version >= stream.version:
+            return False
+        self._observed.foreign.add(stream.key)
+        return known is not None and self._lose_stream(known)
 
     def _claim(self, stream: MarketStream) -> None:
         """Claim the symbols of the spec for a stream.
@@ -181,6 +196,10 @@ class Informer:
         for stream in streams:
             missed[MARKET_STREAM] += stream.uid not in self._gone and self._see_stream(stream)
         listed = {stream.uid for stream in streams}
+        keys = {stream.key for stream in streams}
+        self._observed.foreign -= {
+            key for key in self._observed.foreign if key not in keys and key.namespace not in refusals
+        }
         for stream in known_streams:
             if stream.uid not in listed and stream.key.namespace not in refusals:
                 missed[MARKET_STREAM] += self._lose_stream(stream)

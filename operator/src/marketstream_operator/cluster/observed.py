@@ -16,6 +16,7 @@ from marketstream_operator.cluster.projections import (
     MarketStream,
     Pod,
     Topic,
+    is_refused,
     symbols_of,
 )
 from marketstream_operator.kinds import DEPLOYMENT, KAFKA_TOPIC, POD, Kind
@@ -27,20 +28,26 @@ class Observed:
 
     def __init__(self) -> None:
         self.streams: dict[StreamKey, MarketStream] = {}
+        self.foreign: set[StreamKey] = set()
+        """The MarketStreams of other classes: another operator serves them, and their pods concern no other stream."""
         self._children: dict[Kind, dict[StreamKey, dict[str, Child]]] = {kind: {} for kind in CHILD_KINDS}
         self._places: dict[Kind, dict[tuple[str, str], StreamKey]] = {kind: {} for kind in CHILD_KINDS}
         """The stream of each object, by namespace and name: the label that names the stream may be changed."""
         self._runners: dict[Symbol, set[tuple[StreamKey, Kind, str]]] = {}
 
     def see_stream(self, stream: MarketStream) -> bool:
-        """Store a MarketStream. Return True if it is new, or if anything but its status has changed."""
+        """Store a MarketStream. Return True if it is new, or if anything but its status has changed.
+
+        A status that another operator has written counts as a change, too: it is to be corrected.
+        """
         known = self.streams.get(stream.key)
         if known is not None and known.version >= stream.version:
             return False
         self.streams[stream.key] = stream
-        return known is None or (known.uid, known.generation, known.is_deleted) != (
-            stream.uid, stream.generation, stream.is_deleted
-        )  # fmt: skip
+        if known is None or is_refused(stream) > is_refused(known):
+            return True
+        before, after = ((each.uid, each.generation, each.is_deleted) for each in (known, stream))
+        return before != after
 
     def lose_stream(self, key: StreamKey, uid: str) -> bool:
         """Remove a deleted MarketStream. Return True if it was known."""
@@ -111,6 +118,10 @@ class Observed:
         """Return the KafkaTopics of a stream."""
         return list(self._children[KAFKA_TOPIC].get(key, {}).values())  # type: ignore[arg-type]
 
+    def of(self, kind: Kind, key: StreamKey) -> list[Child]:
+        """Return the objects of a kind that belong to a stream."""
+        return list(self._children[kind].get(key, {}).values())
+
     def all(self, kind: Kind) -> Iterator[Child]:
         """Yield all objects of a kind."""
         for siblings in self._children[kind].values():
@@ -118,7 +129,7 @@ class Observed:
 
     def runners_beside(self, key: StreamKey, symbol: Symbol) -> set[StreamKey]:
         """Return the MarketStreams other than `key` with a pod or a Deployment that still runs the symbol."""
-        return {of for of, _, _ in self._runners.get(symbol, ())} - {key}
+        return {of for of, _, _ in self._runners.get(symbol, ())} - {key} - self.foreign
 
     def run_by(self, key: StreamKey) -> set[Symbol]:
         """Return the symbols that the Deployments of a stream run."""

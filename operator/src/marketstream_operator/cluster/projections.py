@@ -26,6 +26,11 @@ class MarketStream(msgspec.Struct, frozen=True):
     status: dict[str, Any]
 
     @property
+    def class_name(self) -> str:
+        """The class in its spec; empty if it names none."""
+        return str(self.spec.get("className") or "")
+
+    @property
     def about(self) -> dict[str, str]:
         """The reference to this MarketStream in an Event."""
         return {
@@ -58,6 +63,8 @@ class Deployment(msgspec.Struct, frozen=True):
     """True if all wanted pods, and at least one, are available."""
     is_stuck: bool = False
     """True if the rollout of the newest version has exceeded its progress deadline."""
+    made_by: str = ""
+    """The operator that writes the object (names.MADE_BY); empty if any operator may."""
 
 
 class Pod(msgspec.Struct, frozen=True):
@@ -89,6 +96,8 @@ class Topic(msgspec.Struct, frozen=True):
     """Strimzi's message about the failure of this topic; empty if there is none."""
     given_name: str = ""
     """The name of the topic in Kafka, if it differs from the object's own name."""
+    made_by: str = ""
+    """The operator that writes the object (names.MADE_BY); empty if any operator may."""
 
     @property
     def topic(self) -> str:
@@ -97,6 +106,9 @@ class Topic(msgspec.Struct, frozen=True):
 
 
 Child = Deployment | Pod | Topic
+
+OTHER_OPERATOR: Final = "OtherOperator"
+"""Reason in the status of a MarketStream whose objects belong to another operator."""
 
 CHILD_KINDS: Final = (DEPLOYMENT, POD, KAFKA_TOPIC)
 
@@ -108,6 +120,11 @@ def stream_of(raw: Mapping[str, Any]) -> MarketStream:
         StreamKey(meta["namespace"], meta["name"]), meta["uid"], int(meta["resourceVersion"]), meta["generation"],
         meta["creationTimestamp"], "deletionTimestamp" in meta, raw.get("spec") or {}, raw.get("status") or {},
     )  # fmt: skip
+
+
+def is_refused(stream: MarketStream) -> bool:
+    """Return True if the status says that the objects of the stream belong to another operator than its writer."""
+    return stream.status.get("reason") == OTHER_OPERATOR
 
 
 def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
@@ -130,13 +147,15 @@ def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
         return Pod(key, name, uid, version, pair, role, exchange, symbols, problem_of(raw))
     owner_uid = next((o["uid"] for o in meta.get("ownerReferences") or () if o.get("controller")), "")
     digest, managed = notes.get(names.DIGEST, ""), managed_fields(meta)
+    made_by = notes.get(names.MADE_BY, "")
     if kind == KAFKA_TOPIC:
         ready, problem = _condition(raw)
         given_name = (raw.get("spec") or {}).get("topicName") or ""
-        return Topic(key, name, uid, version, owner_uid, digest, managed, ready, problem, given_name)
+        return Topic(key, name, uid, version, owner_uid, digest, managed, ready, problem, given_name, made_by)
     return Deployment(
         key, name, uid, version, pair, role, exchange, symbols, owner_uid, digest, notes.get(names.SPEC_DIGEST, ""),
         managed, raw["spec"].get("replicas", 1), meta["generation"], *_rollout(raw),
+        made_by,
     )  # fmt: skip
 
 

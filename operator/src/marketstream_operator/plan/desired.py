@@ -93,7 +93,8 @@ def deployment(
             "namespace": owner.key.namespace,
             "labels": own,
             "annotations": {
-                names.DIGEST: digest, names.SPEC_DIGEST: spec_digest(spec, pair, role, replicas), **symbols,
+                names.DIGEST: digest, names.SPEC_DIGEST: spec_digest(spec, pair, role, replicas),
+                names.MADE_BY: settings.identity, **symbols,
             },
             "ownerReferences": [_reference(owner)],
         },
@@ -211,7 +212,7 @@ def topic(owner: Owner, spec: Spec, symbol: str, settings: OperatorSettings, dig
         "labels": {
             **names.labels(owner.key.name, spec.exchange, "topic"), "strimzi.io/cluster": settings.kafka_cluster,
         },
-        "annotations": {names.DIGEST: digest},
+        "annotations": {names.DIGEST: digest, names.MADE_BY: settings.identity},
     }  # fmt: skip
     if spec.retention.on_delete == "delete":
         metadata["ownerReferences"] = [_reference(owner)]

@@ -5,63 +5,18 @@ docs/reference/marketstream.md documents every reason; programs rely on them.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
-import msgspec
-
-from marketstream_operator.cluster.podproblems import Problem
-from marketstream_operator.cluster.projections import Deployment
-from marketstream_operator.names import ROLES, Role, StreamKey
+from marketstream_operator.cluster.breaker import REFILL_S
+from marketstream_operator.cluster.projections import OTHER_OPERATOR, Deployment
+from marketstream_operator.names import ROLES, Role
 from marketstream_operator.plan.desired import Pair
-from marketstream_operator.reconcile.drain import NOT_PAUSED, Pause
+from marketstream_operator.reconcile.drain import NOT_PAUSED
+from marketstream_operator.reconcile.findings import Findings, Found, Verdict, number, some
 from marketstream_operator.reconcile.freshness import Reading
-from marketstream_operator.reconcile.topics import TopicState
-from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.status import Condition, PairsStatus, Status, SymbolStatus
 
-Verdict = Literal["True", "False", "Unknown"]
-
-NAMED: Final = 5
-"""Maximum number of symbols that a message names. Further symbols are only counted."""
-
-
-class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """The findings of a reconcile."""
-
-    generation: int
-    error: SpecError | None = None
-    """The error of the spec. While there is one, the last good spec keeps running. An AwaitedError only has to wait."""
-    conflicts: Mapping[str, StreamKey] = msgspec.field(default_factory=dict)
-    """Symbols that an older MarketStream runs, with that MarketStream."""
-    handed_over: Sequence[str] = ()
-    """Symbols that wait until the pods of another MarketStream have stopped."""
-    topics: TopicState | None = None
-    """The state of the topics; None if this reconcile has not checked them."""
-    pairs: Sequence[Pair] = ()
-    live: Sequence[Deployment] = ()
-    problems: Sequence[Problem] = ()
-    waiting: int = 0
-    """Number of pairs that wait for their turn to roll."""
-    pause: Pause = NOT_PAUSED
-    readings: Mapping[str, Reading] = msgspec.field(default_factory=dict)
-    is_redis_unavailable: bool = False
-    """True if the freshness of no symbol could be read from Redis."""
-    redis_problem: str = ""
-    """The error of Redis for some symbols, or for all of them if Redis is unavailable."""
-
-    @property
-    def is_waiting(self) -> bool:
-        """True if the spec is right, but needs an object that another operator is still creating."""
-        return isinstance(self.error, AwaitedError)
-
-
-class Found(NamedTuple):
-    """A condition without its times, before the comparison with the previous one."""
-
-    type: str
-    status: Verdict
-    reason: str
-    message: str
+NOT_MINE: Final = "not checked: the objects belong to another operator"
 
 
 def status_of(
@@ -121,14 +76,15 @@ def _conditions(findings: Findings, last_fresh: Condition | None) -> Iterable[Fo
     # A stream that runs already goes on with the connection that it has, for example while a password is replaced.
     waits = findings.is_waiting and findings.topics is None
     secret = [Found("Ready", "False", "WaitingForSecret", _secret(findings))] if waits else []
-    yield _ready(findings, [spec, *secret, kafka, *awaited, *halves], paused)
+    others = [Found("Ready", "False", OTHER_OPERATOR, findings.other_operator)] if findings.other_operator else []
+    yield _ready(findings, [*others, spec, *secret, kafka, *awaited, *halves], paused)
     yield _progressing(findings)
     yield _degraded(findings, spec, kafka)
     yield from (spec, kafka, *halves, fresh, paused)
 
 
 def _ready(findings: Findings, needed: Sequence[Found], paused: Found) -> Found:
-    if findings.pause is not NOT_PAUSED:
+    if findings.pause is not NOT_PAUSED and not findings.other_operator:
         return Found("Ready", "False", "Paused", f"spec.paused is true: {paused.message}")
     for found in needed:
         if found.status != "True":
@@ -138,6 +94,8 @@ def _ready(findings: Findings, needed: Sequence[Found], paused: Found) -> Found:
 
 def _progressing(findings: Findings) -> Found:
     rolling = sum(not child.is_settled for child in findings.live)
+    if findings.other_operator:
+        return Found("Progressing", "False", OTHER_OPERATOR, "this operator changes nothing")
     if findings.pause.reason == "Draining":
         return Found("Progressing", "True", "Draining", findings.pause.message)
     if findings.is_waiting:
@@ -149,17 +107,17 @@ def _progressing(findings: Findings) -> Found:
             "Progressing",
             "True",
             "WaitingForTurn",
-            f"{_number(findings.waiting, 'pair')} waiting for other pairs to roll",
+            f"{number(findings.waiting, 'pair')} waiting for other pairs to roll",
         )
     if rolling:
-        return Found("Progressing", "True", "RollingOut", f"{_number(rolling, 'Deployment')} still rolling out")
+        return Found("Progressing", "True", "RollingOut", f"{number(rolling, 'Deployment')} still rolling out")
     if findings.error is not None:
         return Found("Progressing", "False", "Settled", "nothing changes until the spec is valid")
     return Found("Progressing", "False", "Settled", "the Deployments match the spec")
 
 
 def _awaited(findings: Findings) -> str:
-    return f"waiting for the pods of another MarketStream to stop running {_some(findings.handed_over)}"
+    return f"waiting for the pods of another MarketStream to stop running {some(findings.handed_over)}"
 
 
 def _secret(findings: Findings) -> str:
@@ -167,10 +125,19 @@ def _secret(findings: Findings) -> str:
 
 
 def _degraded(findings: Findings, spec: Found, kafka: Found) -> Found:
+    if findings.other_operator:
+        return Found("Degraded", "True", OTHER_OPERATOR, findings.other_operator)
     if findings.problems:
         first, *others = sorted(set(findings.problems))
-        more = f" (and {_number(len(others), 'other problem')})" if others else ""
+        more = f" (and {number(len(others), 'other problem')})" if others else ""
         return Found("Degraded", "True", first.reason, first.message + more)
+    if findings.stopped:
+        return Found(
+            "Degraded", "True", "WrittenTooOften",
+            f"somebody else keeps changing {some(findings.stopped)}, so the operator leaves it alone: stop the other "
+            f"writer, which kubectl get --show-managed-fields names. The operator tries again every {REFILL_S / 60:g} "
+            "minutes",
+        )  # fmt: skip
     for found in (spec, kafka):
         if found.status == "False" and found.reason != "TopicsNotReady":
             return Found("Degraded", "True", found.reason, found.message)
@@ -178,6 +145,8 @@ def _degraded(findings: Findings, spec: Found, kafka: Found) -> Found:
 
 
 def _spec_valid(findings: Findings) -> Found:
+    if findings.other_operator:
+        return Found("SpecValid", "Unknown", OTHER_OPERATOR, NOT_MINE)
     if findings.error is not None and not findings.is_waiting:
         kept = "; the last good spec keeps running" if findings.live else ""
         return Found("SpecValid", "False", "Invalid", f"{findings.error}{kept}")
@@ -186,12 +155,14 @@ def _spec_valid(findings: Findings) -> Found:
         older = f"older MarketStream{'s' if len(owners) > 1 else ''} {', '.join(owners)}"
         return Found(
             "SpecValid", "False", "Conflict",
-            f"{_some(list(findings.conflicts))}: already run by the {older}; list each symbol in only one MarketStream",
+            f"{some(list(findings.conflicts))}: already run by the {older}; list each symbol in only one MarketStream",
         )  # fmt: skip
     return Found("SpecValid", "True", "Valid", "the spec is valid")
 
 
 def _kafka(findings: Findings) -> Found:
+    if findings.other_operator:
+        return Found("KafkaReady", "Unknown", OTHER_OPERATOR, NOT_MINE)
     if findings.topics is None:
         until = "Strimzi has created the Secret" if findings.is_waiting else "the spec is valid"
         return Found("KafkaReady", "Unknown", "NotAsked", f"the topics are not checked until {until}")
@@ -215,6 +186,8 @@ def _half(findings: Findings, role: Role) -> Found:
 
 
 def _fresh(findings: Findings, last: Condition | None) -> Found:
+    if findings.other_operator:
+        return Found("Fresh", "Unknown", OTHER_OPERATOR, NOT_MINE)
     if findings.pause is not NOT_PAUSED:
         return Found("Fresh", "Unknown", "Paused", "a paused stream receives no data")
     if findings.is_redis_unavailable:
@@ -229,7 +202,7 @@ def _fresh(findings: Findings, last: Condition | None) -> Found:
         heard = max((reading.heard_until or 0 for reading in stale.values()), default=0)
         since = f" since {time_text(heard)}" if heard else ""
         problem = f"; {findings.redis_problem}" if findings.redis_problem else ""
-        return Found("Fresh", "False", "Stale", f"no data received for {_some(list(stale))}{since}{problem}")
+        return Found("Fresh", "False", "Stale", f"no data received for {some(list(stale))}{since}{problem}")
     unknown = [reading.is_fresh is None for reading in readings.values()]
     if unknown and all(unknown) and last is not None and last.status != "Unknown":
         return Found("Fresh", last.status, last.reason, last.message)  # the operator has just started
@@ -261,15 +234,6 @@ def _symbol(symbol: str, pair: str, reading: Reading | None) -> SymbolStatus:
         trades_per_second=None if rate is None else two_digits(rate),
         complete=reading.is_complete,
     )
-
-
-def _some(symbols: Sequence[str]) -> str:
-    named = ", ".join(symbols[:NAMED])
-    return named if len(symbols) <= NAMED else f"{named} and {len(symbols) - NAMED} others"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def two_digits(number: float) -> float:

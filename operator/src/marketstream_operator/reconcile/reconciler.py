@@ -9,19 +9,23 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from marketstream_operator import names
 from marketstream_operator.cluster.access import Cluster
+from marketstream_operator.cluster.apply import OtherOperatorError
 from marketstream_operator.cluster.projections import Deployment, MarketStream
 from marketstream_operator.kinds import MARKET_STREAM
 from marketstream_operator.kube.api import ApiError, ConflictError, GoneError, NotFoundError
 from marketstream_operator.names import ROLES, StreamKey
 from marketstream_operator.plan.desired import Owner, Pair
 from marketstream_operator.plan.packing import pack
-from marketstream_operator.reconcile.conditions import Findings
 from marketstream_operator.reconcile.connections import CONNECTION, Connections
 from marketstream_operator.reconcile.deployments import Deployments
 from marketstream_operator.reconcile.drain import NOT_PAUSED, Drains, Pause
+from marketstream_operator.reconcile.findings import Findings
 from marketstream_operator.reconcile.freshness import FreshnessMonitor
+from marketstream_operator.reconcile.ownership import Held, Ownership
 from marketstream_operator.reconcile.report import Reporter, conditions_of
 from marketstream_operator.reconcile.rollout import Rollout
 from marketstream_operator.reconcile.topics import Topics
@@ -75,6 +79,7 @@ class Reconciler:
         self._wanted = WantedSpecs(settings, platform.connections)
         self._deployments = Deployments(settings, cluster, self.rollout)
         self._drains = Drains(cluster.api, settings)
+        self._ownership = Ownership(cluster.observed, settings.identity)
 
     async def reconcile(self, key: StreamKey) -> None:
         """Reconcile a MarketStream once and report its status.
@@ -89,6 +94,12 @@ class Reconciler:
         if self._misses_children(stream) and not await self._cluster.api.is_there(MARKET_STREAM, *key, stream.uid):
             self._feedback.on_lost(stream)  # else it would recreate what garbage collection deletes
             return
+        held = self._ownership.held(stream)
+        if held is not None:
+            await self._feedback.reporter.report(stream, self._not_mine(stream, held))
+            return
+        if not self._ownership.is_claimed(stream):
+            stream = await self._feedback.reporter.claim(stream)
         findings, refusal = await self._attempt(stream)
         await self._feedback.reporter.report(stream, findings)
         if refusal is not None:
@@ -108,6 +119,7 @@ class Reconciler:
         self._platform.freshness.forget(key)
         self._drains.forget(key)
         self._wanted.forget(key)
+        self._ownership.forget(key)
         self._feedback.reporter.forget(key)
 
     async def _attempt(self, stream: MarketStream) -> tuple[Findings, ApiError | None]:
@@ -122,11 +134,20 @@ class Reconciler:
             return self._left_alone(stream, error), None
         try:
             return await self._arrange(stream, wanted, error), None
+        except OtherOperatorError as error:
+            return self._not_mine(stream, self._ownership.refused(stream.key, error)), None
         except ApiError as refusal:
             if not _is_permanent(refusal):
                 raise
             # Unless the status reports it, only readers of the log learn of it.
             return self._left_alone(stream, error or SpecError("spec", str(refusal))), refusal
+
+    def _not_mine(self, stream: MarketStream, held: Held) -> Findings:
+        """Return the findings for a stream that another operator serves."""
+        if held.again_s is not None:
+            self._feedback.requeue(stream.key, held.again_s)
+        self._platform.freshness.forget(stream.key)
+        return msgspec.structs.replace(self._left_alone(stream, None), other_operator=held.message)
 
     def _left_alone(self, stream: MarketStream, error: SpecError | None) -> Findings:
         """Return the findings for a stream whose Deployments are left unchanged.
@@ -177,7 +198,10 @@ class Reconciler:
     def _runs(self, key: StreamKey) -> dict[str, Any]:
         """Return the fields of a Findings about Deployments and pods."""
         pods, live = self._cluster.observed.pods(key), self._cluster.observed.deployments(key)
-        return {"live": live, "problems": [pod.problem for pod in pods if pod.problem]}
+        return {
+            "live": live, "problems": [pod.problem for pod in pods if pod.problem],
+            "stopped": self._cluster.applier.stopped(key),
+        }  # fmt: skip
 
     def _heard(self, key: StreamKey) -> dict[str, Any]:
         """Return the fields of a Findings about freshness; they are empty for a stream that is not followed."""

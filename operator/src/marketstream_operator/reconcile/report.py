@@ -10,16 +10,20 @@ import msgspec
 
 from marketstream_operator import metrics
 from marketstream_operator.cluster.observed import Observed
-from marketstream_operator.cluster.projections import MarketStream, stream_of
+from marketstream_operator.cluster.projections import OTHER_OPERATOR, MarketStream, is_refused, stream_of
 from marketstream_operator.kinds import MARKET_STREAM
 from marketstream_operator.kube.api import Api
 from marketstream_operator.kube.events import Recorder
 from marketstream_operator.names import StreamKey
-from marketstream_operator.reconcile.conditions import Findings, status_of, time_text
+from marketstream_operator.reconcile.conditions import status_of, time_text
+from marketstream_operator.reconcile.findings import Findings
 from marketstream_operator.resource.status import Condition, PairsStatus, Status
 
 STATUS_S: Final = 60.0
 """Seconds between writes of a status in which only rates and times have changed."""
+
+REFUSE_S: Final = 600.0
+"""Seconds before OtherOperator is written again to a status that the other operator has corrected since."""
 
 GOOD: Final = {"Ready": "True", "Degraded": "False", "SpecValid": "True", "KafkaReady": "True", "Fresh": "True"}
 """The conditions whose changes become Events, each with its good status."""
@@ -42,22 +46,26 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 class Reporter:
     """Writes the findings of reconciles to the status, to Events and to metrics."""
 
-    def __init__(self, api: Api, observed: Observed, recorder: Recorder) -> None:
+    def __init__(self, api: Api, observed: Observed, recorder: Recorder, identity: str) -> None:
         self._api = api
         self._observed = observed
         self._recorder = recorder
+        self._identity = identity
+        self._refused_at: dict[StreamKey, float] = {}
+        """The times at which OtherOperator was written."""
         self._written_at: dict[StreamKey, float] = {}
         self._newest: dict[StreamKey, Status] = {}
         for ready in ("True", "False", "Paused"):
             metrics.STREAMS.labels(ready).set_function(partial(self._count, "Ready", ready))
         for fresh in ("True", "False", "Unknown"):
             metrics.FRESH.labels(fresh).set_function(partial(self._count, "Fresh", fresh))
+        metrics.OTHER_OPERATOR.set_function(lambda: self._count("Ready", "False", OTHER_OPERATOR))
         metrics.PAIRS.labels("desired").set_function(lambda: sum(each.desired for each in self._pairs()))
         metrics.PAIRS.labels("ready").set_function(lambda: sum(each.ready for each in self._pairs()))
 
-    def _count(self, type_: str, shown: str) -> int:
+    def _count(self, type_: str, shown: str, reason: str = "") -> int:
         conditions = (each for status in self._newest.values() for each in status.conditions if each.type == type_)
-        return sum(_shown(each) == shown for each in conditions)
+        return sum(_shown(each) == shown and reason in ("", each.reason) for each in conditions)
 
     def _pairs(self) -> list[PairsStatus]:
         return [status.pairs for status in self._newest.values() if status.pairs is not None]
@@ -66,6 +74,18 @@ class Reporter:
         """Forget a MarketStream that was deleted."""
         self._written_at.pop(key, None)
         self._newest.pop(key, None)
+        self._refused_at.pop(key, None)
+
+    async def claim(self, stream: MarketStream) -> MarketStream:
+        """Write into the status that this operator serves the stream, and return the stream as it is then.
+
+        Of two operators that do so at the same time, one gets a ConflictError. Raises NotLeadingError, ApiError, too.
+        """
+        written = {"operator": self._identity}
+        answer = await self._api.patch_status(MARKET_STREAM, *stream.key, str(stream.version), written)
+        claimed = stream_of(answer)
+        self._observed.see_stream(claimed)
+        return claimed
 
     async def report(self, stream: MarketStream, findings: Findings) -> None:
         """Write the status. Raises ConflictError, NotLeadingError, ApiError.
@@ -76,7 +96,11 @@ class Reporter:
         before = conditions_of(stream)
         symbols_before = [str(each.get("name")) for each in stream.status.get("symbols") or ()]
         status = status_of(findings, before, time_text(time.time()), symbols_before)
+        served_by = stream.status.get("operator") if findings.other_operator else self._identity
+        status = msgspec.structs.replace(status, operator=served_by)
         self._newest[stream.key] = status
+        if findings.other_operator and not self._may_refuse(stream):
+            return
         written = as_json(status)
         if written == {name: stream.status.get(name) for name in written}:
             return
@@ -85,8 +109,15 @@ class Reporter:
             return
         answer = await self._api.patch_status(MARKET_STREAM, *stream.key, str(stream.version), written)
         self._written_at[stream.key] = time.monotonic()
+        if findings.other_operator:
+            self._refused_at[stream.key] = time.monotonic()
         self._observed.see_stream(stream_of(answer))
         self._record(stream, before, status)
+
+    def _may_refuse(self, stream: MarketStream) -> bool:
+        """Return True if OtherOperator may be written: not again and again, if the other operator still serves it."""
+        refused_at = self._refused_at.get(stream.key)
+        return is_refused(stream) or refused_at is None or time.monotonic() - refused_at >= REFUSE_S
 
     def _record(self, stream: MarketStream, before: Mapping[str, Condition], status: Status) -> None:
         """Record changes of conditions as Events, for `kubectl describe`."""

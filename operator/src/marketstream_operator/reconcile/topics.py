@@ -95,6 +95,7 @@ class StrimziTopics:
         body = desired.topic(owner, spec, "", self._settings, desired.topic_digest(owner, spec, "", self._settings))
         body["metadata"]["name"] = topic.name
         body["spec"].pop("topicName", None)
+        del body["metadata"]["annotations"][names.MADE_BY]  # any operator may use the topic from now on
         if topic.given_name:
             body["spec"]["topicName"] = topic.given_name
         return partial(self._cluster.applier.apply, KAFKA_TOPIC, body, topic)

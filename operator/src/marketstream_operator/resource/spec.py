@@ -204,6 +204,13 @@ class Spec(Fields, frozen=True):
             "its own. Higher values save resources with hundreds of symbols. Symbols stay in their pairs."
         ),
     ] = 1
+    class_name: Annotated[
+        Annotated[str, Meta(max_length=63, pattern="^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")],
+        about(
+            "Class of the operator that serves the stream. An operator serves the MarketStreams whose class is its "
+            "CLASS_NAME; both are empty by default."
+        ),
+    ] = ""
     paused: Annotated[
         bool,
         about(

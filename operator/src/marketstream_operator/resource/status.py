@@ -86,6 +86,10 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel"):
         Time | None, about("Time of the last trade of any of the symbols, by the exchange's clock.")
     ] = None
     trades_per_second: Annotated[Rate | None, about("Trades per second of all symbols, to two digits.")] = None
+    operator: Annotated[
+        Annotated[str, Meta(max_length=320)] | None,
+        about("The operator that serves the stream, by the namespace and the name of its Lease."),
+    ] = None
     reason: Annotated[
         Annotated[str, Meta(max_length=128)] | None,
         about(

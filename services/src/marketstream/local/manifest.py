@@ -21,6 +21,7 @@ SPEC: Final = (
     "symbols",
     "endpoints",
     "symbolsPerPair",
+    "className",
     "paused",
     "freshness",
     "retention",

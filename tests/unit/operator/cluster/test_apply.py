@@ -91,7 +91,7 @@ class Server:
 
 def applying() -> tuple[Applier, Server, Observed]:
     server, observed = Server(), Observed()
-    return Applier(server, observed), server, observed  # type: ignore[arg-type]
+    return Applier(server, observed, "markets/one"), server, observed  # type: ignore[arg-type]
 
 
 def wanted(digest: str = "d1") -> dict[str, Any]:

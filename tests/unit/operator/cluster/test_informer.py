@@ -19,8 +19,9 @@ from tests.unit.operator.cluster.raw import BTC, NEW, OLD, Lists, child, project
 def informed(api: Lists) -> tuple[Informer, Observed, Claims, set[StreamKey]]:
     observed, claims, due = Observed(), Claims(), set[StreamKey]()
     where = dict.fromkeys((MARKET_STREAM, DEPLOYMENT, POD), ("markets", "elsewhere"))
-    applier = Applier(api, observed)  # type: ignore[arg-type]
-    view = Informer(api, where, observed, claims, applier, lambda _: True, lambda key, _: due.add(key))  # type: ignore[arg-type]
+    applier = Applier(api, observed, "markets/one")  # type: ignore[arg-type]
+    serves, add = (lambda _: True), (lambda key, _: due.add(key))
+    view = Informer(api, where, observed, claims, applier, serves, add)  # type: ignore[arg-type]
     return view, observed, claims, due
 
 

@@ -96,6 +96,7 @@ def test_the_deployment_of_a_producer() -> None:
             "annotations": {
                 "marketstream.io/digest": "d1",
                 "marketstream.io/spec-digest": desired.spec_digest(spec(), PAIR, "producer", 1),
+                "marketstream.io/operator": "markets/marketstream-operator",
                 "marketstream.io/symbols": "BTCUSDT",
             },
             "ownerReferences": [
@@ -326,7 +327,10 @@ def test_the_kafka_topic_of_a_symbol() -> None:
                 "marketstream.io/exchange": "binance",
                 "strimzi.io/cluster": "main",
             },
-            "annotations": {"marketstream.io/digest": "d1"},
+            "annotations": {
+                "marketstream.io/digest": "d1",
+                "marketstream.io/operator": "default/marketstream-operator",
+            },
             "ownerReferences": made()["metadata"]["ownerReferences"],
         },
         "spec": {"partitions": 1, "replicas": 3, "config": {"retention.ms": str(48 * 3600 * 1000)}},

@@ -15,6 +15,7 @@ from marketstream_operator.kinds import DEPLOYMENT, Kind
 from marketstream_operator.kube.api import Api, ApiError
 from marketstream_operator.names import StreamKey, child_name
 from marketstream_operator.plan.connection import Connection
+from marketstream_operator.settings import OperatorSettings
 
 KEY = StreamKey("markets", "majors")
 CONNECTION = Connection({}, {}, Settings(), "c")
@@ -70,7 +71,7 @@ def cluster_of(objects: Objects, *live: Deployment) -> Cluster:
     observed, api = Observed(), cast("Api", objects)
     for child in live:
         observed.see(DEPLOYMENT, child)
-    return Cluster(api, observed, Claims(), Applier(api, observed))
+    return Cluster(api, observed, Claims(), Applier(api, observed, OperatorSettings().identity))
 
 
 def names(pair: str) -> list[str]:

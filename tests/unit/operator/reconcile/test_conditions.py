@@ -8,8 +8,9 @@ from marketstream_operator.cluster.podproblems import Problem
 from marketstream_operator.cluster.projections import Deployment
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.desired import Pair
-from marketstream_operator.reconcile.conditions import Findings, status_of, time_text, two_digits
+from marketstream_operator.reconcile.conditions import status_of, time_text, two_digits
 from marketstream_operator.reconcile.drain import Pause
+from marketstream_operator.reconcile.findings import Findings
 from marketstream_operator.reconcile.freshness import Reading
 from marketstream_operator.reconcile.topics import READY, TopicState
 from marketstream_operator.resource.errors import AwaitedError, SpecError
@@ -72,6 +73,7 @@ STARTING: dict[str, Any] = {
     "live": (), "topics": None, "readings": {},
 }  # fmt: skip
 NOT_READY = TopicState(False, "TopicsNotReady", "Strimzi has not created 1 of 2")
+PAUSED = Pause("Drained", "every trade")
 AWAY = TopicState(False, "KafkaUnavailable", "no answer")
 
 
@@ -79,6 +81,20 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
     ("changes", "kind", "verdict", "reason", "message"),
     [
         ({"live": UNREADY}, "Ready", "False", "NotAllReady", "1 of 2 producers are ready"),
+        *(
+            ({"other_operator": "of other/lease", "pause": PAUSED}, kind, verdict, "OtherOperator", "")
+            for kind, verdict in {
+                "Ready": "False",
+                "Progressing": "False",
+                "Degraded": "True",
+                "SpecValid": "Unknown",
+                "KafkaReady": "Unknown",
+                "Fresh": "Unknown",
+            }.items()
+        ),
+        ({"other_operator": "of other/lease"}, "Ready", "False", "OtherOperator", "of other/lease"),
+        ({"stopped": ["Deployment majors-a-producer"]}, "Degraded", "True", "WrittenTooOften", "majors-a-producer"),
+        ({"stopped": ["Deployment majors-a-producer"]}, "Ready", "True", "Running", "2 of 2 pairs are running"),
         ({"live": UNREADY}, "ProducersReady", "False", "NotAllReady", "1 of 2 producers are ready"),
         ({"live": UNREADY}, "ProcessorsReady", "True", "AllReady", "2 of 2 processors are ready"),
         ({"live": UNREADY}, "Progressing", "True", "RollingOut", "1 Deployment still rolling out"),

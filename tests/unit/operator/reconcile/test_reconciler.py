@@ -9,9 +9,9 @@ from marketstream_operator.cluster.projections import Deployment, MarketStream
 from marketstream_operator.kube.api import ApiError, ConflictError
 from marketstream_operator.names import StreamKey, pair_of_symbol, symbol_identity
 from marketstream_operator.plan.connection import Connection
-from marketstream_operator.reconcile.conditions import Findings
 from marketstream_operator.reconcile.connections import CONNECTION as FIELD
 from marketstream_operator.reconcile.connections import Connections
+from marketstream_operator.reconcile.findings import Findings
 from marketstream_operator.reconcile.freshness import FreshnessMonitor
 from marketstream_operator.reconcile.reconciler import LATER_S, SECRET_S, Feedback, Platform, Reconciler
 from marketstream_operator.reconcile.report import Reporter
@@ -37,6 +37,7 @@ class World:
         self.forgotten: list[StreamKey] = []
         self.requeued: list[tuple[StreamKey, float]] = []
         self.lost: list[MarketStream] = []
+        self.claimed = 0
         freshness = FreshnessMonitor(lambda _: None)
         self.reconciler = Reconciler(
             OperatorSettings(),
@@ -55,6 +56,10 @@ class World:
     async def ensure(self, _owner: Any, _spec: Spec, _symbols: Iterable[str], connection: Connection) -> TopicState:
         assert connection == CONNECTION
         return self.topics
+
+    async def claim(self, wanted: MarketStream) -> MarketStream:
+        self.claimed += 1
+        return wanted
 
     async def report(self, _stream: MarketStream, findings: Findings) -> None:
         self.reported.append(findings)

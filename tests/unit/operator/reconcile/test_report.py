@@ -10,8 +10,9 @@ from marketstream_operator.cluster.projections import MarketStream
 from marketstream_operator.kube.events import Recorder
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.desired import Pair
-from marketstream_operator.reconcile.conditions import Findings, status_of
+from marketstream_operator.reconcile.conditions import status_of
 from marketstream_operator.reconcile.drain import Pause
+from marketstream_operator.reconcile.findings import Findings
 from marketstream_operator.reconcile.freshness import Reading
 from marketstream_operator.reconcile.report import Reporter, _is_news, as_json
 from prometheus_client import REGISTRY
@@ -56,7 +57,7 @@ async def test_streams_are_counted_by_what_somebody_must_look_at() -> None:
         return {"metadata": meta | {"creationTimestamp": "2026-03-01T12:00:00Z"}, "status": status}
 
     api = cast("Any", SimpleNamespace(patch_status=patch_status))
-    reporter = Reporter(api, Observed(), Recorder(api, "operator", "pod"))
+    reporter = Reporter(api, Observed(), Recorder(api, "operator", "pod"), "markets/one")
     silent = {"AAA": Reading(None, 1_700_000_000.0, None, None, False, False)}
     heard = {"BBB": Reading(1_700_000_000.0, 1_700_000_000.0, 1.0, True, True, False)}
     for name, findings in {

@@ -100,6 +100,6 @@ async def test_a_topic_that_another_stream_wants_is_handed_over_with_its_trades(
         Claimant("2026-01-01T00:00:00Z", "o", StreamKey("markets", "other")),
         [symbol_identity("binance", symbol) for symbol in ("ETHUSDT", "币安人生USDT")],
     )
-    cluster = Cluster(api, observed, claims, Applier(api, observed))  # type: ignore[arg-type]
+    cluster = Cluster(api, observed, claims, Applier(api, observed, "markets/one"))  # type: ignore[arg-type]
     await StrimziTopics(SETTINGS, cluster).ensure(OWNER, SPEC, (), connection(""))
     assert api.names == ["trades.binance.solusdt", topic_object(topic_name("trades", "binance", "币安USDT"))]
