@@ -6,7 +6,7 @@ from typing import Any
 from marketstream_operator.names import SYMBOLS
 
 from tests.harness.operator.playing import Market, add_pod, settle
-from tests.harness.operator.running import PODS, STREAMS, Cluster, until
+from tests.harness.operator.running import DEPLOYMENTS, PODS, STREAMS, Cluster, until
 
 
 async def running(cluster: Cluster, stream: str) -> list[str]:
@@ -87,6 +87,24 @@ async def test_the_newer_takes_over_from_one_that_is_deleted(market: Market) -> 
     for name in deployments:
         await market.delete("/apis/apps/v1/namespaces/{}/deployments", name)
     await runs(market, "newer", "AAA")
+
+
+async def test_deployments_without_an_owner_are_named_with_the_command_that_deletes_them(market: Market) -> None:
+    """`kubectl delete --cascade=orphan` leaves them, and no garbage collector ever deletes them."""
+    await market.stream("older", ["AAA"])
+    deployments = await market.has_deployments("older", 2)
+    await market.delete(STREAMS, "older")
+    for name in deployments:
+        await market.patch(DEPLOYMENTS, name, {"metadata": {"ownerReferences": None}})
+    await market.stream("newer", ["AAA", "BBB"])
+    message = await market.says("newer", "Ready", "False", "Orphaned")
+    await market.says("newer", "Degraded", "True", "Orphaned")
+    await runs(market, "newer", "BBB")
+    command = message.partition("if nobody needs them: kubectl ")[2]
+    assert set(deployments) <= set(command.split())
+    await market.api.kubectl(*command.split())
+    await runs(market, "newer", "AAA", "BBB")
+    await market.says("newer", "Degraded", "False", "AsExpected")
 
 
 async def test_the_older_takes_a_symbol_that_it_asks_for_later(market: Market) -> None:

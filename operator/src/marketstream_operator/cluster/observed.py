@@ -131,6 +131,15 @@ class Observed:
         """Return the MarketStreams other than `key` with a pod or a Deployment that still runs the symbol."""
         return {of for of, _, _ in self._runners.get(symbol, ())} - {key} - self.foreign
 
+    def orphans(self, symbol: Symbol) -> list[Deployment]:
+        """Return the Deployments that run the symbol and have no owner, so that nobody will ever delete them.
+
+        They are left by `kubectl delete --cascade=orphan`, or by a restore from a backup.
+        """
+        runners = ((kind, key.namespace, name) for key, kind, name in self._runners.get(symbol, ()))
+        found = [self.find(*runner) for runner in runners]
+        return [child for child in found if isinstance(child, Deployment) and not child.owner_uid]
+
     def run_by(self, key: StreamKey) -> set[Symbol]:
         """Return the symbols that the Deployments of a stream run."""
         return {symbol for child in self.deployments(key) if child.replicas for symbol in symbols_of(child)}

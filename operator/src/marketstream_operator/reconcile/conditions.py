@@ -16,6 +16,9 @@ from marketstream_operator.reconcile.findings import Findings, Found, Verdict, n
 from marketstream_operator.reconcile.freshness import Reading
 from marketstream_operator.resource.status import Condition, PairsStatus, Status, SymbolStatus
 
+MOST_ORPHANS: Final = 10
+"""Maximum number of Deployments that a message names."""
+
 NOT_MINE: Final = "not checked: the objects belong to another operator"
 
 
@@ -72,7 +75,7 @@ def _conditions(findings: Findings, last_fresh: Condition | None) -> Iterable[Fo
     halves = [_half(findings, "producer"), _half(findings, "processor")]
     fresh = _fresh(findings, last_fresh)
     paused = _paused(findings)
-    awaited = [Found("Ready", "False", "HandOver", _awaited(findings))] if findings.handed_over else []
+    awaited = [_hand_over("Ready", "False", findings)] if findings.handed_over else []
     # A stream that runs already goes on with the connection that it has, for example while a password is replaced.
     waits = findings.is_waiting and findings.topics is None
     secret = [Found("Ready", "False", "WaitingForSecret", _secret(findings))] if waits else []
@@ -101,7 +104,7 @@ def _progressing(findings: Findings) -> Found:
     if findings.is_waiting:
         return Found("Progressing", "True", "WaitingForSecret", _secret(findings))
     if findings.handed_over:
-        return Found("Progressing", "True", "HandOver", _awaited(findings))
+        return _hand_over("Progressing", "False" if findings.orphans else "True", findings)
     if findings.waiting:
         return Found(
             "Progressing",
@@ -116,8 +119,20 @@ def _progressing(findings: Findings) -> Found:
     return Found("Progressing", "False", "Settled", "the Deployments match the spec")
 
 
-def _awaited(findings: Findings) -> str:
-    return f"waiting for the pods of another MarketStream to stop running {some(findings.handed_over)}"
+def _hand_over(kind: str, status: Verdict, findings: Findings) -> Found:
+    """Return a condition about symbols that something else still runs."""
+    if not findings.orphans:
+        message = f"waiting for the pods of another MarketStream to stop running {some(findings.handed_over)}"
+        return Found(kind, status, "HandOver", message)
+    namespace = findings.orphans[0].namespace
+    named = [orphan.name for orphan in findings.orphans if orphan.namespace == namespace][:MOST_ORPHANS]
+    others = len(findings.orphans) - len(named)
+    more = f" and {number(others, 'other Deployment')}" if others else ""
+    return Found(
+        kind, status, "Orphaned",
+        f"Deployments without a MarketStream still run {some(findings.handed_over)}: delete them"
+        f"{more}, if nobody needs them: kubectl -n {namespace} delete deployments {' '.join(named)}",
+    )  # fmt: skip
 
 
 def _secret(findings: Findings) -> str:
@@ -138,6 +153,8 @@ def _degraded(findings: Findings, spec: Found, kafka: Found) -> Found:
             f"writer, which kubectl get --show-managed-fields names. The operator tries again every {REFILL_S / 60:g} "
             "minutes",
         )  # fmt: skip
+    if findings.orphans:
+        return _hand_over("Degraded", "True", findings)
     for found in (spec, kafka):
         if found.status == "False" and found.reason != "TopicsNotReady":
             return Found("Degraded", "True", found.reason, found.message)

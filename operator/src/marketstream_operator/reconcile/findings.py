@@ -30,6 +30,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """Symbols that an older MarketStream runs, with that MarketStream."""
     handed_over: Sequence[str] = ()
     """Symbols that wait until the pods of another MarketStream have stopped."""
+    orphans: Sequence[StreamKey] = ()
+    """Namespaces and names of the Deployments without an owner that run symbols of `handed_over`."""
     topics: TopicState | None = None
     """The state of the topics; None if this reconcile has not checked them."""
     pairs: Sequence[Pair] = ()

@@ -186,13 +186,14 @@ class Reconciler:
         topics = await self._platform.topics.ensure(owner, spec, mine, connection)  # last: an unreachable Kafka is slow
         fresh = before.get("Fresh")
         self._follow(key, wanted, mine, pause, starting=fresh is None or fresh.status == "Unknown")
-        if awaited or pause.reason == "Draining":
+        orphans = self._orphans(spec, awaited)
+        if (awaited and not orphans) or pause.reason == "Draining":
             self._feedback.requeue(key, SOON_S)
         elif not topics.is_ready:
             self._feedback.requeue(key, LATER_S)
         return Findings(
-            generation=stream.generation, error=error, conflicts=conflicts, handed_over=awaited, topics=topics,
-            pairs=pairs, waiting=waiting, pause=pause, **self._runs(key), **self._heard(key),
+            generation=stream.generation, error=error, conflicts=conflicts, handed_over=awaited, orphans=orphans,
+            topics=topics, pairs=pairs, waiting=waiting, pause=pause, **self._runs(key), **self._heard(key),
         )  # fmt: skip
 
     def _runs(self, key: StreamKey) -> dict[str, Any]:
@@ -229,6 +230,12 @@ class Reconciler:
             else:
                 mine.append(symbol)
         return mine, conflicts, awaited
+
+    def _orphans(self, spec: Spec, symbols: Iterable[str]) -> list[StreamKey]:
+        """Return the Deployments without an owner that run some of these symbols."""
+        identities = (names.symbol_identity(spec.exchange, symbol) for symbol in symbols)
+        found = (child for identity in identities for child in self._cluster.observed.orphans(identity))
+        return sorted({StreamKey(child.key.namespace, child.name) for child in found})
 
     def _follow(self, key: StreamKey, wanted: Wanted, symbols: Iterable[str], pause: Pause, *, starting: bool) -> None:
         freshness, (spec, connection) = self._platform.freshness, wanted

@@ -73,6 +73,8 @@ STARTING: dict[str, Any] = {
     "live": (), "topics": None, "readings": {},
 }  # fmt: skip
 NOT_READY = TopicState(False, "TopicsNotReady", "Strimzi has not created 1 of 2")
+ORPHANS = [StreamKey("x", "old-ccc-processor"), StreamKey("x", "old-ccc-producer"), StreamKey("y", "a")]
+ORPHANED = "CCC: delete them and 1 other Deployment, if nobody needs them: kubectl -n x delete deployments old-ccc-proc"
 PAUSED = Pause("Drained", "every trade")
 AWAY = TopicState(False, "KafkaUnavailable", "no answer")
 
@@ -101,6 +103,10 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
         ({"live": ()}, "Ready", "False", "NotAllReady", "0 of 2 producers are ready"),
         ({"waiting": 4}, "Progressing", "True", "WaitingForTurn", "4 pairs waiting for other pairs to roll"),
         ({"handed_over": ["CCC"]}, "Progressing", "True", "HandOver", "to stop running CCC"),
+        *(
+            ({"handed_over": ["CCC"], "orphans": ORPHANS}, kind, verdict, "Orphaned", ORPHANED)
+            for kind, verdict in {"Ready": "False", "Progressing": "False", "Degraded": "True"}.items()
+        ),
         ({"handed_over": ["CCC"]}, "Ready", "False", "HandOver", "CCC"),
         ({"error": INVALID}, "SpecValid", "False", "Invalid", "spec.symbols[1]: got 'x'; the last good spec"),
         ({"error": INVALID}, "Ready", "False", "Invalid", "spec.symbols[1]"),
