@@ -30,6 +30,7 @@ from marketstream_operator.kube.workqueue import WorkQueue, work
 from marketstream_operator.names import StreamKey
 from marketstream_operator.reconcile.connections import Connections
 from marketstream_operator.reconcile.freshness import FreshnessMonitor
+from marketstream_operator.reconcile.probers import Probers
 from marketstream_operator.reconcile.reconciler import Feedback, Platform, Reconciler
 from marketstream_operator.reconcile.report import Reporter
 from marketstream_operator.reconcile.topics import ExternalTopics, StrimziTopics
@@ -56,6 +57,7 @@ class Operator:
         self._election = Election(self._api, settings.pod_namespace, settings.lease_name, identity(settings.pod_name))
         self._observed, claims = Observed(), Claims()
         applier = Applier(self._api, self._observed, settings.identity)
+        self._probers = Probers(self._queue.add)
         self._freshness = FreshnessMonitor(self._queue.add)
         self._recorder = Recorder(self._api, "marketstream-operator", settings.pod_name)
         self._informer = Informer(
@@ -81,7 +83,8 @@ class Operator:
             cluster,
             Platform(
                 Connections(self._api, settings),
-                StrimziTopics(settings, cluster) if topics else ExternalTopics(settings),
+                self._probers,
+                StrimziTopics(settings, cluster) if topics else ExternalTopics(settings, self._probers),
                 self._freshness,
             ),
             Feedback(
@@ -142,7 +145,7 @@ class Operator:
     async def _lead(self) -> None:
         self._synced_at = time.monotonic()
         log.info("reconciling started", namespaces=self._settings.namespaces or "all")
-        async with asyncio.TaskGroup() as tasks:
+        async with self._probers, asyncio.TaskGroup() as tasks:
             await self._first_sync()
             tasks.create_task(self._resync(), name="resync")
             tasks.create_task(self._freshness.run(), name="freshness")

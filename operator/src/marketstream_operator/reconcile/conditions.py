@@ -14,6 +14,7 @@ from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile.drain import NOT_PAUSED
 from marketstream_operator.reconcile.findings import Findings, Found, Verdict, number, some
 from marketstream_operator.reconcile.freshness import Reading
+from marketstream_operator.reconcile.topics import PENDING
 from marketstream_operator.resource.status import Condition, PairsStatus, Status, SymbolStatus
 
 MOST_ORPHANS: Final = 10
@@ -31,7 +32,9 @@ def status_of(
     """
     # The previous Fresh says nothing about symbols that its status did not list.
     last_fresh = before.get("Fresh") if findings.readings.keys() <= set(symbols_before) else None
-    found = [*_conditions(findings, last_fresh)]
+    planned = {symbol for pair in findings.pairs for symbol in pair.symbols}
+    last_kafka = before.get("KafkaReady") if planned <= set(symbols_before) else None
+    found = [*_conditions(findings, last_fresh, last_kafka)]
     conditions = tuple(_timed(findings.generation, each, before.get(each.type), now) for each in found)
     by_type = {each.type: each for each in found}
     pair_of = {symbol: pair.id for pair in findings.pairs for symbol in pair.symbols}
@@ -69,9 +72,9 @@ def _headline(found: Mapping[str, Found]) -> str:
     return fresh.reason if ready.status == "True" and fresh.status == "False" else ready.reason
 
 
-def _conditions(findings: Findings, last_fresh: Condition | None) -> Iterable[Found]:
+def _conditions(findings: Findings, last_fresh: Condition | None, last_kafka: Condition | None) -> Iterable[Found]:
     spec = _spec_valid(findings)
-    kafka = _kafka(findings)
+    kafka = _kafka(findings, last_kafka)
     halves = [_half(findings, "producer"), _half(findings, "processor")]
     fresh = _fresh(findings, last_fresh)
     paused = _paused(findings)
@@ -177,12 +180,16 @@ def _spec_valid(findings: Findings) -> Found:
     return Found("SpecValid", "True", "Valid", "the spec is valid")
 
 
-def _kafka(findings: Findings) -> Found:
+def _kafka(findings: Findings, last: Condition | None) -> Found:
     if findings.other_operator:
         return Found("KafkaReady", "Unknown", OTHER_OPERATOR, NOT_MINE)
     if findings.topics is None:
         until = "Strimzi has created the Secret" if findings.is_waiting else "the spec is valid"
         return Found("KafkaReady", "Unknown", "NotAsked", f"the topics are not checked until {until}")
+    if findings.topics is PENDING:
+        if last is not None and last.status != "Unknown":
+            return Found("KafkaReady", last.status, last.reason, last.message)  # the operator has just started
+        return Found("KafkaReady", "Unknown", PENDING.reason, PENDING.message)
     return Found(
         "KafkaReady", "True" if findings.topics.is_ready else "False", findings.topics.reason, findings.topics.message
     )

@@ -7,12 +7,11 @@ have then reached the end of each topic.
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
-from marketstream.kafka.errors import BrokerError
 from marketstream.kafka.positions import group_positions
 from marketstream.kafka.topics import topic_name
-from marketstream.settings import SettingsError
 
 from marketstream_operator import names
 from marketstream_operator.cluster.podproblems import has_ended
@@ -22,11 +21,20 @@ from marketstream_operator.kube.api import Api
 from marketstream_operator.names import StreamKey
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Pair
+from marketstream_operator.reconcile.probers import Probers, Question
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
 PARALLEL_GROUPS: Final = 8
 """Consumer groups whose offsets are requested at the same time."""
+
+POSITIONS: Final = "positions"
+"""The subject of the questions to Kafka."""
+
+AGAIN_S: Final = 0.9
+"""Seconds after which an answer is too old: fewer than between two reconciles of a stream that drains."""
+
+NOT_KNOWN: Final = "Kafka is being asked how far the processors have read"
 
 KAFKA_S: Final = 5.0
 """Seconds for one answer from Kafka."""
@@ -37,11 +45,13 @@ class Pause(NamedTuple):
 
     reason: str
     message: str
+    has_stopped: bool = False
+    """True if the processors have stopped although it is still being checked how far they have read."""
 
     @property
     def runs(self) -> tuple[bool, bool]:
         """Two flags: True if producers run, and True if processors run."""
-        return self.reason == "NotPaused", self.reason in ("NotPaused", "Draining")
+        return self.reason == "NotPaused", self.reason in ("NotPaused", "Draining") and not self.has_stopped
 
 
 NOT_PAUSED = Pause("NotPaused", "spec.paused is false")
@@ -51,14 +61,19 @@ _DRAINED = Pause("Drained", "every trade in Kafka is counted")
 class Drains:
     """The drains under way."""
 
-    def __init__(self, api: Api, settings: OperatorSettings) -> None:
+    def __init__(self, api: Api, settings: OperatorSettings, probers: Probers) -> None:
         self._api = api
         self._settings = settings
+        self._probers = probers
         self._begun: dict[StreamKey, float] = {}
+        self._quiet_at: dict[StreamKey, float] = {}
+        """The time, by the probers' clock, since which no producer pod is left."""
 
     def forget(self, key: StreamKey) -> None:
         """Forget a stream that is no longer draining."""
         self._begun.pop(key, None)
+        self._quiet_at.pop(key, None)
+        self._probers.forget(key, POSITIONS)
 
     async def stage(
         self, key: StreamKey, spec: Spec, pairs: Iterable[Pair], live: Iterable[Deployment], last_reason: str,
@@ -73,11 +88,14 @@ class Drains:
             return NOT_PAUSED
         live = list(live)
         if not any(child.replicas for child in live if child.role == "processor"):
-            self.forget(key)
             if last_reason != "Draining" and not any(child.replicas for child in live):
+                self.forget(key)
                 return _ended(last_reason)
             # The operator was stopped between stopping them and reporting it; or producers have run since.
             left = await self._left(key, spec, list(pairs), live, connection)
+            if left == NOT_KNOWN:
+                return Pause("Draining", left, has_stopped=True)
+            self.forget(key)
             return _timed_out(left) if left else _DRAINED
         begun = self._begun.setdefault(key, time.monotonic())
         left = await self._left(key, spec, list(pairs), live, connection)
@@ -95,20 +113,27 @@ class Drains:
         producers = [child for child in live if child.role == "producer"]
         running = sum(bool(child.replicas) or not child.is_settled for child in producers)
         if running:
+            self._quiet_at.pop(key, None)
             return f"{running} of {len(producers)} producers have not stopped yet"
         # A fresh list: what the watches have reported may be older than the last writes of the pods.
         selector = f"{names.STREAM}={key.name},{names.COMPONENT}=producer"
         pods = [pod async for pod in self._api.list(POD, key.namespace, selector) if not has_ended(pod)]
         if pods:
+            self._quiet_at.pop(key, None)
             return (
                 f"{len(pods)} producer pods have not stopped yet"
                 if len(pods) > 1
                 else "1 producer pod has not stopped yet"
             )
-        try:
-            return await self._behind(key, spec, pairs, connection)
-        except (BrokerError, SettingsError) as error:
-            return str(error)
+        # What the processors had read before the last producer pod ended proves nothing.
+        quiet_at = self._quiet_at.setdefault(key, self._probers.now())
+        call = partial(self._behind, key, spec, pairs, connection)
+        groups = [names.consumer_group(key, pair.id) for pair in pairs]
+        question = Question(key, POSITIONS, tuple(pairs), call, groups)
+        answer = self._probers.ask(question, connection, AGAIN_S, AGAIN_S, since=quiet_at)
+        if answer is None:
+            return NOT_KNOWN
+        return str(answer.value if answer.error is None else answer.error)
 
     async def _behind(self, key: StreamKey, spec: Spec, pairs: Sequence[Pair], connection: Connection) -> str:
         """Return a message that names pairs whose processors are behind; empty if none are.

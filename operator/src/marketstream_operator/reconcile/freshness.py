@@ -182,26 +182,41 @@ class FreshnessMonitor:
         return self._followed[key].problem if key in self._followed else ""
 
     async def run(self) -> None:
-        """Read every POLL_S seconds, until cancelled."""
+        """Read every POLL_S seconds, until cancelled. A Redis that does not answer delays no other."""
+        reading: dict[str, asyncio.Task[None]] = {}
         try:
             while True:
-                try:
-                    await self.read_once()
-                except Exception:
-                    log.exception("freshness read failed, will retry", retry_s=POLL_S)
+                urls = await self._close_unused()
+                reading = {url: task for url, task in reading.items() if not task.done()}
+                for url in urls - reading.keys():
+                    reading[url] = asyncio.create_task(self._try_to_read(url), name="freshness of a Redis")
                 await asyncio.sleep(POLL_S)
         finally:
+            for task in reading.values():
+                task.cancel()
+            await asyncio.gather(*reading.values(), return_exceptions=True)
             for client in self._clients.values():
                 with contextlib.suppress(Exception):
                     await client.aclose()
 
     async def read_once(self) -> None:
         """Read from every Redis once, in parallel."""
+        await asyncio.gather(*(self._read(url) for url in await self._close_unused()))
+
+    async def _try_to_read(self, url: str) -> None:
+        try:
+            await self._read(url)
+        except Exception:
+            log.exception("freshness read failed, will retry", retry_s=POLL_S)
+
+    async def _close_unused(self) -> set[str]:
+        """Close the connections to a Redis that no stream uses any more. Return the URLs that streams use."""
         urls = {followed.url for followed in self._followed.values()}
         for url in self._clients.keys() - urls:
             self._logged.pop(url, None)
-            await self._clients.pop(url).aclose()
-        await asyncio.gather(*(self._read(url) for url in urls))
+            with contextlib.suppress(Exception):
+                await self._clients.pop(url).aclose()
+        return urls
 
     async def _read(self, url: str) -> None:
         followed = {key: each for key, each in self._followed.items() if each.url == url}

@@ -26,6 +26,7 @@ from marketstream_operator.reconcile.drain import NOT_PAUSED, Drains, Pause
 from marketstream_operator.reconcile.findings import Findings
 from marketstream_operator.reconcile.freshness import FreshnessMonitor
 from marketstream_operator.reconcile.ownership import Held, Ownership
+from marketstream_operator.reconcile.probers import Probers
 from marketstream_operator.reconcile.report import Reporter, conditions_of
 from marketstream_operator.reconcile.rollout import Rollout
 from marketstream_operator.reconcile.topics import Topics
@@ -53,6 +54,7 @@ class Platform:
     """Kafka, Redis and the Secrets that lead to them, as a reconcile uses them."""
 
     connections: Connections
+    probers: Probers
     topics: Topics
     freshness: FreshnessMonitor
 
@@ -78,7 +80,7 @@ class Reconciler:
         self.rollout = Rollout(cluster.observed, settings.max_rolling_pairs)
         self._wanted = WantedSpecs(settings, platform.connections)
         self._deployments = Deployments(settings, cluster, self.rollout)
-        self._drains = Drains(cluster.api, settings)
+        self._drains = Drains(cluster.api, settings, platform.probers)
         self._ownership = Ownership(cluster.observed, settings.identity)
 
     async def reconcile(self, key: StreamKey) -> None:
@@ -118,6 +120,7 @@ class Reconciler:
     def _forget(self, key: StreamKey) -> None:
         self._platform.freshness.forget(key)
         self._drains.forget(key)
+        self._platform.probers.forget(key)
         self._wanted.forget(key)
         self._ownership.forget(key)
         self._feedback.reporter.forget(key)
@@ -183,7 +186,7 @@ class Reconciler:
         waiting = await self._deployments.apply(owner, wanted, pairs, pause)
         self._settle(key)  # a write may have changed no pod
         await self._deployments.prune(owner, pairs)
-        topics = await self._platform.topics.ensure(owner, spec, mine, connection)  # last: an unreachable Kafka is slow
+        topics = await self._platform.topics.ensure(owner, spec, mine, connection)
         fresh = before.get("Fresh")
         self._follow(key, wanted, mine, pause, starting=fresh is None or fresh.status == "Unknown")
         orphans = self._orphans(spec, awaited)

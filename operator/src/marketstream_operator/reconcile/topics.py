@@ -1,14 +1,12 @@
 """Topics of the symbols of a stream: created by Strimzi from KafkaTopic objects, or by the operator itself."""
 
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from marketstream.kafka.admin import ensure_topics
-from marketstream.kafka.errors import BrokerError, BrokerUnavailableError
+from marketstream.kafka.errors import BrokerUnavailableError
 from marketstream.kafka.topics import topic_name
-from marketstream.settings import SettingsError
 
 from marketstream_operator import names
 from marketstream_operator.cluster.access import Cluster
@@ -18,17 +16,18 @@ from marketstream_operator.kinds import KAFKA_TOPIC
 from marketstream_operator.plan import desired
 from marketstream_operator.plan.connection import Connection
 from marketstream_operator.plan.desired import Owner
+from marketstream_operator.reconcile.probers import Probers, Question
 from marketstream_operator.resource.spec import Spec
 from marketstream_operator.settings import OperatorSettings
 
 KAFKA_S: Final = 8.0
-"""Seconds for which a reconcile waits for Kafka."""
+"""Seconds for which the answer of Kafka is waited for, in the background."""
 
 TRUSTED_S: Final = 45.0
 """Seconds for which an existing topic is not checked again: fewer than between two resyncs."""
 
-UNAVAILABLE_S: Final = 15.0
-"""Seconds for which a Kafka that did not answer is not queried again: other streams must not wait for it, too."""
+FAILED_S: Final = 10.0
+"""Seconds for which topics that are missing or refused are not checked again: fewer than between two reconciles."""
 
 
 class TopicState(NamedTuple):
@@ -39,6 +38,7 @@ class TopicState(NamedTuple):
     message: str
 
 
+PENDING: Final = TopicState(False, "NotCheckedYet", "Kafka has not answered yet")
 READY: Final = TopicState(True, "TopicsReady", "every symbol has its topic")
 
 
@@ -109,51 +109,29 @@ class StrimziTopics:
 class ExternalTopics:
     """Topics created through Kafka's admin protocol. They are never deleted, because others may use them."""
 
-    def __init__(self, settings: OperatorSettings) -> None:
+    def __init__(self, settings: OperatorSettings, probers: Probers) -> None:
         self._settings = settings
-        self._seen: dict[tuple[str, str, str], float] = {}
-        """The time at which each topic was last seen. Entries older than TRUSTED_S are removed."""
-        self._unavailable: dict[tuple[str, str], tuple[float, TopicState]] = {}
-        """The state of each Kafka that did not answer, and its time, by address and credentials.
+        self._probers = probers
 
-        Kafka may refuse some credentials and accept others. Several streams report the same state, so its message names
-        no topics.
+    async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:
+        """Create missing topics in the background, unless TOPICS_CREATE is false, and return what is known so far.
+
+        Failures of Kafka are part of the state.
         """
-
-    async def ensure(self, owner: Owner, spec: Spec, symbols: Iterable[str], connection: Connection) -> TopicState:  # noqa: ARG002
-        """Create missing topics, unless TOPICS_CREATE is false. Failures of Kafka are part of the state."""
-        kafka, now = (connection.settings.kafka_bootstrap, connection.credentials), time.monotonic()
-        wanted = [topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in symbols]
-        due = [name for name in wanted if now - self._seen.get((*kafka, name), now - TRUSTED_S) >= TRUSTED_S]
-        if not due:
+        wanted = tuple(topic_name(self._settings.topic_prefix, spec.exchange, symbol) for symbol in symbols)
+        if not wanted:
             return READY
-        asked_at, state = self._unavailable.get(kafka, (now - UNAVAILABLE_S, READY))
-        if now - asked_at < UNAVAILABLE_S:
-            return state
         settings = connection.settings.but(
             topic_create=self._settings.topics_create,
             topic_replication=self._settings.topic_replication,
             topic_retention_ms=1000 * spec.retention.trades_s,
         )
-        try:
-            await ensure_topics(settings, due, KAFKA_S, patient=False)
-        except BrokerUnavailableError as error:
-            state = TopicState(False, "KafkaUnavailable", _unavailable(settings.kafka_bootstrap, error, due))
-            self._unavailable[kafka] = (time.monotonic(), state)
-            return state
-        except (BrokerError, SettingsError) as error:
-            return TopicState(False, "TopicsNotReady", str(error))
-        self._unavailable.pop(kafka, None)
-        now = time.monotonic()
-        self._seen = {each: seen for each, seen in self._seen.items() if now - seen < TRUSTED_S}
-        self._seen.update({(*kafka, name): now for name in due})
-        return READY
-
-
-def _unavailable(bootstrap: str, error: BrokerUnavailableError, topics: Iterable[str]) -> str:
-    """Return a message about a Kafka that cannot be used, without the names of topics."""
-    cause = error.__cause__
-    said = str(cause) if cause is not None else f"no answer within {KAFKA_S:g} s"
-    if any(name in said for name in topics):
-        said = type(cause).__name__
-    return f"Kafka at {bootstrap} cannot be used: {said}"
+        call = partial(ensure_topics, settings, wanted, KAFKA_S, patient=False)
+        question = Question(owner.key, "topics", (wanted, settings.topic_retention_ms), call, wanted)
+        answer = self._probers.ask(question, connection, TRUSTED_S, FAILED_S)
+        if answer is None:
+            return PENDING
+        if answer.error is None:
+            return READY
+        is_away = isinstance(answer.error, BrokerUnavailableError)
+        return TopicState(False, "KafkaUnavailable" if is_away else "TopicsNotReady", str(answer.error))

@@ -1,5 +1,6 @@
 """A cluster in memory: an API that applies and deletes objects, and the parts that observe them."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -15,6 +16,7 @@ from marketstream_operator.kinds import DEPLOYMENT, Kind
 from marketstream_operator.kube.api import Api, ApiError
 from marketstream_operator.names import StreamKey, child_name
 from marketstream_operator.plan.connection import Connection
+from marketstream_operator.reconcile.probers import Probers
 from marketstream_operator.settings import OperatorSettings
 
 KEY = StreamKey("markets", "majors")
@@ -77,3 +79,9 @@ def cluster_of(objects: Objects, *live: Deployment) -> Cluster:
 def names(pair: str) -> list[str]:
     """Return the names of the two Deployments of a pair of `majors`."""
     return [child_name(KEY.name, pair, role) for role in ("producer", "processor")]
+
+
+async def answered(probers: Probers) -> None:
+    """Wait until all questions to Kafka have been answered."""
+    while probers._tasks:
+        await asyncio.gather(*probers._tasks)

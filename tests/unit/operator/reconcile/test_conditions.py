@@ -12,7 +12,7 @@ from marketstream_operator.reconcile.conditions import status_of, time_text, two
 from marketstream_operator.reconcile.drain import Pause
 from marketstream_operator.reconcile.findings import Findings
 from marketstream_operator.reconcile.freshness import Reading
-from marketstream_operator.reconcile.topics import READY, TopicState
+from marketstream_operator.reconcile.topics import PENDING, READY, TopicState
 from marketstream_operator.resource.errors import AwaitedError, SpecError
 from marketstream_operator.resource.status import Condition, Status
 
@@ -121,6 +121,8 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
             "AAA: already run by the older MarketStream x/y; list each symbol in only one",
         ),
         ({"conflicts": {"AAA": StreamKey("x", "y")}}, "Degraded", "True", "Conflict", "x/y"),
+        ({"topics": PENDING}, "KafkaReady", "Unknown", "NotCheckedYet", "not answered yet"),
+        ({"topics": PENDING}, "Ready", "False", "NotCheckedYet", "not answered yet"),
         ({"topics": None}, "KafkaReady", "Unknown", "NotAsked", ""),
         ({"topics": NOT_READY}, "KafkaReady", "False", "TopicsNotReady", "Strimzi"),
         ({"topics": NOT_READY}, "Degraded", "False", "AsExpected", ""),
@@ -266,3 +268,11 @@ def test_a_status_is_written_whole() -> None:
     written = msgspec.to_builtins(status_of(findings(readings={}), {}, NOW))
     assert set(written) == set(msgspec.to_builtins(Status()))
     assert written["lastTradeTime"] is None
+
+
+def test_topics_that_are_being_checked_again_stay_as_they_were_unless_a_symbol_is_new() -> None:
+    """Otherwise each start of the operator would make every stream unready for a moment."""
+    before = {each.type: each for each in status_of(findings(), {}, THEN).conditions}
+    again = findings(topics=PENDING)
+    assert said(again, before, ("AAA", "BBB"))["KafkaReady"][:2] == ("True", "TopicsReady")
+    assert said(again, before, ("AAA",))["KafkaReady"][:2] == ("Unknown", "NotCheckedYet")

@@ -112,6 +112,7 @@ class Cache:
     def __init__(self, **answers: Any) -> None:
         self.answers = answers
         self.away: Exception | None = None
+        self.silent = False
         self.on_close: Callable[[], None] = lambda: None
         self.closed = False
         self._asked: list[str] = []
@@ -124,6 +125,8 @@ class Cache:
         self._asked.append(key.rsplit(":", 1)[1])
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        if self.silent:
+            await asyncio.Event().wait()
         if self.away:
             raise self.away
         answers = [self.answers.get(symbol, {}) for symbol in self._asked]
@@ -267,3 +270,18 @@ async def test_an_error_that_nobody_expects_ends_nothing(
     assert lines[0]["event"] == "freshness read failed, will retry"
     assert freshness.readings(MAJORS)["AAA"].is_fresh
     assert caches[URL].closed
+
+
+async def test_a_silent_redis_delays_no_other(caches: dict[str, Cache], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_S", 0.001)
+    silent = "redis://silent:6379/0"
+    caches[URL], caches[silent] = Cache(CCC=HASH), Cache()
+    caches[silent].silent = True
+    freshness = following((MAJORS, "AAA"), url=silent)
+    follow(freshness, MINORS, "CCC")
+    running = asyncio.create_task(freshness.run())
+    await until(lambda: freshness.readings(MINORS)["CCC"].is_fresh)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert caches[silent].closed

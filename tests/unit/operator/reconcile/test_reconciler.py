@@ -13,6 +13,7 @@ from marketstream_operator.reconcile.connections import CONNECTION as FIELD
 from marketstream_operator.reconcile.connections import Connections
 from marketstream_operator.reconcile.findings import Findings
 from marketstream_operator.reconcile.freshness import FreshnessMonitor
+from marketstream_operator.reconcile.probers import Probers
 from marketstream_operator.reconcile.reconciler import LATER_S, SECRET_S, Feedback, Platform, Reconciler
 from marketstream_operator.reconcile.report import Reporter
 from marketstream_operator.reconcile.topics import READY, TopicState
@@ -42,7 +43,7 @@ class World:
         self.reconciler = Reconciler(
             OperatorSettings(),
             self.cluster,
-            Platform(cast("Connections", self), self, freshness),
+            Platform(cast("Connections", self), Probers(lambda _: None), self, freshness),
             Feedback(
                 cast("Reporter", self), lambda key, seconds: self.requeued.append((key, seconds)), self.lost.append
             ),
