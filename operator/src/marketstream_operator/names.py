@@ -35,6 +35,12 @@ SPEC_DIGEST: Final = "marketstream.io/spec-digest"
 When only DIGEST differs, the operator's own settings have changed, and pairs roll a few at a time.
 """
 
+ROLL: Final = "marketstream.io/roll"
+"""Annotation: a digest of the operator's settings for which a Deployment got a turn to roll.
+
+While the roll has not ended, its pair holds the turn, even under another leader.
+"""
+
 MADE_BY: Final = "marketstream.io/operator"
 """Annotation: the operator that writes the object, by the namespace and the name of its Lease.
 

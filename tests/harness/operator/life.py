@@ -47,8 +47,10 @@ async def made(cluster: Cluster, *kinds: str, owners: Collection[str] | None = N
 
 
 def _without_digests(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Remove the digests, which depend on the uid of the owner."""
-    return {key: value for key, value in annotations.items() if key not in (names.DIGEST, names.SPEC_DIGEST)}
+    """Remove the digests, which depend on the uid of the owner, and the marks of past rolls."""
+    return {
+        key: value for key, value in annotations.items() if key not in (names.DIGEST, names.SPEC_DIGEST, names.ROLL)
+    }
 
 
 def _elsewhere(value: Any, namespace: str) -> Any:

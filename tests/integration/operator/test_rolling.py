@@ -113,6 +113,33 @@ async def test_pairs_that_are_stuck_hold_up_no_others_but_an_image_that_does_not
     await has_rolled(connected, "services:2", 6)
 
 
+async def test_an_image_that_does_not_start_comes_no_further_under_another_leader(
+    connected: Cluster, operate: Operate
+) -> None:
+    first = await operate(SERVICES_IMAGE="services:1")
+    await connected.stream("majors", ["AAA", "BBB", "CCC"])
+    await connected.stream("minors", ["DDD", "EEE", "FFF"])
+    await connected.has_deployments("majors", 6)
+    await connected.has_deployments("minors", 6)
+    await settle(connected)
+    await connected.says("minors", "Ready", "True")
+    await connected.says("majors", "Ready", "True")
+    await first.end()
+    broken = {"SERVICES_IMAGE": "services:broken", "MAX_ROLLING_PAIRS": str(MOST)}
+    for _ in range(2):
+        leader = await operate(**broken)
+        await has_rolled(connected, "services:broken", MOST)
+        for name, one in (await connected.deployments()).items():
+            if image_of(one) == "services:broken":
+                await get_stuck(connected, name)
+        await asyncio.sleep(6)  # a resync grants no further turn
+        assert len(await rolled(connected, "services:broken")) == MOST
+        await leader.end()
+    await operate(SERVICES_IMAGE="services:2", MAX_ROLLING_PAIRS=str(MOST))
+    await has_rolled(connected, "services:2", 2 * MOST)  # the stuck pairs need no turn
+    assert await rolled(connected, "services:broken") == set()
+
+
 async def test_what_the_stream_says_rolls_at_once(connected: Cluster, operate: Operate) -> None:
     await operate(MAX_ROLLING_PAIRS="1")
     await connected.stream("majors", ["AAA", "BBB", "CCC"])

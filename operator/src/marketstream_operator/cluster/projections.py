@@ -65,6 +65,13 @@ class Deployment(msgspec.Struct, frozen=True):
     """True if the rollout of the newest version has exceeded its progress deadline."""
     made_by: str = ""
     """The operator that writes the object (names.MADE_BY); empty if any operator may."""
+    is_rolling: bool = False
+    """True if pods of an older version are left, or the newest version is not known to its controller yet.
+
+    A pod that is replaced after a roll, such as with its node, does not count.
+    """
+    roll: str = ""
+    """The settings for which the Deployment got its last turn (names.ROLL)."""
 
 
 class Pod(msgspec.Struct, frozen=True):
@@ -155,7 +162,7 @@ def child_of(kind: Kind, raw: Mapping[str, Any]) -> Child | None:
     return Deployment(
         key, name, uid, version, pair, role, exchange, symbols, owner_uid, digest, notes.get(names.SPEC_DIGEST, ""),
         managed, raw["spec"].get("replicas", 1), meta["generation"], *_rollout(raw),
-        made_by,
+        made_by, _is_rolling(raw), notes.get(names.ROLL, ""),
     )  # fmt: skip
 
 
@@ -184,6 +191,12 @@ def _rollout(raw: Mapping[str, Any]) -> tuple[bool, bool, bool]:
         for each in status.get("conditions") or ()
     )
     return is_settled, wanted > 0 and available >= wanted, is_stuck
+
+
+def _is_rolling(raw: Mapping[str, Any]) -> bool:
+    status = raw.get("status") or {}
+    is_of_newest = bool(status.get("observedGeneration", 0) >= raw["metadata"]["generation"])
+    return not is_of_newest or status.get("replicas", 0) > status.get("updatedReplicas", 0)
 
 
 def _condition(raw: Mapping[str, Any]) -> tuple[bool, str]:

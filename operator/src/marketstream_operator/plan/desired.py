@@ -70,6 +70,11 @@ def operator_digest(settings: OperatorSettings, connection: Connection) -> str:
     return names.digest(samples)
 
 
+def settings_digest(settings: OperatorSettings) -> str:
+    """Return a digest of the operator's settings and code, without the credentials of any stream."""
+    return operator_digest(settings, Connection({}, {}, Settings(), ""))
+
+
 def deployment(
     owner: Owner,
     spec: Spec,
@@ -79,8 +84,12 @@ def deployment(
     connection: Connection,
     settings: OperatorSettings,
     digest: str,
+    roll: str = "",
 ) -> dict[str, Any]:
-    """Return the Deployment of one role of a pair, annotated with the `digest` of its inputs."""
+    """Return the Deployment of one role of a pair, annotated with the `digest` of its inputs.
+
+    `roll` marks the settings for which it got a turn to roll (names.ROLL).
+    """
     stream = owner.key.name
     workload = _workload(spec, role)
     own = names.labels(stream, spec.exchange, role, pair.id)
@@ -94,7 +103,7 @@ def deployment(
             "labels": own,
             "annotations": {
                 names.DIGEST: digest, names.SPEC_DIGEST: spec_digest(spec, pair, role, replicas),
-                names.MADE_BY: settings.identity, **symbols,
+                names.MADE_BY: settings.identity, **symbols, **({names.ROLL: roll} if roll else {}),
             },
             "ownerReferences": [_reference(owner)],
         },

@@ -34,8 +34,10 @@ class Deployments:
         live = {child.name: child for child in self._cluster.observed.deployments(owner.key)}
 
         async def apply(pair: Pair, role: Role, replicas: int, digest: str, child: Deployment | None) -> None:
+            is_same = child is not None and child.digest == digest
+            roll = child.roll if child is not None and is_same else self._rollout.mark(owner.key, pair.id)
             body = desired.deployment(
-                owner, wanted.spec, pair, role, replicas, wanted.connection, self._settings, digest
+                owner, wanted.spec, pair, role, replicas, wanted.connection, self._settings, digest, roll
             )
             await self._cluster.applier.apply(DEPLOYMENT, body, child)
 

@@ -18,7 +18,7 @@ from marketstream_operator.cluster.projections import Deployment, MarketStream
 from marketstream_operator.kinds import MARKET_STREAM
 from marketstream_operator.kube.api import ApiError, ConflictError, GoneError, NotFoundError
 from marketstream_operator.names import ROLES, StreamKey
-from marketstream_operator.plan.desired import Owner, Pair
+from marketstream_operator.plan.desired import Owner, Pair, settings_digest
 from marketstream_operator.plan.packing import pack
 from marketstream_operator.reconcile.connections import CONNECTION, Connections
 from marketstream_operator.reconcile.deployments import Deployments
@@ -77,7 +77,7 @@ class Reconciler:
         self._cluster = cluster
         self._platform = platform
         self._feedback = feedback
-        self.rollout = Rollout(cluster.observed, settings.max_rolling_pairs)
+        self.rollout = Rollout(cluster.observed, settings.max_rolling_pairs, settings_digest(settings))
         self._wanted = WantedSpecs(settings, platform.connections)
         self._deployments = Deployments(settings, cluster, self.rollout)
         self._drains = Drains(cluster.api, settings, platform.probers)
@@ -88,7 +88,14 @@ class Reconciler:
 
         Raises ApiError, NotLeadingError: the MarketStream is to be reconciled again.
         """
-        self._settle(key)
+        self.rollout.release(key)
+        try:
+            await self._reconcile(key)
+        finally:
+            for waiting in self.rollout.next(key):
+                self._feedback.requeue(waiting, 0)
+
+    async def _reconcile(self, key: StreamKey) -> None:
         stream = self._cluster.observed.streams.get(key)
         if stream is None or stream.is_deleted:
             self._forget(key)  # garbage collection deletes its children
@@ -106,11 +113,6 @@ class Reconciler:
         await self._feedback.reporter.report(stream, findings)
         if refusal is not None:
             raise refusal
-
-    def _settle(self, key: StreamKey) -> None:
-        """Requeue the MarketStreams whose turn to roll has come because pairs of this one have settled."""
-        for waiting in self.rollout.settle(key):
-            self._feedback.requeue(waiting, 0)
 
     def _misses_children(self, stream: MarketStream) -> bool:
         """Return True if Deployments of pairs in the status of the MarketStream are missing."""
@@ -184,7 +186,6 @@ class Reconciler:
         last_pause = before["Paused"].reason if "Paused" in before else ""
         pause = await self._drains.stage(key, spec, pairs, live, last_pause, connection)
         waiting = await self._deployments.apply(owner, wanted, pairs, pause)
-        self._settle(key)  # a write may have changed no pod
         await self._deployments.prune(owner, pairs)
         topics = await self._platform.topics.ensure(owner, spec, mine, connection)
         fresh = before.get("Fresh")

@@ -24,7 +24,7 @@ WANTED = Wanted(Spec(exchange="simulator", symbols=("AAA", "BBB")), CONNECTION)
 
 def deployments_of(cluster: Cluster, image: str = "services:1") -> Deployments:
     settings = OperatorSettings(services_image=image, max_rolling_pairs=1)
-    return Deployments(settings, cluster, Rollout(cluster.observed, settings.max_rolling_pairs))
+    return Deployments(settings, cluster, Rollout(cluster.observed, settings.max_rolling_pairs, "mark"))
 
 
 def observe(cluster: Cluster, **changes: Any) -> list[Deployment]:
