@@ -58,7 +58,10 @@ class OperatorSettings(Environment):
     workers: int = setting(10, "MarketStreams that are reconciled at the same time", least=1)
     resync_s: int = setting(60, "seconds between resyncs", least=5)
     max_rolling_pairs: int = setting(
-        10, "pairs that roll at the same time when the image, the settings or credentials change", least=1
+        10,
+        "pairs that roll at the same time when the image, the settings or credentials change; and pairs of one "
+        "MarketStream that change at the same time after a change of its spec",
+        least=1,
     )
     drain_limit_s: int = setting(
         60, "seconds after which the processors of a paused stream stop even if they have not read everything", least=1

@@ -1,6 +1,10 @@
 """Several symbols in a pair: symbols stay in their pairs, and none moves for the sake of another."""
 
-from marketstream_operator.names import SYMBOLS
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from marketstream_operator.names import SYMBOLS, pair_of_symbol
 
 from tests.harness.operator.playing import Market, settle
 from tests.harness.operator.running import STREAMS, Cluster, until
@@ -78,10 +82,72 @@ async def test_the_packing_is_recovered_by_an_operator_that_knows_nothing(connec
     assert after["majors-p1-producer"] == before["majors-p1-producer"]
 
 
-async def test_packing_differently_makes_new_pairs_and_removes_the_old(market: Market) -> None:
-    await market.stream("majors", ["AA", "BB"])
-    await market.has_deployments("majors", 4)
-    await market.change("majors", symbolsPerPair=10)
-    await packs(market, {"p0": "AA,BB"})
-    await market.change("majors", symbolsPerPair=1)
-    await market.has_deployments("majors", 4)
+async def pairs_of(cluster: Cluster) -> set[str]:
+    return {one["metadata"]["labels"]["marketstream.io/pair"] for one in (await cluster.deployments("majors")).values()}
+
+
+async def has_pairs(cluster: Cluster, count: int) -> set[str]:
+    async def it_has() -> set[str] | None:
+        found = await pairs_of(cluster)
+        return found if len(found) == count else None
+
+    return await until(it_has)
+
+
+async def unready_symbols(cluster: Cluster, *symbols: str) -> set[str]:
+    """Return the symbols without a pair of a producer and a processor that run them and are available."""
+    ready: dict[str, set[str]] = {}
+    for one in (await cluster.deployments("majors")).values():
+        if (one.get("status") or {}).get("availableReplicas"):
+            of = one["metadata"]["labels"]["marketstream.io/pair"]
+            for symbol in one["metadata"]["annotations"][SYMBOLS].split(","):
+                ready.setdefault(f"{of}/{symbol}", set()).add(one["metadata"]["labels"]["app.kubernetes.io/component"])
+    both = {place.partition("/")[2] for place, roles in ready.items() if len(roles) == 2}
+    return set(symbols) - both
+
+
+@asynccontextmanager
+async def always_ready(cluster: Cluster, *symbols: str) -> AsyncIterator[None]:
+    """Look at all times whether each symbol has a ready pair."""
+    failures: list[set[str]] = []
+    ends = asyncio.Event()
+
+    async def look() -> None:
+        while not ends.is_set():
+            if missing := await unready_symbols(cluster, *symbols):
+                failures.append(missing)
+            await asyncio.sleep(0.02)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        ends.set()
+        await looking
+    assert failures == []
+
+
+async def test_packing_differently_makes_the_new_pairs_before_it_removes_the_old(
+    connected: Cluster, operate: Operate
+) -> None:
+    symbols = ("AA", "BB", "CC")
+    await operate(MAX_ROLLING_PAIRS="1")
+    await connected.stream("majors", symbols)
+    await connected.has_deployments("majors", 6)
+    await settle(connected)
+    await connected.says("majors", "Ready", "True")
+    async with always_ready(connected, *symbols):
+        await connected.change("majors", symbolsPerPair=10)
+        await connected.has_deployments("majors", 8)
+        await settle(connected, "majors-p0-producer")
+        await asyncio.sleep(6)  # a resync
+        assert len(await pairs_of(connected)) == 4, "the new processor is not ready yet, or will never fit"
+        await settle(connected, "majors-p0-processor")
+        await packs(connected, {"p0": "AA,BB,CC"})
+        await connected.says("majors", "Ready", "True")
+
+        await connected.change("majors", symbolsPerPair=1)
+        for count in (2, 3, 4):
+            assert "p0" in await has_pairs(connected, count), "one new pair at a time"
+            await settle(connected)
+        await packs(connected, {pair_of_symbol(symbol): symbol for symbol in symbols})

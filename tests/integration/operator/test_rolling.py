@@ -1,4 +1,4 @@
-"""Rolls of pods: all at once for a change of the spec, a few at a time for one of the operator's settings."""
+"""Rolls of pods, a few pairs at a time: after a change of the spec, and of the operator's settings."""
 
 import asyncio
 from typing import Any
@@ -140,19 +140,43 @@ async def test_an_image_that_does_not_start_comes_no_further_under_another_leade
     assert await rolled(connected, "services:broken") == set()
 
 
-async def test_what_the_stream_says_rolls_at_once(connected: Cluster, operate: Operate) -> None:
-    await operate(MAX_ROLLING_PAIRS="1")
-    await connected.stream("majors", ["AAA", "BBB", "CCC"])
-    await connected.has_deployments("majors", 6)
+async def test_a_change_of_the_stream_rolls_a_few_of_its_pairs_at_a_time(connected: Cluster, operate: Operate) -> None:
+    """A spec that does not start comes no further either, and holds up no other stream."""
+    leader = await operate(MAX_ROLLING_PAIRS=str(MOST))
+    await connected.stream("majors", ["AAA", "BBB", "CCC", "DDD", "EEE"])
+    await connected.stream("minors", ["FFF"])
+    await connected.has_deployments("majors", 10)
+    await connected.has_deployments("minors", 2)
     await settle(connected)
+    await connected.says("majors", "Ready", "True")
+    await connected.says("minors", "Ready", "True")
+
+    async def changed(stream: str, level: str, count: int) -> set[str]:
+        """Wait until so many producers of a stream have the log level."""
+
+        async def it_is_so() -> set[str] | None:
+            names = {name for name, one in (await connected.deployments(stream)).items() if level in str(one["spec"])}
+            return names if len(names) == count else None
+
+        return await until(it_is_so)
+
     await connected.change("majors", producer={"logLevel": "debug"})
-
-    async def all_changed() -> bool:
-        found = (await connected.deployments()).values()
-        generations = [one["metadata"]["generation"] for one in found if one["metadata"]["name"].endswith("producer")]
-        return generations == [2, 2, 2]
-
-    await until(all_changed)
+    stuck = await changed("majors", "debug", MOST)
+    for name in stuck:
+        await get_stuck(connected, name)
+    await connected.says("majors", "Progressing", "True", "WaitingForTurn")
+    await leader.end()
+    await operate(MAX_ROLLING_PAIRS=str(MOST))
+    await asyncio.sleep(6)  # a resync grants no further turn, under another leader either
+    assert await changed("majors", "debug", MOST) == stuck
+    await connected.change("minors", producer={"logLevel": "debug"})
+    await changed("minors", "debug", 1)
+    await connected.change("majors", producer={"logLevel": "error"})
+    assert await changed("majors", "error", MOST) == stuck, "only those that are stuck need no turn"
+    await settle(connected, *stuck)
+    await changed("majors", "error", 2 * MOST)
+    await settle(connected)
+    await changed("majors", "error", 5)
 
 
 async def test_other_credentials_roll_the_pods(market: Market) -> None:

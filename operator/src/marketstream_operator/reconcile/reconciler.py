@@ -186,7 +186,7 @@ class Reconciler:
         last_pause = before["Paused"].reason if "Paused" in before else ""
         pause = await self._drains.stage(key, spec, pairs, live, last_pause, connection)
         waiting = await self._deployments.apply(owner, wanted, pairs, pause)
-        await self._deployments.prune(owner, pairs)
+        await self._deployments.prune(owner, pairs, pause)
         topics = await self._platform.topics.ensure(owner, spec, mine, connection)
         fresh = before.get("Fresh")
         self._follow(key, wanted, mine, pause, starting=fresh is None or fresh.status == "Unknown")

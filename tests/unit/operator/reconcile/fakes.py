@@ -48,7 +48,7 @@ class Objects:
         self.refusal: ApiError | None = None
         self.exists = True
         """False if the API server reports that the MarketStream no longer exists."""
-        self._versions = itertools.count(100)
+        self._versions = itertools.count(100, 10)
 
     async def apply(self, _kind: Kind, _namespace: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
         if self.refusal is not None:
