@@ -109,6 +109,14 @@ async def test_what_is_heard_is_in_the_status(market: Market) -> None:
     assert 3 < rate < 30  # ten, unless the machine halts at the first or the last read
 
 
+async def test_a_symbol_that_the_exchange_does_not_list_is_named_at_once(market: Market) -> None:
+    await market.stream("majors", ["BTCUSDT", "BTCUSDX"])
+    async with heard(market.redis_url, "BTCUSDT"):
+        await market.hear("BTCUSDX", 3600.0, unlisted=1)
+        message = await market.says("majors", "Fresh", "False", "UnknownSymbol")
+        assert "does not list BTCUSDX" in message
+
+
 async def test_a_quiet_market_is_not_stale(market: Market) -> None:
     await market.stream("majors", ["BTCUSDT"], freshness={"maxAge": "30s"})
     async with heard(market.redis_url, "BTCUSDT", traded_seconds_ago=3600.0):

@@ -35,7 +35,8 @@ The wait is long because all of them may be starting too, as after an installati
 _ALIVE: Final = {"httpGet": {"path": "/healthz", "port": "http"}, "timeoutSeconds": 3, "periodSeconds": 10}
 _PROBES: Final = {
     # A long wait for Kafka or PostgreSQL is no reason to restart a service: its process only has to answer.
-    "startupProbe": _ALIVE | {"periodSeconds": 2, "failureThreshold": 60},
+    # The first probe waits until a service usually answers: each failure leaves a Warning, which looks like a fault.
+    "startupProbe": _ALIVE | {"initialDelaySeconds": 5, "periodSeconds": 2, "failureThreshold": 60},
     "livenessProbe": _ALIVE | {"failureThreshold": 6},
     "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "timeoutSeconds": 3, "periodSeconds": 5},
 }

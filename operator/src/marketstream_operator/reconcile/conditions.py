@@ -221,12 +221,20 @@ def _fresh(findings: Findings, last: Condition | None) -> Found:
     if findings.error is not None and not readings:
         until = "Strimzi has created the Secret" if findings.is_waiting else "the spec is valid"
         return Found("Fresh", "Unknown", "NotAsked", f"freshness is not checked until {until}")
+    unlisted = [symbol for symbol, reading in readings.items() if reading.is_unlisted]
     stale = {symbol: reading for symbol, reading in readings.items() if reading.is_fresh is False}
+    if unlisted and stale.keys() <= set(unlisted):
+        return Found(
+            "Fresh", "False", "UnknownSymbol",
+            f"the exchange does not list {some(unlisted)}: correct spec.symbols, or remove what was delisted",
+        )  # fmt: skip
     if stale:
         heard = max((reading.heard_until or 0 for reading in stale.values()), default=0)
         since = f" since {time_text(heard)}" if heard else ""
         problem = f"; {findings.redis_problem}" if findings.redis_problem else ""
-        return Found("Fresh", "False", "Stale", f"no data received for {some(list(stale))}{since}{problem}")
+        silent = [symbol for symbol in stale if symbol not in unlisted]
+        more = f"; the exchange does not list {some(unlisted)}" if unlisted else ""
+        return Found("Fresh", "False", "Stale", f"no data received for {some(silent)}{since}{more}{problem}")
     unknown = [reading.is_fresh is None for reading in readings.values()]
     if unknown and all(unknown) and last is not None and last.status != "Unknown":
         return Found("Fresh", last.status, last.reason, last.message)  # the operator has just started

@@ -49,6 +49,12 @@ class Reading(NamedTuple):
     is_complete: bool | None
     is_fresh: bool | None
     is_quiet: bool
+    is_unlisted: bool = False
+    """True if the exchange has answered that it does not list the symbol."""
+
+
+FIRST_VERDICT: Final = Reading._fields.index("is_fresh")
+"""The fields of a reading from this one on are verdicts: a change of one of them is reported at once."""
 
 
 class Pulse:
@@ -85,6 +91,7 @@ class Pulse:
             _is_complete(stream),
             self._verdict,
             traded is not None and now_s - traded > max_age_s,
+            stream.unlisted,
         )
 
     def _judge(self, is_fresh: bool) -> None:
@@ -232,7 +239,7 @@ class FreshnessMonitor:
             _take(each, dict(zip(each.symbols, islice(answers, len(each.symbols)), strict=True)), now_s)
             verdict = (
                 each.is_unavailable, bool(each.problem),
-                *((s.reading.is_fresh, s.reading.is_quiet) for s in each.symbols.values()),
+                *(s.reading[FIRST_VERDICT:] for s in each.symbols.values()),
             )  # fmt: skip
             if verdict != each.verdict:
                 each.verdict = verdict

@@ -17,6 +17,7 @@ from marketstream_operator.kube.events import Recorder
 from marketstream_operator.names import StreamKey
 from marketstream_operator.reconcile.conditions import status_of, time_text
 from marketstream_operator.reconcile.findings import Findings
+from marketstream_operator.reconcile.topics import PENDING
 from marketstream_operator.resource.status import Condition, PairsStatus, Status
 
 STATUS_S: Final = 60.0
@@ -37,8 +38,8 @@ Of the others, the first status becomes an Event only if it is good.
 NOT_BEGUN: Final = frozenset({("Ready", "WaitingForSecret"), ("Ready", "TopicsNotReady"), ("KafkaReady", "NotAsked")})
 """Conditions with reasons after which the next status counts as the first: the stream waited for Strimzi until then."""
 
-AS_WANTED: Final = frozenset({"Paused", "HandOver", "WaitingForSecret"})
-"""Reasons that are not a failure: their Events are Normal although the condition is not good."""
+AS_WANTED: Final = frozenset({"HandOver", "WaitingForSecret"})
+"""Reasons that are no failure: their Events are Normal although the condition is not good."""
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
@@ -125,6 +126,14 @@ class Reporter:
         for condition in status.conditions:
             good, last = GOOD.get(condition.type), before.get(condition.type)
             turned = last is None or (last.status, last.reason) != (condition.status, condition.reason)
+            if turned and condition.type == "Paused" and condition.reason != "NotPaused":
+                told: Literal["Normal", "Warning"] = "Warning" if condition.reason == "DrainTimeout" else "Normal"
+                message = f"spec.paused is true: {condition.message}"
+                self._recorder.record(stream.about, told, condition.reason, message)
+            if condition.reason in ("Paused", PENDING.reason):
+                continue  # the condition Paused says more than Ready; an answer of Kafka is due within seconds
+            if last is not None and last.reason == PENDING.reason:
+                last = None
             if good is None or not turned or condition.status == "Unknown" or condition.message in recorded:
                 continue
             is_good = condition.status == good

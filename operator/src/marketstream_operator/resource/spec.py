@@ -46,9 +46,7 @@ class Spelling(NamedTuple):
 
 EXCHANGES: Final = {
     "binance": Spelling("^[A-Z0-9]+$", 32, "2 to 32 capital letters and digits, such as BTCUSDT"),
-    "simulator": Spelling(
-        "^[A-Z0-9]+([/-][A-Z0-9]+)?$", 20, "2 to 20 capital letters and digits, optionally with one / or - between them"
-    ),
+    "simulator": Spelling("^[A-Z0-9]+$", 20, "2 to 20 capital letters and digits, such as BTCUSDT"),
 }
 """The exchanges that a spec may name."""
 

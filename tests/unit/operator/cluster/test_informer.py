@@ -12,6 +12,7 @@ from marketstream_operator.cluster.projections import stream_of
 from marketstream_operator.kinds import DEPLOYMENT, MARKET_STREAM, POD
 from marketstream_operator.kube.api import ApiError
 from marketstream_operator.names import StreamKey, symbol_identity
+from marketstream_operator.resource.spec import EXCHANGES, Spelling
 
 from tests.unit.operator.cluster.raw import BTC, NEW, OLD, Lists, child, projection, stream
 
@@ -113,10 +114,12 @@ async def test_a_new_leader_knows_what_a_spec_that_cannot_work_still_runs() -> N
     assert claims.owner(BTC) == OLD
 
 
-def test_symbols_that_share_a_topic_are_one() -> None:
+def test_symbols_that_share_a_topic_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No exchange so far has symbols with separators."""
+    monkeypatch.setitem(EXCHANGES, "kraken", Spelling("^[A-Z0-9]+([/-][A-Z0-9]+)?$", 20, "capital letters"))
     view, _, claims, _ = informed(Lists())
-    slash = stream("old", uid="o", exchange="simulator", symbols=["BTC/USDT"])
-    dash = stream("new", uid="n", exchange="simulator", symbols=["BTC-USDT"], created="2026-01-02T00:00:00Z")
+    slash = stream("old", uid="o", exchange="kraken", symbols=["BTC/USDT"])
+    dash = stream("new", uid="n", exchange="kraken", symbols=["BTC-USDT"], created="2026-01-02T00:00:00Z")
     view.stream_event(False, stream_of(slash))
     view.stream_event(False, stream_of(dash))
-    assert claims.owner(symbol_identity("simulator", "BTC-USDT")) == OLD
+    assert claims.owner(symbol_identity("kraken", "BTC-USDT")) == OLD

@@ -141,7 +141,9 @@ def test_the_deployment_of_a_producer() -> None:
                             "resources": {
                                 "requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "384Mi"},
                             },
-                            "startupProbe": alive | {"periodSeconds": 2, "failureThreshold": 60},
+                            "startupProbe": {
+                                **alive, "initialDelaySeconds": 5, "periodSeconds": 2, "failureThreshold": 60,
+                            },
                             "livenessProbe": alive | {"periodSeconds": 10, "failureThreshold": 6},
                             "readinessProbe": {
                                 "httpGet": {"path": "/readyz", "port": "http"}, "timeoutSeconds": 3, "periodSeconds": 5,

@@ -66,6 +66,7 @@ def test_all_is_well() -> None:
 UNREADY = (child("a", "producer", is_ready=False, is_settled=False), *HEALTHY[1:])
 QUIET = Reading(AT - 300, AT, 0.0, True, True, True)
 STALE = Reading(AT - 300, AT - 300, 0.0, True, False, False)
+UNLISTED = Reading(None, None, None, None, False, False, True)
 UNHEARD = Reading(None, None, None, None, None, False)
 INVALID = SpecError("spec.symbols[1]", "got 'x'")
 STARTING: dict[str, Any] = {
@@ -134,6 +135,14 @@ AWAY = TopicState(False, "KafkaUnavailable", "no answer")
         ({"readings": {"AAA": QUIET, "BBB": QUIET}}, "Fresh", "True", "Quiet", "no trades"),
         ({"readings": {"AAA": QUIET, "BBB": HEARD}}, "Fresh", "True", "Heard", ""),
         ({"readings": {"AAA": STALE, "BBB": HEARD}}, "Fresh", "False", "Stale", "AAA since 2026-03-01T11:55:00Z"),
+        (
+            {"readings": {"AAA": UNLISTED, "BBB": HEARD}},
+            "Fresh",
+            "False",
+            "UnknownSymbol",
+            "does not list AAA: correct",
+        ),
+        ({"readings": {"AAA": UNLISTED, "BBB": STALE}}, "Fresh", "False", "Stale", "BBB since"),
         ({"readings": {"AAA": STALE, "BBB": HEARD}}, "Ready", "True", "Running", ""),
         ({"readings": {"AAA": UNHEARD, "BBB": HEARD}}, "Fresh", "Unknown", "NotHeardYet", ""),
         ({"readings": {}}, "Fresh", "Unknown", "NotHeardYet", ""),

@@ -15,6 +15,7 @@ from marketstream_operator.reconcile.drain import Pause
 from marketstream_operator.reconcile.findings import Findings
 from marketstream_operator.reconcile.freshness import Reading
 from marketstream_operator.reconcile.report import Reporter, _is_news, as_json
+from marketstream_operator.reconcile.topics import PENDING, READY
 from prometheus_client import REGISTRY
 
 
@@ -43,6 +44,51 @@ def stream(name: str) -> MarketStream:
     return MarketStream(StreamKey("default", name), name, 1, 1, "2026-03-01T12:00:00Z", False, {}, {})
 
 
+async def patch_status(_: object, namespace: str, name: str, version: str, status: object) -> dict[str, Any]:
+    """Answer as the API server does."""
+    meta = {"namespace": namespace, "name": name, "uid": name, "resourceVersion": version, "generation": 1}
+    return {"metadata": meta | {"creationTimestamp": "2026-03-01T12:00:00Z"}, "status": status}
+
+
+class Events:
+    """A recorder that keeps type, reason and message of each Event."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, str]] = []
+
+    def record(self, _: object, *said: str) -> None:
+        self.told.append((said[0], said[1], said[2]))
+
+
+@pytest.mark.parametrize(
+    ("end", "type_"), [(Pause("Drained", "every trade"), "Normal"), (Pause("DrainTimeout", "too slow"), "Warning")]
+)
+async def test_a_pause_has_an_event_when_it_begins_and_one_when_it_ends(end: Pause, type_: str) -> None:
+    events, seen = Events(), stream("majors")
+    reporter = Reporter(cast("Any", SimpleNamespace(patch_status=patch_status)), Observed(), events, "o")  # type: ignore[arg-type]
+    for pause in (
+        Pause("Draining", "2 of 2 producers have not stopped yet"),
+        Pause("Draining", "1 of 2 producers have not stopped yet"),
+        end,
+        end,
+    ):
+        await reporter.report(seen, Findings(generation=1, pause=pause))
+        seen = msgspec.structs.replace(seen, status=as_json(reporter._newest[seen.key]))
+    assert events.told == [
+        ("Normal", "Draining", "spec.paused is true: 2 of 2 producers have not stopped yet"),
+        (type_, end.reason, f"spec.paused is true: {end.message}"),
+    ]
+
+
+async def test_topics_that_are_not_checked_yet_are_no_event() -> None:
+    events, seen = Events(), stream("majors")
+    reporter = Reporter(cast("Any", SimpleNamespace(patch_status=patch_status)), Observed(), events, "o")  # type: ignore[arg-type]
+    for topics in (PENDING, READY):
+        await reporter.report(seen, Findings(generation=1, topics=topics))
+        seen = msgspec.structs.replace(seen, status=as_json(reporter._newest[seen.key]))
+    assert events.told == [("Normal", "TopicsReady", READY.message)]
+
+
 def counted(metric: str, label: str) -> dict[str, float]:
     """Return the values of a metric that are not 0, by one of its labels."""
     (family,) = [each for each in REGISTRY.collect() if each.name == metric]
@@ -51,10 +97,6 @@ def counted(metric: str, label: str) -> dict[str, float]:
 
 async def test_streams_are_counted_by_what_somebody_must_look_at() -> None:
     """A paused stream is no cause for an alert. A silent one is, even if all its pods are healthy."""
-
-    async def patch_status(_: object, namespace: str, name: str, version: str, status: object) -> dict[str, Any]:
-        meta = {"namespace": namespace, "name": name, "uid": name, "resourceVersion": version, "generation": 1}
-        return {"metadata": meta | {"creationTimestamp": "2026-03-01T12:00:00Z"}, "status": status}
 
     api = cast("Any", SimpleNamespace(patch_status=patch_status))
     reporter = Reporter(api, Observed(), Recorder(api, "operator", "pod"), "markets/one")

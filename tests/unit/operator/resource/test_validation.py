@@ -1,12 +1,13 @@
 """Errors of a spec: the field, what was given, what was expected and what to do."""
 
+import re
 from dataclasses import fields
 from typing import Any
 
 import pytest
 from marketstream.settings import Settings
 from marketstream_operator.resource.errors import SpecError
-from marketstream_operator.resource.spec import TUNING, Spec
+from marketstream_operator.resource.spec import EXCHANGES, TUNING, Spec, Spelling
 from marketstream_operator.resource.validation import RESERVED_ENV, read_spec
 
 
@@ -40,9 +41,9 @@ def test_the_least_that_a_spec_says() -> None:
         ({"symbols": ["A" * 33]}, "symbols[0]", "expected a string of length <= 32"),
         ({"symbols": ["AB", "CD", "AB"]}, "symbols[2]", "got 'AB' twice, expected each symbol once"),
         (
-            {"exchange": "simulator", "symbols": ["BTC/USDT", "BTC-USDT"]},
-            "symbols[1]",
-            "got 'BTC-USDT' and 'BTC/USDT', which would share the topic trades.simulator.btc-usdt: remove one of them",
+            {"exchange": "simulator", "symbols": ["ETH/USDT"]},
+            "symbols[0]",
+            "got 'ETH/USDT', expected a symbol of simul",
         ),
         ({"symbolsPerPair": 0}, "symbolsPerPair", "got 0, expected a whole number >= 1"),
         ({"symbolsPerPair": 201}, "symbolsPerPair", "got 201, expected a whole number <= 200"),
@@ -149,3 +150,11 @@ def test_every_setting_of_the_services_is_reserved_or_tunes() -> None:
 
 def test_symbols_may_have_letters_of_any_script() -> None:
     assert read_spec({"exchange": "binance", "symbols": ["币安人生USDT"]}).symbols == ("币安人生USDT",)
+
+
+def test_symbols_that_would_share_a_topic_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No exchange so far has symbols with separators."""
+    monkeypatch.setitem(EXCHANGES, "kraken", Spelling("^[A-Z0-9]+([/-][A-Z0-9]+)?$", 20, "capital letters"))
+    shared = "got 'BTC-USDT' and 'BTC/USDT', which would share the topic trades.kraken.btc-usdt: remove one of them"
+    with pytest.raises(SpecError, match=re.escape(shared)):
+        read_spec({"exchange": "kraken", "symbols": ["BTC/USDT", "BTC-USDT"]})

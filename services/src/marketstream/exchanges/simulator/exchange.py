@@ -21,7 +21,7 @@ CLOCK_US: Final = 250_000
 BATCH_US: Final = 5_000
 """Minimum sleep of the feed, in µs: the trades of a burst arrive together, as from a socket."""
 
-_SYMBOL: Final = re.compile(r"(?=.{2,20}$)[A-Z0-9]+(?:[/-][A-Z0-9]+)?")
+_SYMBOL: Final = re.compile(r"(?=.{2,20}$)[A-Z0-9]+")
 
 
 class _Cursor:
@@ -43,7 +43,7 @@ class _Cursor:
 
 
 class Simulator:
-    """Trades of every symbol spelled like BTCUSDT, BTC/USDT or BTC-USDT, from 2020 until now.
+    """Trades of every symbol spelled like BTCUSDT, from 2020 until now.
 
     `trades_per_second` replaces the usual rate of each symbol. Like the seed, it selects a different history.
     """
@@ -108,7 +108,7 @@ class Simulator:
         if unknown:
             raise UnknownSymbolError(
                 f"the simulator has no symbol {', '.join(map(repr, unknown))}: "
-                f"expected 2 to 20 capital letters or digits, optionally with one / or - between them",
+                "expected 2 to 20 capital letters and digits, such as BTCUSDT",
                 unknown,
             )
 
