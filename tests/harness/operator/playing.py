@@ -110,7 +110,7 @@ class Market(Cluster):
 
         async def all_told() -> bool:
             found = (await self.get(STREAMS))["items"]
-            return all((each.get("status") or {}).get("conditions") for each in found)
+            return all((each.get("status") or {}).get("observedGeneration") for each in found)
 
         await until(all_told)
         async with Redis.from_url(self.redis_url) as client:

@@ -304,6 +304,13 @@ STATUS = Status(
 )
 
 
+async def test_a_new_stream_is_pending_until_an_operator_has_seen_it(server: ApiServer, namespace: str) -> None:
+    await create(server, namespace, stream())
+    read = await server.request("GET", f"/apis/marketstream.io/v1alpha1/namespaces/{namespace}/marketstreams/majors")
+    conditions = {each["type"]: (each["status"], each["reason"]) for each in read["status"]["conditions"]}
+    assert conditions == {"Ready": ("Unknown", "Pending"), "Reconciling": ("True", "Pending")}
+
+
 async def test_the_columns_show_the_status(server: ApiServer, namespace: str) -> None:
     await create(server, namespace, stream(symbols=["BTCUSDT", "ETHUSDT"]))
     status = json.loads(msgspec.json.encode(STATUS))

@@ -138,7 +138,7 @@ async def test_a_class_selects_the_operator(connected_to_nobody: Cluster, operat
     await cluster.says("plain", "Ready", "False", "OtherOperator", 20, words=f"{cluster.namespace}/first")
     await asyncio.sleep(12)  # two resyncs
     assert (await cluster.condition("plain", "Ready"))[1] == "OtherOperator"
-    assert not (await cluster.get(STREAMS, "nobodys")).get("status")
+    await cluster.says("nobodys", "Ready", "Unknown", "Pending")
     assert await cluster.deployments("nobodys") == {}
 
 

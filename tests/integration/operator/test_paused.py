@@ -105,7 +105,7 @@ async def test_a_running_pair_is_drained_to_the_last_record_and_goes_on(
         assert position.committed == position.end > 0
         await rests(market, "producer", "processor")
         await market.says("majors", "Fresh", "Unknown", "Paused")
-        await market.says("majors", "Ready", "False", "Paused")
+        await market.says("majors", "Ready", "True", "Paused")
     await market.change("majors", paused=False)
     await rests(market)
     await market.says("majors", "Paused", "False", "NotPaused")
@@ -198,7 +198,7 @@ async def test_a_stream_that_is_paused_from_the_beginning(market: Market) -> Non
     await market.has_deployments("majors", 2)
     await rests(market, "producer", "processor")
     await market.says("majors", "Paused", "True", "Paused")
-    await market.says("majors", "Ready", "False", "Paused")
+    await market.says("majors", "Ready", "True", "Paused")
     await market.change("majors", symbols=[SYMBOL, "ETHUSDT"])
     found = await market.has_deployments("majors", 4)
     assert {one["spec"]["replicas"] for one in found.values()} == {0}

@@ -111,7 +111,7 @@ async def live(cluster: Cluster, limit: float) -> None:
     await cluster.change("majors", symbols=["ETHUSDT", "SOLUSDT"], producer={"labels": {"team": "a"}})
     await until(lambda: _has_topics(cluster, "ethusdt", "solusdt"), limit)
     await cluster.change("majors", paused=True)
-    await cluster.says("majors", "Ready", "False", "Paused", limit=limit)
+    await cluster.says("majors", "Ready", "True", "Paused", limit=limit)
     await cluster.change("majors", paused=False, symbols=["ETHUSDT"], connectionSecretRef={"name": "none"})
     await cluster.says("majors", "SpecValid", "False", limit=limit)  # also reported by an Event
     await cluster.change("majors", connectionSecretRef=None)

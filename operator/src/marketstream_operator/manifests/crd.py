@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
-from msgspec import NODEFAULT, inspect
+from msgspec import NODEFAULT, inspect, to_builtins
 
 from marketstream_operator.kinds import MARKET_STREAM
 from marketstream_operator.manifests import rules
 from marketstream_operator.resource.spec import Spec
-from marketstream_operator.resource.status import Status
+from marketstream_operator.resource.status import FIRST_CONDITIONS, Status
 
 Schema = dict[str, Any]
 
@@ -91,7 +91,11 @@ def _root() -> Schema:
             "kind": {"description": "MarketStream.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": {"description": _first_words(Spec), **schema(inspect.type_info(Spec))},
-            "status": {"description": _first_words(Status), **schema(inspect.type_info(Status))},
+            "status": {
+                "description": _first_words(Status),
+                "default": {"conditions": [to_builtins(each) for each in FIRST_CONDITIONS]},
+                **schema(inspect.type_info(Status)),
+            },
         },
         "x-kubernetes-validations": rules.ROOT,
     }

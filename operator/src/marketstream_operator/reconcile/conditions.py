@@ -14,11 +14,9 @@ from marketstream_operator.plan.desired import Pair
 from marketstream_operator.reconcile.drain import NOT_PAUSED
 from marketstream_operator.reconcile.findings import Findings, Found, Verdict, number, some
 from marketstream_operator.reconcile.freshness import Reading
+from marketstream_operator.reconcile.progress import hand_over, progressing, reconciling, stalled, waiting_for_secret
 from marketstream_operator.reconcile.topics import PENDING
 from marketstream_operator.resource.status import Condition, PairsStatus, Status, SymbolStatus
-
-MOST_ORPHANS: Final = 10
-"""Maximum number of Deployments that a message names."""
 
 NOT_MINE: Final = "not checked: the objects belong to another operator"
 
@@ -78,68 +76,27 @@ def _conditions(findings: Findings, last_fresh: Condition | None, last_kafka: Co
     halves = [_half(findings, "producer"), _half(findings, "processor")]
     fresh = _fresh(findings, last_fresh)
     paused = _paused(findings)
-    awaited = [_hand_over("Ready", "False", findings)] if findings.handed_over else []
+    awaited = [hand_over("Ready", "False", findings)] if findings.handed_over else []
     # A stream that runs already goes on with the connection that it has, for example while a password is replaced.
     waits = findings.is_waiting and findings.topics is None
-    secret = [Found("Ready", "False", "WaitingForSecret", _secret(findings))] if waits else []
+    secret = [waiting_for_secret("Ready", "False", findings)] if waits else []
     others = [Found("Ready", "False", OTHER_OPERATOR, findings.other_operator)] if findings.other_operator else []
-    yield _ready(findings, [*others, spec, *secret, kafka, *awaited, *halves], paused)
-    yield _progressing(findings)
-    yield _degraded(findings, spec, kafka)
+    ready, progress, stuck = (
+        _ready(findings, [*others, spec, *secret, kafka, *awaited, *halves], paused), progressing(findings),
+        stalled(findings, spec),
+    )  # fmt: skip
+    yield from (ready, progress, _degraded(findings, spec, kafka), reconciling(ready, progress, stuck), stuck)
     yield from (spec, kafka, *halves, fresh, paused)
 
 
 def _ready(findings: Findings, needed: Sequence[Found], paused: Found) -> Found:
     if findings.pause is not NOT_PAUSED and not findings.other_operator:
-        return Found("Ready", "False", "Paused", f"spec.paused is true: {paused.message}")
+        as_wanted: Verdict = "True" if paused.status == "True" and findings.error is None else "False"
+        return Found("Ready", as_wanted, "Paused", f"spec.paused is true: {paused.message}")
     for found in needed:
         if found.status != "True":
             return Found("Ready", "False", found.reason, found.message)
     return Found("Ready", "True", "Running", f"{len(findings.pairs)} of {len(findings.pairs)} pairs are running")
-
-
-def _progressing(findings: Findings) -> Found:
-    rolling = sum(not child.is_settled for child in findings.live)
-    if findings.other_operator:
-        return Found("Progressing", "False", OTHER_OPERATOR, "this operator changes nothing")
-    if findings.pause.reason == "Draining":
-        return Found("Progressing", "True", "Draining", findings.pause.message)
-    if findings.is_waiting:
-        return Found("Progressing", "True", "WaitingForSecret", _secret(findings))
-    if findings.handed_over:
-        return _hand_over("Progressing", "False" if findings.orphans else "True", findings)
-    if findings.waiting:
-        return Found(
-            "Progressing",
-            "True",
-            "WaitingForTurn",
-            f"{number(findings.waiting, 'pair')} waiting for other pairs to roll",
-        )
-    if rolling:
-        return Found("Progressing", "True", "RollingOut", f"{number(rolling, 'Deployment')} still rolling out")
-    if findings.error is not None:
-        return Found("Progressing", "False", "Settled", "nothing changes until the spec is valid")
-    return Found("Progressing", "False", "Settled", "the Deployments match the spec")
-
-
-def _hand_over(kind: str, status: Verdict, findings: Findings) -> Found:
-    """Return a condition about symbols that something else still runs."""
-    if not findings.orphans:
-        message = f"waiting for the pods of another MarketStream to stop running {some(findings.handed_over)}"
-        return Found(kind, status, "HandOver", message)
-    namespace = findings.orphans[0].namespace
-    named = [orphan.name for orphan in findings.orphans if orphan.namespace == namespace][:MOST_ORPHANS]
-    others = len(findings.orphans) - len(named)
-    more = f" and {number(others, 'other Deployment')}" if others else ""
-    return Found(
-        kind, status, "Orphaned",
-        f"Deployments without a MarketStream still run {some(findings.handed_over)}: delete them"
-        f"{more}, if nobody needs them: kubectl -n {namespace} delete deployments {' '.join(named)}",
-    )  # fmt: skip
-
-
-def _secret(findings: Findings) -> str:
-    return findings.error.message if findings.error is not None else ""
 
 
 def _degraded(findings: Findings, spec: Found, kafka: Found) -> Found:
@@ -157,7 +114,7 @@ def _degraded(findings: Findings, spec: Found, kafka: Found) -> Found:
             "minutes",
         )  # fmt: skip
     if findings.orphans:
-        return _hand_over("Degraded", "True", findings)
+        return hand_over("Degraded", "True", findings)
     for found in (spec, kafka):
         if found.status == "False" and found.reason != "TopicsNotReady":
             return Found("Degraded", "True", found.reason, found.message)
@@ -184,7 +141,7 @@ def _kafka(findings: Findings, last: Condition | None) -> Found:
     if findings.other_operator:
         return Found("KafkaReady", "Unknown", OTHER_OPERATOR, NOT_MINE)
     if findings.topics is None:
-        until = "Strimzi has created the Secret" if findings.is_waiting else "the spec is valid"
+        until = "the Secret exists" if findings.is_waiting else "the spec is valid"
         return Found("KafkaReady", "Unknown", "NotAsked", f"the topics are not checked until {until}")
     if findings.topics is PENDING:
         if last is not None and last.status != "Unknown":
@@ -219,7 +176,7 @@ def _fresh(findings: Findings, last: Condition | None) -> Found:
         return Found("Fresh", "Unknown", "RedisUnavailable", f"cannot read freshness from Redis: {problem}")
     readings = findings.readings
     if findings.error is not None and not readings:
-        until = "Strimzi has created the Secret" if findings.is_waiting else "the spec is valid"
+        until = "the Secret exists" if findings.is_waiting else "the spec is valid"
         return Found("Fresh", "Unknown", "NotAsked", f"freshness is not checked until {until}")
     unlisted = [symbol for symbol, reading in readings.items() if reading.is_unlisted]
     stale = {symbol: reading for symbol, reading in readings.items() if reading.is_fresh is False}

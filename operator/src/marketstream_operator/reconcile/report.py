@@ -18,6 +18,7 @@ from marketstream_operator.names import StreamKey
 from marketstream_operator.reconcile.conditions import status_of, time_text
 from marketstream_operator.reconcile.findings import Findings
 from marketstream_operator.reconcile.topics import PENDING
+from marketstream_operator.resource.status import PENDING as NOT_SEEN
 from marketstream_operator.resource.status import Condition, PairsStatus, Status
 
 STATUS_S: Final = 60.0
@@ -132,7 +133,7 @@ class Reporter:
                 self._recorder.record(stream.about, told, condition.reason, message)
             if condition.reason in ("Paused", PENDING.reason):
                 continue  # the condition Paused says more than Ready; an answer of Kafka is due within seconds
-            if last is not None and last.reason == PENDING.reason:
+            if last is not None and last.reason in (PENDING.reason, NOT_SEEN):
                 last = None
             if good is None or not turned or condition.status == "Unknown" or condition.message in recorded:
                 continue
@@ -161,8 +162,8 @@ def conditions_of(stream: MarketStream) -> dict[str, Condition]:
 
 
 def _shown(condition: Condition) -> str:
-    """Return the status as metrics count it: a paused stream is not ready, but needs no attention."""
-    is_paused = condition.type == "Ready" and (condition.status, condition.reason) == ("False", "Paused")
+    """Return the status as metrics count it: a paused stream is ready as wanted, but streams nothing."""
+    is_paused = condition.type == "Ready" and condition.reason == "Paused"
     return "Paused" if is_paused else condition.status
 
 

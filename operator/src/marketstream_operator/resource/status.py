@@ -4,7 +4,7 @@ A status is written as a merge patch: unknown values are null at the top level, 
 left out inside lists.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -24,8 +24,10 @@ class Condition(Struct, frozen=True, kw_only=True, rename="camel"):
     type: Annotated[
         Annotated[str, Meta(max_length=63)],
         about(
-            "Ready: all pairs are running. Progressing: a change or a rollout is under way. Degraded: something is "
-            "wrong, such as a failing pod. SpecValid: the spec is valid. KafkaReady: the topics exist. ProducersReady, "
+            "Ready: all pairs are running, or the stream is paused as wanted. Progressing: a change or a rollout is "
+            "under way. Degraded: something is wrong, such as a failing pod. Reconciling: the stream is not as wanted "
+            "yet, and waiting may help. Stalled: waiting does not help. SpecValid: the spec is valid. KafkaReady: the "
+            "topics exist. ProducersReady, "
             "ProcessorsReady: their pods are ready. Fresh: data arrives from the exchange. Paused: the stream is "
             "paused."
         ),
@@ -38,6 +40,23 @@ class Condition(Struct, frozen=True, kw_only=True, rename="camel"):
     message: Annotated[Annotated[str, Meta(max_length=32_768)], about("Reason in words, and what to do.")]
     last_transition_time: Annotated[Time, about("Time of the last change of the status.")]
     observed_generation: Annotated[Generation, about("Generation of the spec to which the condition refers.")]
+
+
+PENDING: Final = "Pending"
+"""Reason of the conditions that a MarketStream has before an operator has seen it."""
+
+FIRST_CONDITIONS: Final = tuple(
+    Condition(
+        type=kind,
+        status="Unknown" if kind == "Ready" else "True",
+        reason=PENDING,
+        message="waiting for the operator",
+        last_transition_time="1970-01-01T00:00:00Z",
+        observed_generation=0,
+    )
+    for kind in ("Ready", "Reconciling")
+)
+"""The conditions of a new MarketStream: without them, tools that wait would take it for ready."""
 
 
 class SymbolStatus(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -69,6 +69,15 @@ def test_what_is_not_given_gets_a_default_where_there_is_one() -> None:
     }
 
 
+def test_a_new_stream_is_not_taken_for_ready() -> None:
+    """By kstatus, and so by Helm, Flux and Argo CD."""
+    conditions = VERSION["schema"]["openAPIV3Schema"]["properties"]["status"]["default"]["conditions"]
+    assert {each["type"]: (each["status"], each["reason"]) for each in conditions} == {
+        "Ready": ("Unknown", "Pending"),
+        "Reconciling": ("True", "Pending"),
+    }
+
+
 def test_nothing_scales_it() -> None:
     assert VERSION["subresources"] == {"status": {}}
 
