@@ -39,7 +39,7 @@ async def made(cluster: Cluster, *kinds: str, owners: Collection[str] | None = N
             belongs = {each["uid"] for each in meta.get("ownerReferences", ())}
             if owners is not None and belongs.isdisjoint(owners):
                 continue
-            meta["annotations"] = _without_digests(meta.get("annotations", {}))
+            meta["annotations"] = _elsewhere(_without_digests(meta.get("annotations", {})), cluster.namespace)
             meta["ownerReferences"] = [{**each, "uid": ""} for each in meta.get("ownerReferences", ())]
             spec = _elsewhere(item["spec"], cluster.namespace)
             found[f"{path.rsplit('/', 1)[-1]}/{meta['name']}"] = {"metadata": meta, "spec": spec}

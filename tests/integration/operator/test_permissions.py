@@ -111,7 +111,7 @@ async def live(cluster: Cluster, limit: float) -> None:
     await cluster.change("majors", symbols=["ETHUSDT", "SOLUSDT"], producer={"labels": {"team": "a"}})
     await until(lambda: _has_topics(cluster, "ethusdt", "solusdt"), limit)
     await cluster.change("majors", paused=True)
-    await cluster.says("majors", "Ready", "True", "Paused", limit=limit)
+    await cluster.says("majors", "Ready", "False", "Paused", limit=limit)
     await cluster.change("majors", paused=False, symbols=["ETHUSDT"], connectionSecretRef={"name": "none"})
     await cluster.says("majors", "SpecValid", "False", limit=limit)  # also reported by an Event
     await cluster.change("majors", connectionSecretRef=None)
@@ -227,7 +227,7 @@ async def test_served_namespaces_need_their_roles_and_no_more(
         else:
             await proxy.seen(lambda request: not request.watch and request.resource.plural == "pods", 3, limit=60)
             assert (await other.get(DEPLOYMENTS))["items"] == []
-            assert "status" not in await other.get(STREAMS, "majors")
+            assert (await other.condition("majors", "Ready"))[1] == "Pending"
         assert denied(proxy) == []
     for each in (served, other):
         await apiserver.delete_namespace(each.namespace)
