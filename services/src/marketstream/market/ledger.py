@@ -37,7 +37,7 @@ class Ledger:
         self.is_unordered = False
         """True once the exchange was found to skip ids: nothing is proven then, and no id is known to be missing.
 
-        It is not stored, because every record of such trades sets it again.
+        It is not stored: every record of such trades sets it again, and so does a claim whose newest candle says so.
         """
         self.reached_id = -1
         """The greatest id that the exchange itself has named as its newest; -1 before its first answer.

@@ -7,6 +7,7 @@ from typing import Final
 from marketstream.codec import End, Heartbeat, Quiet, Record, TradesRecord, UnorderedRecord
 from marketstream.kafka.consumer import Offsets
 from marketstream.market.aggregator import Aggregator
+from marketstream.market.candle import UNORDERED_IDS
 from marketstream.market.errors import TradeError
 from marketstream.market.ledger import Ledger
 from marketstream.market.trade import FUTURE_US, LATEST_US, WRONG_CLOCK_US
@@ -56,6 +57,8 @@ class OwnedSymbol:
             max_id_jump=settings.max_id_jump,
             max_holes=settings.max_holes,
         )
+        # The records that said so may not be read again.
+        self.ledger.is_unordered = newest_closed is not None and newest_closed.incomplete_reason == UNORDERED_IDS
         self.tape: Final[deque[TradesRecord]] = deque(maxlen=TAPE_RECORDS)
         """The newest records applied since the last frame."""
         self.changed: set[int] = set()
