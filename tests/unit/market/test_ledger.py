@@ -1,6 +1,7 @@
 """The ledger, with ids whose times are given in windows."""
 
 from itertools import pairwise
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from marketstream.market.doubts import merged
 from marketstream.market.ledger import Ledger
 from marketstream.market.progress import Progress
 from marketstream.market.verdict import Verdict
-from marketstream.market.window import WINDOW_US
+from marketstream.market.window import WINDOW_US, window_of
 
 Ranges = list[tuple[int, int]]
 
@@ -151,6 +152,21 @@ def test_the_stretch_proven_ends_before_the_first_hole_or_where_the_run_before_i
 
 def test_a_window_with_a_stray_id_is_not_in_the_stretch_proven() -> None:
     assert ledger((0, 0, 4.5, 4.5), (10**6, 10**6 + 5, 0.5, 9.5)).complete() == (5, 9)
+
+
+@given(st.randoms(use_true_random=False))
+def test_the_stretch_proven_holds_no_edge_of_a_run_but_of_the_one_that_proves_it(rng: Random) -> None:
+    runs, low = [], 1
+    for _ in range(rng.randint(1, 5)):
+        high = low + rng.randint(0, 3)
+        times = sorted(rng.randint(0, 80) / 4 for _ in range(2)) if high > low else [rng.randint(0, 80) / 4] * 2
+        runs.append((low, high, times[0], times[1]))
+        low = high + rng.choice((2, 5_000))
+    account = ledger(*runs)
+    first, until = account.complete() or (0, 0)
+    for window in range(first, until):
+        assert any(run.first_proven <= window <= run.last_proven for run in account.counted)
+        assert not any(window in (window_of(run.low_time), window_of(run.high_time)) for run in account.counted)
 
 
 def test_a_trade_of_another_segment_leaves_its_window_unconfirmed() -> None:

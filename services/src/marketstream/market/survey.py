@@ -60,10 +60,15 @@ class Survey:
         if best is None:
             return None
         first, until = best.first_proven, best.last_proven + 1
+        if self._beyond_hole is not None:
+            until = min(until, self._beyond_hole)
         edges = self._edges
         newest = bisect_left(edges, until) - 1
-        if newest >= 0 and edges[newest] >= first:
-            first = edges[newest] + 1
+        if newest >= 0:
+            first = max(first, edges[newest] + 1)
+        top = self._runs[-1]
+        if best is not top:
+            first = max(first, *(edge + 1 for edge in map(window_of, (top.low_time, top.high_time)) if edge < until), 0)
         return (first, until) if first < until else None
 
     @cached_property
@@ -79,8 +84,15 @@ class Survey:
 
     @cached_property
     def _edges(self) -> list[int]:
-        """The windows in which the runs below the highest end, lowest first."""
-        return sorted(window_of(run.high_time) for run in self._runs[:-1])
+        """The windows in which the runs below the highest begin and end, lowest first."""
+        return sorted(window_of(time_us) for run in self._runs[:-1] for time_us in (run.low_time, run.high_time))
+
+    @cached_property
+    def _beyond_hole(self) -> int | None:
+        """The first window with a trade of a run above the first hole, or None if there is no hole."""
+        if self._first_hole is None:
+            return None
+        return min(window_of(run.low_time) for run in self._runs[self._first_hole + 1 :])
 
     @cached_property
     def _newest_below(self) -> Run | None:
