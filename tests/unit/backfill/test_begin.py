@@ -142,3 +142,17 @@ async def test_no_beginning_is_asked_for_below_ids_that_are_no_longer_accounted_
     async with backfilled(exchange, owned):
         await asyncio.sleep(5)
     assert not exchange.asked
+
+
+@virtually
+async def test_the_beginning_of_an_account_that_gave_up_its_oldest_ids_is_not_asked_for() -> None:
+    owned = owner(FIRST)
+    hear(owned, *(trade(100 + 2 * number, 100 + 2 * number) for number in range(1_004)), trade(2_108, 2_140))
+    owned.take()
+    owned.take()
+    assert owned.ledger.settled_id >= 0
+    exchange = Exchange(trade(number, number) for number in range(2_109))
+    with capture_logs() as lines:
+        async with backfilled(exchange, owned, quiet_s=1e9):
+            await asyncio.sleep(3_600)
+    assert [line for line in lines if line["event"] == "fetched trades not counted, will retry"] == []

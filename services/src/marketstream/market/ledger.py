@@ -265,6 +265,7 @@ class Ledger:
         while len(self.counted) > self._max_holes + 1 and self._oldest_is_closed():
             before, after = self.counted.runs[:2]
             self.settled_id = after.low - 1
+            self.begin_known = True  # trades below are settled, so they would never be counted
             self.survey_again()
             self.counted.drop_until(self.settled_id)
             self.closed.drop_until(self.settled_id)
