@@ -1,13 +1,22 @@
 """Ids that begin again, as the history shows them; in virtual time."""
 
 import asyncio
+from collections.abc import Iterable
+from typing import Any
 
 from marketstream.exchanges.base import Newest
+from marketstream.market.counted import Run
+from marketstream.market.progress import Progress
+from marketstream.market.trade import Trade, Trades
+from marketstream.market.window import WINDOW_S, WINDOW_US
+from marketstream.processor.symbol import OwnedSymbol
 from structlog.testing import capture_logs
 
+from tests.harness.model import MemoryStore
+from tests.harness.scenarios import EPOCH
 from tests.unit.backfill.world import FIRST, PAGE, QUIET_S, Exchange, backfilled, hear, known, trade
-from tests.unit.processor.owners import counted
-from tests.unit.virtual import seconds_until, virtually
+from tests.unit.processor.owners import apply, counted, heartbeat, owner
+from tests.unit.virtual import now_us, seconds_until, virtually
 
 LATER_S = 1_000.0
 """Seconds after which the ids begin again."""
@@ -71,3 +80,106 @@ async def test_nothing_is_given_up_in_a_generation_that_begins_while_the_exchang
         await seconds_until(lambda: owned.ledger.generation == 1, 200)
         await asyncio.sleep(5)
     assert owned.ledger.unfillable() == ()
+
+
+OLD = [trade(number, number * 0.5) for number in range(101)]
+"""Trades of the earlier ids, until the feed dies after 50 s."""
+MISSED = [trade(number, 84 + (number - 101) * 0.1) for number in range(101, 111)]
+"""Trades of the earlier ids that the feed has missed, until 4 s before the ids begin again."""
+NEW = [trade(number, 88.5 + number / 60) for number in range(1, 1_500)]
+
+
+def false_claims(owned: OwnedSymbol, truth: Iterable[Trade]) -> list[int]:
+    """Close all windows, and return the numbers of those whose complete candles lack trades."""
+    store = MemoryStore()
+    apply(owned, heartbeat(13, FIRST))
+    store.apply(owned.take().commit)
+    trades = list(truth)
+    return [
+        start
+        for start, row in store.rows().items()
+        if row.complete
+        and start >= NEW[0].time // 1_000_000
+        and row.trade_count != sum(each.time // WINDOW_US * WINDOW_S == start for each in trades)
+    ]
+
+
+@virtually
+async def test_trades_from_just_before_the_generation_are_not_fetched_into_it() -> None:
+    """The history still has the earlier trades for the ids that the feed has missed."""
+    owned, exchange = known(), Exchange([*OLD, *MISSED, *NEW[110:]])
+    hear(owned, *OLD[1:])
+    async with backfilled(exchange, owned, quiet_s=1e9):
+        await asyncio.sleep(90)
+        hear(owned, NEW[0], *NEW[119:])
+        await seconds_until(lambda: not owned.ledger.holes(), 60)
+    assert false_claims(owned, NEW) == []
+
+
+@virtually
+async def test_a_page_that_was_asked_for_before_the_ids_began_again_is_not_published() -> None:
+    owned, exchange = known(), Exchange([*OLD, *MISSED])
+    hear(owned, *OLD[1:])
+    plain = exchange.history
+
+    async def history(*ids: Any, **times: Any) -> Trades | None:
+        page = await plain(*ids, **times)
+        if owned.ledger.generation == 0:
+            hear(owned, NEW[0])
+        return page
+
+    exchange.history = history  # type: ignore[method-assign]
+    async with backfilled(exchange, owned):
+        await asyncio.sleep(88.6)
+    hear(owned, *NEW[1:])
+    assert owned.ledger.generation == 1
+    assert false_claims(owned, NEW) == []
+
+
+@virtually
+async def test_a_page_behind_the_first_trade_of_the_generation_is_settled() -> None:
+    """No check before publishing can stop a page that Kafka has already."""
+    owned = known()
+    hear(owned, *OLD[1:])
+    hear(owned, NEW[0])
+    hear(owned, *MISSED)
+    hear(owned, *NEW[1:])
+    assert owned.aggregator.counters.settled == len(MISSED)
+    assert false_claims(owned, NEW) == []
+
+
+@virtually
+async def test_an_answer_about_earlier_ids_confirms_no_jump_of_the_new_ones() -> None:
+    run = Run(10**9, 10**9 + 50, EPOCH - 100_000_000, EPOCH - 90_000_000)
+    owned = owner(FIRST, Progress(closed_until=EPOCH // WINDOW_US, counted=(run,), begin_known=True))
+    exchange = Exchange()
+
+    async def newest(_symbol: str) -> Newest:
+        if owned.ledger.generation == 0:
+            hear(owned, trade(1, (now_us() - EPOCH) / 1e6))
+        return Newest(run.high, now_us())
+
+    exchange.newest = newest  # type: ignore[method-assign]
+    async with backfilled(exchange, owned):
+        await seconds_until(lambda: owned.ledger.generation == 1, 60)
+        await asyncio.sleep(1)
+        assert owned.ledger.reached_id < run.low
+
+
+@virtually
+async def test_a_trade_that_arrives_while_the_newest_is_fetched_gives_no_hint() -> None:
+    owned, exchange = owner(FIRST), Exchange([trade(7, -300)])
+    plain = exchange.history
+
+    async def history(*ids: Any, **times: Any) -> Trades | None:
+        page = await plain(*ids, **times)
+        exchange.trades[FIRST.symbol][8] = live = trade(8, (now_us() - EPOCH) / 1e6)
+        hear(owned, live)
+        return page
+
+    exchange.history = history  # type: ignore[method-assign]
+    with capture_logs() as lines:
+        async with backfilled(exchange, owned):
+            await asyncio.sleep(QUIET_S + 5.0)
+    assert counted(owned) == [(7, 8)]
+    assert [line for line in lines if "may have begun again" in line["event"]] == []

@@ -42,7 +42,7 @@ async def test_a_long_page_is_published_in_several_records_and_counted() -> None
     owned = known()
     topics = Noting(owned)
     trades = [trade(number, number / 1000) for number in range(1, 2 * RECORD_TRADES + 2)]
-    assert await pages_to(topics).publish(owned, page_of(*trades)) == 1
+    assert await pages_to(topics).publish(owned, page_of(*trades), 0) == 1
     assert [len(record.trades) for record in topics.records] == [RECORD_TRADES, RECORD_TRADES, 1]
     assert counted(owned) == [(0, 2 * RECORD_TRADES + 1)]
 
@@ -52,7 +52,7 @@ async def test_only_trades_from_a_time_on_that_can_be_true_are_published() -> No
     owned = known()
     topics = Noting(owned)
     trades = [trade(1), trade(2), trade(3, 1e9), trade(4)]
-    assert await pages_to(topics).publish(owned, page_of(*trades), since_us=trade(2).time) == 2
+    assert await pages_to(topics).publish(owned, page_of(*trades), 0, since_us=trade(2).time) == 2
     assert counted(owned) == [(0, 0), (2, 2), (4, 4)]
 
 
@@ -60,7 +60,7 @@ async def test_only_trades_from_a_time_on_that_can_be_true_are_published() -> No
 async def test_a_page_of_which_nothing_is_left_publishes_nothing() -> None:
     owned = known()
     topics = Noting(owned)
-    assert await pages_to(topics).publish(owned, page_of(trade(1)), since_us=trade(2).time) is None
+    assert await pages_to(topics).publish(owned, page_of(trade(1)), 0, since_us=trade(2).time) is None
     assert topics.records == []
 
 
@@ -82,7 +82,7 @@ class Silent(Topics):
 async def test_trades_that_are_not_counted_in_time_are_an_error() -> None:
     owned = known()
     with pytest.raises(NotCountedError, match="2 trades of FIRST, starting at id 1, were not counted within 10 s"):
-        await pages_to(Silent(True, owned)).publish(owned, page_of(trade(1), trade(2)))
+        await pages_to(Silent(True, owned)).publish(owned, page_of(trade(1), trade(2)), 0)
     assert VirtualClock.monotonic() == pytest.approx(APPLIED_LIMIT_S, abs=0.1)
 
 
@@ -90,7 +90,7 @@ async def test_trades_that_are_not_counted_in_time_are_an_error() -> None:
 async def test_a_topic_that_kafka_does_not_answer_for_delays_others_by_a_limit() -> None:
     owned = known()
     with pytest.raises(NotCountedError, match="Kafka does not accept the records of FIRST"):
-        await pages_to(Silent(None, owned)).publish(owned, page_of(trade(1)))
+        await pages_to(Silent(None, owned)).publish(owned, page_of(trade(1)), 0)
     assert VirtualClock.monotonic() == pytest.approx(APPLIED_LIMIT_S, abs=0.1)
 
 
@@ -98,5 +98,5 @@ async def test_a_topic_that_kafka_does_not_answer_for_delays_others_by_a_limit()
 async def test_a_record_that_kafka_refuses_is_an_error_at_once() -> None:
     owned = known()
     with pytest.raises(NotCountedError, match="Kafka does not accept the records of FIRST"):
-        await pages_to(Silent(False, owned)).publish(owned, page_of(trade(1)))
+        await pages_to(Silent(False, owned)).publish(owned, page_of(trade(1)), 0)
     assert VirtualClock.monotonic() == pytest.approx(0, abs=0.1)

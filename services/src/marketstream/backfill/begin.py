@@ -53,6 +53,7 @@ async def reach_back(exchange: Exchange, pages: Pages, account: Account) -> bool
     Return True if that start is now proven. The last trade before that start is not counted: it only
     contributes its time. Raise ExchangeError.
     """
+    generation = account.ledger.generation
     window_us = window_of(account.ledger.counted.runs[0].low_time) * WINDOW_US
     for _ in range(MOST_PAGES):
         lowest = account.ledger.counted.runs[0]
@@ -69,7 +70,7 @@ async def reach_back(exchange: Exchange, pages: Pages, account: Account) -> bool
             earlier = [trade for trade in trades if trade.time < window_us]
             before = earlier[-1] if earlier else before
             if len(earlier) < len(trades):
-                await pages.publish(account, page, since_us=window_us)
+                await pages.publish(account, page, generation, since_us=window_us)
         if before is not None:
             return account.ledger.confirm_begin(before.id + before.n, before.time)
     return False

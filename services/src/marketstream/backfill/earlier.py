@@ -22,7 +22,7 @@ class Earlier:
 
     def is_in(self, account: Account, page: Trades) -> bool:
         """Return True if the page has trades from before the account's generation."""
-        return min(page.times) < account.ledger.since_us
+        return min(page.times) < account.ledger.fetched_since_us
 
     async def give_up(self, account: Account, hole: Hole, page: Trades) -> bool:
         """Give up the ids of a hole that belong to an earlier generation, as its first page `page` shows.
@@ -38,7 +38,9 @@ class Earlier:
         if last == hole.last:
             return True
         after = await self._page(account, hole, last + 1)
-        return after is not None and await self._pages.publish(account, after, before_us=hole.before_us) is not None
+        if after is None:
+            return False
+        return await self._pages.publish(account, after, hole.generation, before_us=hole.before_us) is not None
 
     async def _last_earlier(self, account: Account, hole: Hole, page: Trades) -> int:
         """Return the last id of the hole that belongs to an earlier generation.
@@ -46,7 +48,7 @@ class Earlier:
         All ids above it are newer, so bisection finds it. The first question is about the end of the hole, because a
         hole that begins with such ids mostly consists of them.
         """
-        since_us = account.ledger.since_us
+        since_us = account.ledger.fetched_since_us
         last, end = max(trade.id + trade.n - 1 for trade in page if trade.time < since_us), hole.last + 1
         middle = hole.last
         while last + 1 < end:

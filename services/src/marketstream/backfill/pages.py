@@ -52,22 +52,27 @@ class Pages:
         self._stuck = {account: tried for account, tried in self._stuck.items() if account in accounts}
 
     async def publish(
-        self, account: Account, page: Trades, *, since_us: int = 0, before_us: int | None = None
+        self, account: Account, page: Trades, generation: int, *, since_us: int = 0, before_us: int | None = None
     ) -> int | None:
         """Publish the trades of the page that happened at or after `since_us` (Unix µs) and can be true.
 
-        Trades from before the account's generation of ids are left out: they would be refused. `before_us` (Unix µs)
-        is the time of a trade that is counted already, or of an answer of the exchange: a trade before then is not from
-        the future, even if the local clock is behind. Return the id of the first trade published, or None if there is
-        none.
+        `generation` is that of the account when the page was asked for. If the ids have begun again since, nothing is
+        published, because the ids of the page mean other trades. Trades from before the account's generation are left
+        out as well: they would be refused. `before_us` (Unix µs) is the time of a trade that is counted already, or of
+        an answer of the exchange: a trade before then is not from the future, even if the local clock is behind.
+
+        Return the id of the first trade published, or None if there is none.
 
         Raise NotCountedError if the trades are not counted in time.
         """
         received_us = max(time.time_ns() // 1000, before_us or 0)
-        trades = [trade for trade in _sound(page, received_us) if trade.time >= max(since_us, account.ledger.since_us)]
+        since_us = max(since_us, account.ledger.fetched_since_us)
+        trades = [trade for trade in _sound(page, received_us) if trade.time >= since_us]
         if not trades:
             return None
         for start in range(0, len(trades), RECORD_TRADES):
+            if generation != account.ledger.generation:
+                return None
             part = Trades.of(trades[start : start + RECORD_TRADES], page.price_scale, page.quantity_scale)
             record = TradesRecord(self._exchange, account.symbol, received_us, part)
             await self.send(account, encode(record))

@@ -63,8 +63,9 @@ class Questions:
         now = time.monotonic()
         jumps = [(account, after_id) for account in accounts for after_id in account.ledger.undecided()]
         self._jumps = {jump: self._jumps.get(jump, Tried()) for jump in jumps}
-        self._asked_at = {account: at for account, at in self._asked_at.items() if account in accounts}
-        self._refused = {account: tried for account, tried in self._refused.items() if account in accounts}
+        owned = set(accounts)
+        self._asked_at = {account: at for account, at in self._asked_at.items() if account in owned}
+        self._refused = {account: tried for account, tried in self._refused.items() if account in owned}
         for account in accounts:
             is_quiet = account.quiet_for_s >= self._quiet_s
             if not is_quiet:
@@ -112,8 +113,11 @@ class Questions:
 
         If it is, publish the proof of its windows. If it is not, its feed has died silently: fetch the trades since.
         """
+        generation = account.ledger.generation
         newest = await self._exchange.newest(account.symbol)
         account.unlisted = False
+        if generation != account.ledger.generation:
+            return  # the ids have begun again meanwhile
         if newest is not None and account.ledger.reach(newest.id):
             log.warning("jump of ids confirmed by the exchange", symbol=account.symbol, newest_id=newest.id)
             self._on_verdict()
@@ -122,10 +126,13 @@ class Questions:
         if newest is None:
             account.untraded_at_us = time.time_ns() // 1000
             return
-        highest = account.ledger.newest_run() or await self._fetch_newest(account, newest)
+        highest = account.ledger.newest_run()
+        if highest is not None:
+            self._earlier.hint(account, highest, newest.id)
+        else:  # trades may arrive while this one is fetched, so a lower id hints at nothing
+            highest = await self._fetch_newest(account, newest)
         if highest is None:
             return  # the history has not come to its newest trade yet
-        self._earlier.hint(account, highest, newest.id)
         if newest.id == highest.high:
             # A proof is no later than its receipt, even if the local clock is behind that of the exchange.
             received_us = max(time.time_ns() // 1000, newest.at_us)
@@ -137,14 +144,16 @@ class Questions:
 
     async def _fetch_newest(self, account: Account, newest: Newest) -> Run | None:
         """Fetch the newest trade of a symbol that was quiet from the beginning. Return its run, or None."""
+        generation = account.ledger.generation
         with marked(account):
             page = await self._exchange.history(account.symbol, newest.id, newest.id)
             if page is not None:
-                await self._pages.publish(account, page, before_us=newest.at_us)
+                await self._pages.publish(account, page, generation, before_us=newest.at_us)
         return account.ledger.newest_run()
 
     async def _make_up(self, account: Account, after: Run, newest: Newest) -> None:
         """Fetch the trades after a run up to the exchange's newest one, a page at a time."""
+        generation = account.ledger.generation
         first, after_us = after.high + 1, after.high_time
         if newest.id - after.high > MOST_MADE_UP:
             first = newest.id
@@ -155,7 +164,9 @@ class Questions:
             page = await self._exchange.history(
                 account.symbol, first, newest.id, after_us=after_us, before_us=before_us
             )
-            if page is None or await self._pages.publish(account, page, before_us=newest.at_us) is None:
+            if page is None:
+                return
+            if await self._pages.publish(account, page, generation, before_us=newest.at_us) is None:
                 return
             last = max(page)
             # An entry may stand for several trades. Its time may be wrong and serves only as a hint.

@@ -106,7 +106,7 @@ class Backfill:
                 )
                 if page is None:
                     return await self._miss(account, hole, hole.last)
-                begins = await self._pages.publish(account, page, before_us=hole.before_us)
+                begins = await self._pages.publish(account, page, hole.generation, before_us=hole.before_us)
                 if self._earlier.is_in(account, page):
                     return await self._give_up_earlier(account, hole, page)
             except PermanentError as error:

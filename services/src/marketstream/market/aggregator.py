@@ -216,7 +216,7 @@ class Aggregator:
         """Count one entry with any id and any time: the general path."""
         ledger, counters = self.ledger, self.counters
         low, high, time = trade.id, trade.id + trade.n - 1, trade.time
-        if time < ledger.since_us:
+        if time < (ledger.since_us if low < ledger.lowest_id else ledger.fetched_since_us):
             counters.settled += trade.n
             return
         if ledger.contradicts(low, high, time) and max(self._open, default=0) <= window_of(time):

@@ -57,6 +57,20 @@ class Ledger:
         """True if `take_verdicts` has verdicts to return."""
         return bool(self._in_doubt)
 
+    @property
+    def fetched_since_us(self) -> int:
+        """The time (Unix µs) before which trades of the exchange's history belong to earlier generations.
+
+        It is that of the lowest id of the generation. The history is only asked for ids above it, which are newer.
+        """
+        is_first = self.generation == 0 or not self.counted.runs
+        return self.since_us if is_first else max(self.since_us, self.counted.runs[0].low_time)
+
+    @property
+    def lowest_id(self) -> int:
+        """The lowest id counted; -1 if there is none."""
+        return self.counted.runs[0].low if self.counted.runs else -1
+
     def count(self, low: int, high: int, low_time: int, high_time: int) -> int:
         """Count the ids `low` to `high`, none of which is counted yet, and return the index of their run in `counted`.
 
