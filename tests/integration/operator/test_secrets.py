@@ -55,6 +55,7 @@ async def test_a_stream_whose_kafka_user_is_still_being_made_is_under_way(
     assert {each["type"]: each["status"] for each in status["conditions"]} == {
         "Ready": "False", "Progressing": "True", "Degraded": "False", "SpecValid": "True", "KafkaReady": "Unknown",
         "ProducersReady": "False", "ProcessorsReady": "False", "Fresh": "Unknown", "Paused": "False",
+        "Reconciling": "True", "Stalled": "False",
     }  # fmt: skip
     assert (status["reason"], status["symbolCount"], status["pairs"]["summary"]) == ("WaitingForSecret", 2, "0/2")
     await connected.put(SECRETS, user_secret("main", "pw"))
