@@ -7,8 +7,12 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from marketstream.local.errors import ServerStartError
+
+KILLED_S: Final = 5.0
+"""Maximum seconds to wait for a program that was killed."""
 
 
 def wrapped(command: Sequence[str | Path], death_signal: signal.Signals, privileges: Sequence[str]) -> list[str]:
@@ -60,11 +64,13 @@ async def run_to_end(command: Sequence[str | Path], folder: Path, privileges: Se
         text=True,
         errors="replace",
     )
+    ending = asyncio.ensure_future(asyncio.to_thread(process.communicate, stdin))
     try:
-        output, _ = await asyncio.to_thread(process.communicate, stdin)
+        output, _ = await asyncio.shield(ending)
     finally:
         if process.poll() is None:
             process.kill()
+            await asyncio.wait([ending], timeout=KILLED_S)  # otherwise its pipes and its exit code would be left over
     if process.returncode != 0:
         tail = "\n".join(output.splitlines()[-20:])
         name = Path(command[0]).name
