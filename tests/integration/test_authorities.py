@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from marketstream.postgres.connect import close_pool, open_pool
-from marketstream.postgres.errors import StoreUnavailableError
+from marketstream.postgres.errors import StoreRefusedError
 from marketstream.redis.client import connect
 from marketstream.redis.frames import FrameListener
 from marketstream.settings import Settings
@@ -37,9 +37,9 @@ async def test_postgresql_is_verified_fully(database_url: str, folder: Path) -> 
         assert await pool.fetchval("SELECT 1") == 1
         await close_pool(pool)
         other = settings.but(database_url=moved(database_url, port, "postgresql", "127.0.0.1"))
-        with pytest.raises(StoreUnavailableError, match="certificate"):
+        with pytest.raises(StoreRefusedError, match="certificate"):
             await open_pool(other, size=1, wait_s=1)
-        with pytest.raises(StoreUnavailableError, match="certificate"):
+        with pytest.raises(StoreRefusedError, match="certificate"):
             await open_pool(settings.but(database_ca=str(_foreign(folder))), size=1, wait_s=1)
 
 
