@@ -10,6 +10,7 @@ from marketstream import cli
 from marketstream.exchanges.errors import HistoryUnavailableError, RequestRefusedError, UnknownSymbolError
 from marketstream.failures import Failure
 from marketstream.kafka.errors import BrokerRefusedError, BrokerUnavailableError, TopicMissingError
+from marketstream.local import run
 from marketstream.postgres.errors import MigrationError, StoreRefusedError, StoreUnavailableError
 from marketstream.redis.errors import LiveStoreContentError, LiveStoreUnavailableError
 from marketstream.settings import SettingsError
@@ -45,6 +46,7 @@ def test_an_invalid_setting_is_an_expected_error(
 def test_a_local_run_begins_with_usable_addresses(
     variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(run, "configure_logging", lambda *_: None)  # it would stay for all later tests
     scheme = "redis" if variable == "REDIS_URL" else "postgresql"
     monkeypatch.setenv(variable, f"{scheme}://127.0.0.1:1/0?nonsense=1")
     assert cli.main(["local", "--exchange=simulator", "--symbols=BTCUSDT", "--ephemeral", "--port=0"]) == 2
