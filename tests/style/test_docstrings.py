@@ -9,7 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from tests.style.sources import CODE, modules
 
-FORBIDDEN = {"What", "Whether", "Who", "Those", "That", "How", "Where"}
+FORBIDDEN = {
+    "What", "Whether", "Who", "Those", "That", "How", "Where",
+    "Whatever", "Whenever", "Wherever", "Which", "Whichever", "Whoever", "Whose",
+}  # fmt: skip
 """First words that make the summary a clause, which readers have to complete themselves."""
 
 

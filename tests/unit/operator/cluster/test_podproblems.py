@@ -74,5 +74,5 @@ def test_long_messages_are_cut() -> None:
     ],
 )
 def test_a_log_reaches_nobody_but_in_the_words_of_the_services(line: str) -> None:
-    """Whoever may read MarketStreams may have no right to read Secrets, or logs that quote one."""
+    """Readers of a MarketStream may have no right to read Secrets, or logs that quote one."""
     assert problem_of(pod(state=crashed(line))) == Problem("CrashLoop", "exit code 1: see the log of the pod")
