@@ -47,16 +47,21 @@ def test_a_late_trade_that_is_not_the_newest_leaves_the_price_alone() -> None:
         assert shown(owned) == ("1.03", "3")
 
 
-def test_a_hole_filled_after_a_restart_leaves_the_price_alone() -> None:
-    """The newest trade is that of the stored candle: nothing newer was read since the claim."""
+def newest_stored(reason: str) -> StoredCandle:
+    """Return a stored candle of trade 9 alone, which is not complete for this reason."""
     row: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close"), Decimal("1.09"))
     row |= dict.fromkeys(("volume", "quote_volume", "taker_buy_volume"), Decimal(1))
     row |= {"exchange": KEY.exchange, "symbol": KEY.symbol, "window_start": us(3) // WINDOW_US * WINDOW_S}
     row |= {"trade_count": 1, "first_trade_id": 9, "last_trade_id": 9, "complete": False, "revision": 0}
-    row |= {"incomplete_reason": "hole", "close_id": 9, "close_time": us(3.5)}
+    row |= {"incomplete_reason": reason, "close_id": 9, "close_time": us(3.5)}
+    return StoredCandle.of(row)
+
+
+def test_a_hole_filled_after_a_restart_leaves_the_price_alone() -> None:
+    """The newest trade is that of the stored candle: nothing newer was read since the claim."""
     runs = (Run(1, 1, us(0.5), us(0.5)), Run(9, 9, us(3.5), us(3.5)))
     owned = owner(
-        progress=Progress(closed_until=EPOCH // WINDOW_US + 5, counted=runs), newest_closed=StoredCandle.of(row)
+        progress=Progress(closed_until=EPOCH // WINDOW_US + 5, counted=runs), newest_closed=newest_stored("hole")
     )
     assert shown(owned) == ("1.09", "9")
     apply(owned, record(at(2, 1.5, 102)))
@@ -65,11 +70,6 @@ def test_a_hole_filled_after_a_restart_leaves_the_price_alone() -> None:
 
 def test_a_symbol_without_order_proves_nothing_after_a_restart_either() -> None:
     """Its records are stored, so none of them is read again to say so."""
-    row: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close"), Decimal("1.09"))
-    row |= dict.fromkeys(("volume", "quote_volume", "taker_buy_volume"), Decimal(1))
-    row |= {"exchange": KEY.exchange, "symbol": KEY.symbol, "window_start": us(3) // WINDOW_US * WINDOW_S}
-    row |= {"trade_count": 1, "first_trade_id": 9, "last_trade_id": 9, "complete": False, "revision": 0}
-    row |= {"incomplete_reason": "unordered_ids", "close_id": 9, "close_time": us(3.5)}
     progress = Progress(closed_until=EPOCH // WINDOW_US + 5, counted=(Run(1, 9, us(0.5), us(3.5)),))
     assert owner(progress=progress).ledger.complete() is not None
-    assert owner(progress=progress, newest_closed=StoredCandle.of(row)).ledger.complete() is None
+    assert owner(progress=progress, newest_closed=newest_stored("unordered_ids")).ledger.complete() is None

@@ -27,7 +27,6 @@ FIRST_RETRY_S: Final = 1.0
 MOST_RETRY_S: Final = 15.0
 """Seconds between two attempts after the start, doubling from FIRST_RETRY_S to MOST_RETRY_S."""
 
-
 TRY_S: Final = 30.0
 """Maximum seconds for one attempt."""
 
